@@ -1,0 +1,27 @@
+"""Recurrent neural networks in JAX: any graph of layers and delays, one jitted program."""
+
+from jaxrnn.cells import CELLS, Cell, register
+from jaxrnn.errors import InputError
+from jaxrnn.network import Connection, Layer, Network, stacked
+from jaxrnn.parameters import INITIALIZERS, Params, State, init, initial_state
+from jaxrnn.unroll import Dropout, step, unroll, unroll_layers
+
+__all__ = [
+    "CELLS",
+    "INITIALIZERS",
+    "Cell",
+    "Connection",
+    "Dropout",
+    "InputError",
+    "Layer",
+    "Network",
+    "Params",
+    "State",
+    "init",
+    "initial_state",
+    "register",
+    "stacked",
+    "step",
+    "unroll",
+    "unroll_layers",
+]

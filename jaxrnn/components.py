@@ -1,0 +1,67 @@
+"""The schedule: which layers must be stepped together, and in which order the groups can run.
+
+Layers that hear each other, over whatever delays, form a strongly connected component of the graph
+and have to run step by step. Whatever enters a component from outside is known for the whole chunk
+before the component starts, and so takes one matrix product over all time steps.
+"""
+
+import functools
+import graphlib
+from dataclasses import dataclass
+
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from jaxrnn.network import Connection, Layer, Network, feedforward_order
+
+
+@dataclass(frozen=True)
+class Component:
+    """Layers that run together, each after the sources of its delay-0 connections."""
+
+    layers: tuple[Layer, ...]
+    entering: tuple[Connection, ...]  # from the input and from earlier components
+    internal: tuple[Connection, ...]  # between the layers
+
+    @property
+    def is_stepped(self) -> bool:
+        """Whether its layers depend on their own past; otherwise a whole chunk is one step."""
+        return bool(self.internal) or any(layer.cell.carries for layer in self.layers)
+
+    def memory(self, layer: Layer) -> int:
+        """How many past outputs of the layer the component itself needs."""
+        return max((c.delay for c in self.internal if c.source == layer.name), default=0)
+
+
+@functools.lru_cache(maxsize=256)
+def schedule(network: Network, hoist: bool = True) -> tuple[Component, ...]:
+    """The network's components in an order in which each hears only itself and earlier ones.
+
+    With `hoist=False` all layers form one component: the same numbers, one time step at a time.
+    """
+    if not hoist:
+        return (_component(network, [layer.name for layer in network.layers]),)
+    index = {layer.name: i for i, layer in enumerate(network.layers)}
+    edges = [(index[c.source], index[c.target]) for c in network.connections if c.source in index]
+    sources, targets = zip(*edges, strict=True) if edges else ((), ())
+    graph = coo_array(([1] * len(edges), (sources, targets)), shape=(len(index), len(index)))
+    _, labels = connected_components(graph, directed=True, connection="strong")
+    earlier: dict[int, set[int]] = {int(label): set() for label in labels}
+    for source, target in edges:
+        if labels[source] != labels[target]:
+            earlier[int(labels[target])].add(int(labels[source]))
+    return tuple(
+        _component(network, [name for name, i in index.items() if labels[i] == label])
+        for label in graphlib.TopologicalSorter(earlier).static_order()
+    )
+
+
+def _component(network: Network, names: list[str]) -> Component:
+    into = [c for c in network.connections if c.target in names]
+    internal = tuple(c for c in into if c.source in names)
+    order = feedforward_order(names, internal)
+    return Component(
+        layers=tuple(network.layer(name) for name in order),
+        entering=tuple(c for c in into if c.source not in names),
+        internal=internal,
+    )

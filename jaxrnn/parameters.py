@@ -1,0 +1,108 @@
+"""Parameters and state of a network: pytrees of named arrays.
+
+Parameters are `{layer: {"bias": [gates*size], "source@delay": [source size, gates*size], ...}}`;
+gates lie side by side in the last axis.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.nn import initializers
+from jaxtyping import Array, Float, Key, PRNGKeyArray
+
+from jaxrnn.errors import InputError
+from jaxrnn.network import INPUT, Network
+
+Params = dict[str, dict[str, Float[Array, "..."]]]
+
+BIAS = "bias"
+
+
+class LayerState(NamedTuple):
+    """What a layer, or the input, must remember between time steps.
+
+    Attributes:
+      past: its last outputs, newest first: `past[k-1]` is the output k steps ago.
+      carry: what its cell carries.
+    """
+
+    past: tuple[Float[Array, "batch size"], ...]
+    carry: tuple[Float[Array, "batch size"], ...]
+
+
+State = dict[str, LayerState]
+
+
+def _identity(key: Key[Array, ""], shape: tuple[int, int], dtype=jnp.float32) -> jax.Array:
+    """Le, Jaitly and Hinton 2015, A simple way to initialize recurrent networks of ReLUs."""
+    return jnp.eye(*shape, dtype=dtype)
+
+
+INITIALIZERS: dict[str, initializers.Initializer] = {
+    "gaussian": initializers.variance_scaling(1.0, "fan_in", "normal"),
+    "glorot_uniform": initializers.glorot_uniform(),
+    "lecun_uniform": initializers.lecun_uniform(),
+    "orthogonal": initializers.orthogonal(),
+    "identity": _identity,
+}
+
+
+def init(
+    network: Network,
+    key: PRNGKeyArray,
+    *,
+    initializer: str | None = None,
+    recurrent_initializer: str | None = None,
+    dtype: jnp.dtype | type = jnp.float32,
+) -> Params:
+    """Draws a network's parameters.
+
+    Args:
+      network: whose.
+      key: one key, not an array of them.
+      initializer: for matrices of delay-0 connections and of all connections from the input; a
+        name in `INITIALIZERS`, by default what the target's cell recommends. Each gate's matrix is
+        drawn by itself.
+      recurrent_initializer: the same, for matrices of delayed connections between layers.
+      dtype: of every array.
+    """
+    params: Params = {}
+    for layer in network.layers:
+        cell, arrays = layer.cell, {}
+        biases = jnp.array(cell.biases or (0.0,) * cell.gates, dtype)
+        arrays[BIAS] = jnp.repeat(biases, layer.size)
+        for connection in network.into(layer.name):
+            if connection.delay and connection.source != INPUT:
+                draw = _find(recurrent_initializer or cell.recurrent_initializer)
+            else:
+                draw = _find(initializer or cell.initializer)
+            key, matrix_key = jax.random.split(key)
+            shape = (network.size(connection.source), layer.size)
+            gates = [draw(k, shape, dtype) for k in jax.random.split(matrix_key, cell.gates)]
+            arrays[connection.key] = jnp.concatenate(gates, axis=1)
+        params[layer.name] = arrays
+    return params
+
+
+def initial_state(
+    network: Network, batch_size: int, dtype: jnp.dtype | type = jnp.float32
+) -> State:
+    """The state before the first time step: zeros."""
+
+    def zeros(source: str, count: int) -> tuple[Float[Array, "batch size"], ...]:
+        # An array each, not one shared, so that the state can be donated.
+        return tuple(jnp.zeros((batch_size, network.size(source)), dtype) for _ in range(count))
+
+    carries = {INPUT: 0} | {layer.name: layer.cell.carries for layer in network.layers}
+    return {
+        name: LayerState(zeros(name, network.memory(name)), zeros(name, count))
+        for name, count in carries.items()
+        if network.memory(name) or count
+    }
+
+
+def _find(name: str) -> initializers.Initializer:
+    if name not in INITIALIZERS:
+        raise InputError(f"unknown initialiser '{name}'; they are {', '.join(INITIALIZERS)}")
+    return INITIALIZERS[name]

@@ -1,0 +1,31 @@
+"""Text on the host side: corpora, vocabularies, encoded texts and batches."""
+
+from jaxrnn.text.batches import (
+    Batch,
+    EvaluationBatch,
+    contiguous_lanes,
+    evaluation_batches,
+    random_chunks,
+    steps_per_epoch,
+)
+from jaxrnn.text.corpora import NAMES, Corpus, open_corpus
+from jaxrnn.text.encoded import EncodedText
+from jaxrnn.text.encoding import encode_corpus
+from jaxrnn.text.vocabulary import UNKNOWN, Level, Vocabulary
+
+__all__ = [
+    "NAMES",
+    "UNKNOWN",
+    "Batch",
+    "Corpus",
+    "EncodedText",
+    "EvaluationBatch",
+    "Level",
+    "Vocabulary",
+    "contiguous_lanes",
+    "encode_corpus",
+    "evaluation_batches",
+    "open_corpus",
+    "random_chunks",
+    "steps_per_epoch",
+]

@@ -1,0 +1,140 @@
+"""Chunks of a text for training and evaluation: pure functions, so that resuming needs a number.
+
+Every array is time-major, `[time, batch]`, with `time` steps to a chunk and one lane a column.
+A target is the symbol that follows its input: a text of n symbols has n - 1 such pairs.
+"""
+
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float32, Int32, Int64, Integer
+
+from jaxrnn.errors import InputError
+
+
+class Batch(NamedTuple):
+    """One training step's chunk. `resets` marks the inputs before which a lane starts anew."""
+
+    inputs: Int32[np.ndarray, "time batch"]
+    targets: Int32[np.ndarray, "time batch"]
+    resets: Bool[np.ndarray, "time batch"]
+
+
+class EvaluationBatch(NamedTuple):
+    """One chunk to be scored. `weights` is 0 where there is only padding, else 1."""
+
+    inputs: Int32[np.ndarray, "time batch"]
+    targets: Int32[np.ndarray, "time batch"]
+    weights: Float32[np.ndarray, "time batch"]
+
+
+def contiguous_lanes(
+    tokens: Integer[np.ndarray, " length"],
+    *,
+    batch: int,
+    chunk: int,
+    step: int,
+    seed: int | None = None,
+) -> Batch:
+    """Lanes that read on: in each, this step's chunk starts where the last step's ended.
+
+    An epoch is `steps_per_epoch` steps, one reading of the text; then the lanes start anew. With a
+    seed, each epoch begins at another place, drawn from the seed and the epoch's number, and reads
+    around the end of the text (where a reset is set), so that the cuts fall elsewhere each time;
+    without one every epoch is the same. The pairs left over, less than one step's, are skipped.
+    Raises `InputError` if the text is too short for one step.
+    """
+    steps = steps_per_epoch(len(tokens), batch=batch, chunk=chunk)
+    epoch, step_in_epoch = divmod(step, steps)
+    pairs = len(tokens) - 1
+    start = _epoch_start(seed, epoch, pairs) + step_in_epoch * chunk
+    positions = (_lanes(batch, chunk, steps) + start) % pairs
+    resets = positions == 0 if seed is not None else np.zeros((chunk, batch), np.bool_)
+    resets[0] |= step_in_epoch == 0
+    tokens = np.asarray(tokens)  # a plain view: a memmap costs ten times as much to index
+    return Batch(tokens[positions].astype(np.int32), tokens[positions + 1].astype(np.int32), resets)
+
+
+def steps_per_epoch(length: int, *, batch: int, chunk: int) -> int:
+    """How many steps `contiguous_lanes` takes to read a text of `length` symbols once.
+
+    Raises `InputError` if there is not enough text for one.
+    """
+    steps = (length - 1) // (batch * chunk)
+    if steps < 1:
+        raise InputError(
+            f"{batch} lanes with a chunk of {chunk} need a text of at least {batch * chunk + 1}"
+            f" symbols, but this one has {length}; take fewer lanes, a shorter chunk or more text"
+        )
+    return steps
+
+
+def random_chunks(
+    tokens: Integer[np.ndarray, " length"], *, batch: int, chunk: int, seed: int, step: int
+) -> Batch:
+    """Chunks from places drawn uniformly and independently, each a start from the zero state.
+
+    Raises `InputError` if the text is shorter than one chunk and its last target.
+    """
+    places = len(tokens) - chunk
+    if places < 1:
+        raise InputError(
+            f"a chunk of {chunk} needs a text of at least {chunk + 1} symbols, but this one has"
+            f" {len(tokens)}; take a shorter chunk or more text"
+        )
+    # The step is half of the generator's key: no earlier step needs to be drawn first.
+    random = np.random.Generator(np.random.Philox(key=np.array([seed, step], np.uint64)))
+    starts = random.integers(places, size=batch)
+    text = np.asarray(tokens)[starts + np.arange(chunk + 1)[:, None]].astype(np.int32)
+    resets = np.zeros((chunk, batch), np.bool_)
+    resets[0] = True
+    return Batch(text[:-1], text[1:], resets)
+
+
+def evaluation_batches(
+    tokens: Integer[np.ndarray, " length"], *, batch: int, chunk: int
+) -> Iterator[EvaluationBatch]:
+    """All of a text, cut into lanes: every symbol but the first is a target once.
+
+    The state is to be carried from each batch to the next. Lanes are of equal length and the last
+    ones may run out of text: there the weights are 0. All batches have the same shape. Raises
+    `InputError` if the text has fewer than two symbols.
+    """
+    pairs = len(tokens) - 1
+    if pairs < 1:
+        raise InputError(
+            f"a text to evaluate needs at least 2 symbols, but this one has {len(tokens)};"
+            " give that split a larger part, or take more text"
+        )
+    return _evaluation_batches(np.asarray(tokens), pairs, batch, chunk)
+
+
+def _evaluation_batches(
+    tokens: Integer[np.ndarray, " length"], pairs: int, batch: int, chunk: int
+) -> Iterator[EvaluationBatch]:
+    lane = -(-pairs // batch)
+    ends = np.minimum((np.arange(batch) + 1) * lane, pairs)
+    for start in range(0, lane, chunk):
+        positions = np.arange(start, start + chunk)[:, None] + np.arange(batch) * lane
+        weights = (positions < ends).astype(np.float32)
+        positions = np.minimum(positions, pairs - 1)
+        yield EvaluationBatch(
+            tokens[positions].astype(np.int32), tokens[positions + 1].astype(np.int32), weights
+        )
+
+
+@lru_cache(maxsize=8)
+def _lanes(batch: int, chunk: int, steps: int) -> Int64[np.ndarray, "time batch"]:
+    lanes = np.arange(chunk)[:, None] + np.arange(batch) * (steps * chunk)
+    lanes.flags.writeable = False
+    return lanes
+
+
+@lru_cache(maxsize=8)
+def _epoch_start(seed: int | None, epoch: int, pairs: int) -> int:
+    if seed is None:
+        return 0
+    random = np.random.Generator(np.random.Philox(key=np.array([seed, epoch], np.uint64)))
+    return int(random.integers(pairs))

@@ -1,0 +1,105 @@
+"""An encoded text, and how it is kept on disk: an array file and a sidecar that describes it."""
+
+import json
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt
+
+from jaxrnn.text.vocabulary import Vocabulary
+
+
+@dataclass(frozen=True, eq=False)
+class EncodedText:
+    """A text as numbers from a vocabulary, in three contiguous splits.
+
+    The arrays are read-only views of a file. `sha256` is that of the normalised text (in UTF-8).
+    """
+
+    tokens: UInt[np.ndarray, " length"]
+    vocabulary: Vocabulary
+    sha256: str
+    train_end: int
+    valid_end: int
+
+    @property
+    def length(self) -> int:
+        """The number of symbols in the three splits together."""
+        return len(self.tokens)
+
+    @property
+    def train(self) -> UInt[np.ndarray, " train"]:
+        """The first split, from which the vocabulary was taken."""
+        return self.tokens[: self.train_end]
+
+    @property
+    def valid(self) -> UInt[np.ndarray, " valid"]:
+        """The second split."""
+        return self.tokens[self.train_end : self.valid_end]
+
+    @property
+    def test(self) -> UInt[np.ndarray, " test"]:
+        """The third split."""
+        return self.tokens[self.valid_end :]
+
+    def preview(self, lines: int = 10) -> str:
+        """The first lines of the text, of at most 200 symbols a line on average."""
+        text = self.vocabulary.decode(self.tokens[: 200 * lines])
+        return "\n".join(text.split("\n")[:lines])
+
+
+def write_encoded(
+    folder: Path,
+    key: str,
+    blocks: Iterable[str | bytes],
+    *,
+    vocabulary: Vocabulary,
+    length: int,
+    sha256: str,
+    boundaries: tuple[int, int],
+) -> None:
+    """Encodes normalised text, `length` symbols in all, into the entry `key` of a cache folder.
+
+    Any number of processes may write the same entry at once. Raises `OSError`.
+    """
+    # Written to files of this process's own, then renamed: a reader sees a whole file or none. The
+    # sidecar comes last, so where there is one, its tokens are there too.
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder, prefix="writing-") as temporary:
+        tokens, sidecar = Path(temporary, "tokens"), Path(temporary, "sidecar")
+        with tokens.open("wb") as file:
+            # Ordinary writes: a full disk would answer a memory map by killing the process.
+            header = {"descr": vocabulary.dtype.str, "fortran_order": False, "shape": (length,)}
+            np.lib.format.write_array_header_1_0(file, header)
+            for block in blocks:
+                file.write(vocabulary.encode(block).data)
+        facts = {
+            "length": length,
+            "sha256": sha256,
+            "train_end": boundaries[0],
+            "valid_end": boundaries[1],
+            "vocabulary": vocabulary.to_json(),
+        }
+        sidecar.write_text(json.dumps(facts))
+        tokens.replace(folder / f"{key}.npy")
+        sidecar.replace(folder / f"{key}.json")
+
+
+def read_encoded(folder: Path, key: str) -> EncodedText | None:
+    """The entry `key` of a cache folder; None if there is none, or a damaged one."""
+    try:
+        facts = json.loads((folder / f"{key}.json").read_text())
+        vocabulary = Vocabulary.from_json(facts["vocabulary"])
+        path = folder / f"{key}.npy"
+        tokens = np.load(path, mmap_mode="r", allow_pickle=False)
+        whole = path.stat().st_size - tokens.offset == tokens.nbytes
+        if tokens.dtype != vocabulary.dtype or tokens.shape != (facts["length"],) or not whole:
+            return None
+        return EncodedText(
+            np.asarray(tokens), vocabulary, facts["sha256"], facts["train_end"], facts["valid_end"]
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError):
+        return None  # InputError is a ValueError, and so is what json and numpy raise

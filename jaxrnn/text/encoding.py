@@ -1,0 +1,166 @@
+"""A corpus as one array of symbol numbers, made once, kept on disk and mapped into memory.
+
+The corpus is streamed twice: the first time to learn its length and which symbols the training
+part has, the second time to write. No step holds more than a block of it, whatever its size.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+from jaxtyping import Int64
+
+from jaxrnn.errors import InputError
+from jaxrnn.text.corpora import Corpus
+from jaxrnn.text.download import cache_folder
+from jaxrnn.text.encoded import EncodedText, read_encoded, write_encoded
+from jaxrnn.text.vocabulary import Level, Vocabulary, codes, lower
+
+FORMAT = 1  # to be raised when the same options come to mean other tokens or other files
+CODE_POINTS = 0x110000
+NEVER = np.iinfo(np.int64).max
+
+
+def encode_corpus(
+    corpus: Corpus,
+    *,
+    split: Sequence[float] = (0.9, 0.05, 0.05),
+    level: Level = "character",
+    lowercase: bool = False,
+    collapse_whitespace: bool = False,
+    vocabulary: Vocabulary | None = None,
+    cache_dir: Path | None = None,
+) -> EncodedText:
+    """The corpus in numbers, from the cache if it has been encoded in this way before.
+
+    `split` gives the fractions for training, validation and test. The vocabulary is what occurs in
+    the training split. If one is given instead (to evaluate a model on another text), it decides
+    the level and the normalisation, and the three options here are not looked at. `cache_dir`
+    defaults to `encodings` in the cache folder.
+
+    Raises `InputError` for a split or level that is none, a corpus that is empty or cannot be read
+    as text, and a cache folder that cannot be written. Several processes may call this at the same
+    time.
+    """
+    _check_split(split)
+    if level not in get_args(Level):
+        raise InputError(f"there is no level {level!r}; give one of {', '.join(get_args(Level))}")
+    if vocabulary is None:  # so far with its options only
+        options = Vocabulary("" if level == "character" else b"", lowercase, collapse_whitespace)
+    else:
+        options = vocabulary
+    folder = cache_dir or cache_folder() / "encodings"
+    key = _key(corpus, split, options)
+    cached = read_encoded(folder, key)
+    if cached is not None:
+        return cached
+
+    scan = _scan(_blocks(corpus, options))
+    if scan.length == 0:
+        raise InputError(f"the corpus {corpus.description} has no text in it; give one that has")
+    train_end, valid_end = _boundaries(scan.length, split)
+    if train_end == 0:
+        raise InputError(
+            f"the corpus {corpus.description} is too short to split: of its {scan.length} symbols"
+            f" a fraction of {split[0]} for training is none; give more text or a larger fraction"
+        )
+    vocabulary = vocabulary or _vocabulary_of(scan, train_end, options)
+    try:
+        write_encoded(
+            folder,
+            key,
+            _blocks(corpus, options),
+            vocabulary=vocabulary,
+            length=scan.length,
+            sha256=scan.sha256,
+            boundaries=(train_end, valid_end),
+        )
+    except OSError as error:
+        raise InputError(
+            f"the cache folder {folder} cannot be written ({error.strerror});"
+            " set JAXRNN_CACHE to one that can, with room for the corpus"
+        ) from error
+    encoded = read_encoded(folder, key)
+    if encoded is None or encoded.length != scan.length or _key(corpus, split, options) != key:
+        raise InputError(
+            f"the corpus {corpus.description} changed while it was being read; try again"
+        )
+    return encoded
+
+
+@dataclass(frozen=True, eq=False)
+class _Scan:
+    """What the first reading finds; `first` is where each code first appears, or `NEVER`."""
+
+    length: int
+    sha256: str
+    first: Int64[np.ndarray, " codes"]
+
+
+def _scan(blocks: Iterator[str | bytes]) -> _Scan:
+    first = np.full(CODE_POINTS, NEVER)
+    sha256 = hashlib.sha256()
+    length = 0
+    for block in blocks:
+        sha256.update(block if isinstance(block, bytes) else block.encode("utf-8", "surrogatepass"))
+        found = codes(block)
+        # Sorting a block takes thirty times as long as seeing that it brings nothing new.
+        (new,) = np.nonzero(first[found] == NEVER)
+        symbols, places = np.unique(found[new], return_index=True)
+        first[symbols] = length + new[places]
+        length += len(found)
+    return _Scan(length, sha256.hexdigest(), first)
+
+
+def _vocabulary_of(scan: _Scan, train_end: int, options: Vocabulary) -> Vocabulary:
+    (symbols,) = np.nonzero(scan.first < train_end)
+    return Vocabulary(
+        bytes(symbols.tolist()) if options.level == "byte" else "".join(map(chr, symbols)),
+        options.lowercase,
+        options.collapse_whitespace,
+    )
+
+
+def _blocks(corpus: Corpus, options: Vocabulary) -> Iterator[str | bytes]:
+    """The corpus, normalised; the same text however it is cut into blocks."""
+    if options.level == "byte":
+        yield from corpus.byte_blocks()
+        return
+    in_space = False
+    for block in corpus.text_blocks():
+        if options.lowercase:
+            block = lower(block)
+        if options.collapse_whitespace:
+            block = re.sub(r"\s+", " ", block)
+            if in_space and block.startswith(" "):  # the same white space, cut in two
+                block = block[1:]
+            in_space = block.endswith(" ") if block else in_space
+        yield block
+
+
+def _check_split(split: Sequence[float]) -> None:
+    if (
+        len(split) != 3
+        or not all(0 <= fraction <= 1 for fraction in split)
+        or abs(sum(split) - 1) > 1e-6
+        or split[0] == 0
+    ):
+        raise InputError(
+            f"the split {tuple(split)} cannot be used: give three fractions from 0 to 1 that add up"
+            " to 1, for training (above 0), validation and test"
+        )
+
+
+def _boundaries(length: int, split: Sequence[float]) -> tuple[int, int]:
+    total = sum(split)  # 1, but for rounding, which must not leave a symbol to an empty split
+    return round(length * split[0] / total), round(length * (split[0] + split[1]) / total)
+
+
+def _key(corpus: Corpus, split: Sequence[float], options: Vocabulary) -> str:
+    facts = [FORMAT, corpus.fingerprint(), list(split), options.to_json()]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]

@@ -1,0 +1,151 @@
+"""Training: a state, one jitted function that takes several steps, and evaluation."""
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Bool, Float, Int, Integer, PRNGKeyArray
+
+from jaxrnn.loss import cross_entropy, weight_penalty
+from jaxrnn.network import Network
+from jaxrnn.parameters import Params, State, initial_state
+from jaxrnn.unroll import Dropout, unroll
+
+
+class TrainingState(NamedTuple):
+    """All that training changes."""
+
+    params: Params
+    optimizer_state: optax.OptState
+    network_state: State  # carried from chunk to chunk
+    skipped: Int[Array, ""]  # steps whose loss or gradient was not finite
+    skipped_in_a_row: Int[Array, ""]
+
+
+class Chunks(NamedTuple):
+    """The data of several training steps."""
+
+    inputs: Integer[Array, "steps time batch"]
+    targets: Integer[Array, "steps time batch"]
+    resets: Bool[Array, "steps time batch"]
+
+
+class Regularisation(NamedTuple):
+    """What is added to the loss and to the network while training."""
+
+    dropout: Dropout = Dropout(0.0)
+    l1: float = 0.0
+    l2: float = 0.0
+
+
+TrainingSteps = Callable[..., tuple[TrainingState, Float[Array, " steps"]]]
+
+
+def start(
+    network: Network, params: Params, optimizer: optax.GradientTransformation, batch_size: int
+) -> TrainingState:
+    """The training state before the first step."""
+    dtype = jax.tree.leaves(params)[0].dtype
+    state = initial_state(network, batch_size, dtype)
+    counts = [jnp.zeros((), jnp.int32) for _ in range(2)]
+    return TrainingState(params, optimizer.init(params), state, *counts)
+
+
+def make_training_steps(
+    network: Network,
+    optimizer: optax.GradientTransformation,
+    regularisation: Regularisation = Regularisation(),  # noqa: B008 (frozen)
+    *,
+    compute_dtype: jnp.dtype | type | None = None,
+) -> TrainingSteps:
+    """Compiles `(state, chunks, rates, key) -> (state, losses)`: one step a chunk.
+
+    `losses` are cross-entropies in nats per character, without penalties; `rates` the learning
+    rates; `key` decides dropout and differs from step to step. The state is donated: use the one
+    returned. A step whose loss or gradient is not finite changes nothing but the counts.
+
+    Truncated BPTT: each chunk goes on from the state that the one before it left, except in lanes
+    that the chunk's resets tell to forget.
+
+    Args:
+      network: what is trained.
+      optimizer: as from `make_optimizer`.
+      regularisation: dropout, L1 and L2.
+      compute_dtype: of matrix products, bfloat16 say; parameters, carries and loss keep theirs.
+    """
+
+    def loss(
+        params: Params, state: State, chunk: Chunks, key: PRNGKeyArray
+    ) -> tuple[Float[Array, ""], tuple[Float[Array, ""], State]]:
+        logits, state = unroll(
+            network, _cast(params, compute_dtype), state, chunk.inputs, resets=chunk.resets,
+            dropout=regularisation.dropout, dropout_key=key,
+        )  # fmt: skip
+        nats = cross_entropy(logits, chunk.targets).mean()
+        return nats + weight_penalty(params, regularisation.l1, regularisation.l2), (nats, state)
+
+    def train(
+        state: TrainingState, x: tuple[Chunks, Float[Array, ""], PRNGKeyArray]
+    ) -> tuple[TrainingState, Float[Array, ""]]:
+        chunk, rate, key = x
+        grad = jax.grad(loss, has_aux=True)
+        gradient, (nats, network_state) = grad(state.params, state.network_state, chunk, key)
+        updates, optimizer_state = optimizer.update(gradient, state.optimizer_state, state.params)
+        params = jax.tree.map(lambda p, u: p - (rate * u).astype(p.dtype), state.params, updates)
+        finite = jnp.isfinite(nats) & jnp.isfinite(optax.global_norm(gradient))
+        new = (params, optimizer_state, network_state)
+        kept = jax.tree.map(partial(jnp.where, finite), new, state[:3])
+        skipped = jnp.logical_not(finite).astype(jnp.int32)
+        in_a_row = (state.skipped_in_a_row + 1) * skipped
+        return TrainingState(*kept, state.skipped + skipped, in_a_row), nats
+
+    @partial(jax.jit, donate_argnums=0)
+    def training_steps(
+        state: TrainingState, chunks: Chunks, rates: Float[Array, " steps"], key: PRNGKeyArray
+    ) -> tuple[TrainingState, Float[Array, " steps"]]:
+        keys = jax.random.split(key, rates.shape[0])
+        return jax.lax.scan(train, state, (chunks, rates, keys))
+
+    return training_steps
+
+
+@partial(jax.jit, static_argnums=0, donate_argnums=2)
+def _score(
+    network: Network,
+    params: Params,
+    state: State,
+    inputs: Integer[Array, "time batch"],
+    targets: Integer[Array, "time batch"],
+    weights: Float[Array, "time batch"],
+) -> tuple[Float[Array, ""], State]:
+    logits, state = unroll(network, params, state, inputs)
+    return (weights * cross_entropy(logits, targets)).sum(), state
+
+
+def evaluate(network: Network, params: Params, batches: Iterable) -> float:
+    """Cross-entropy in nats per character, the state carried from batch to batch.
+
+    Args:
+      network: what is evaluated.
+      params: its parameters.
+      batches: `(inputs, targets, weights)` arrays, all `[time, batch]` and of one shape; a
+        character counts by its weight, 0 or 1.
+    """
+    state, nats, characters = None, 0.0, 0.0
+    for inputs, targets, weights in batches:
+        if state is None:
+            state = initial_state(network, inputs.shape[1], jax.tree.leaves(params)[0].dtype)
+        scored, state = _score(network, params, state, inputs, targets, weights)
+        nats += float(scored)
+        characters += float(weights.sum())
+    return nats / characters
+
+
+def _cast(params: Params, dtype: jnp.dtype | type | None) -> Params:
+    """Matrices in the dtype of products; biases, which are added to sums, as they are."""
+    if dtype is None:
+        return params
+    return jax.tree.map(lambda array: array.astype(dtype) if array.ndim > 1 else array, params)

@@ -1,0 +1,212 @@
+"""The engine: `unroll` runs a network over a chunk of time steps, `step` over one.
+
+Components (see `jaxrnn.components`) run one after the other. What enters a component is summed for
+the whole chunk at once: its drive. Only what is inside a component is stepped, by `run`, which also
+has a rule of its own for back-propagation through time.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int, Integer, PRNGKeyArray, Shaped
+
+from jaxrnn.components import Component, schedule
+from jaxrnn.delays import Ages, Past, ages_since, delayed, newest
+from jaxrnn.errors import InputError
+from jaxrnn.network import INPUT, OUTPUT, Connection, Layer, Network
+from jaxrnn.parameters import BIAS, LayerState, Params, State
+from jaxrnn.recurrence import Drives, product, run, split_gates
+
+Inputs = Float[Array, "time batch features"] | Integer[Array, "time batch"]
+Sequence = Shaped[Array, "time batch *_features"]
+
+
+class Dropout(NamedTuple):
+    """Dropout on delay-0 connections, never on delayed ones (Zaremba and others 2014).
+
+    Attributes:
+      rate: the share of a source's outputs that a connection does not hear, in [0, 1).
+      locked: hold one mask for the whole chunk (Gal and Ghahramani 2016) instead of drawing a
+        fresh one at each time step.
+    """
+
+    rate: float
+    locked: bool = False
+
+
+def unroll(
+    network: Network,
+    params: Params,
+    state: State,
+    inputs: Inputs,
+    *,
+    resets: Bool[Array, "time batch"] | None = None,
+    dropout: Dropout | None = None,
+    dropout_key: PRNGKeyArray | None = None,
+    hoist: bool = True,
+    deferred: bool = True,
+) -> tuple[Float[Array, "time batch outputs"], State]:
+    """Runs a chunk; returns the output layer's outputs and the state after the last step.
+
+    Args:
+      network: static under `jit`, like the options below.
+      params: as from `init`.
+      state: as from `initial_state`, or from the chunk before.
+      inputs: features, or symbols that stand for one-hot vectors (never built: rows are looked up).
+      resets: where true, everything before that step is forgotten in that lane, including what
+        delayed connections would still hear.
+      dropout: needs `dropout_key`; left out when not training.
+      hoist: take products that do not recur out of the time loop.
+      deferred: use the engine's own rule for BPTT, in which weight gradients are one product over
+        the chunk; `False` is plain autodiff (slower; allows higher derivatives).
+    """
+    outputs, state = unroll_layers(
+        network, params, state, inputs, resets=resets, dropout=dropout, dropout_key=dropout_key,
+        hoist=hoist, deferred=deferred,
+    )  # fmt: skip
+    return outputs[OUTPUT], state
+
+
+def unroll_layers(
+    network: Network,
+    params: Params,
+    state: State,
+    inputs: Inputs,
+    *,
+    resets: Bool[Array, "time batch"] | None = None,
+    dropout: Dropout | None = None,
+    dropout_key: PRNGKeyArray | None = None,
+    hoist: bool = True,
+    deferred: bool = True,
+) -> tuple[dict[str, Float[Array, "time batch _size"]], State]:
+    """`unroll`, returning every layer's outputs by the layer's name."""
+    _check(network, params, inputs, dropout, dropout_key)
+    ages = ages_since(resets)
+    masks = _draw_masks(network, inputs, dropout, dropout_key)
+    sequences: dict[str, Sequence] = {INPUT: inputs}
+    carries = {}
+    for component in schedule(network, hoist):
+        drives = {
+            layer.name: _drive(layer, component, params, sequences, state, masks, ages)
+            for layer in component.layers
+        }
+        memory = {
+            layer.name: state[layer.name]._replace(
+                past=state[layer.name].past[: component.memory(layer)]
+            )
+            for layer in component.layers
+            if layer.name in state
+        }
+        weights = {c: params[c.target][c.key] for c in component.internal}
+        internal_masks = {c: masks[c] for c in component.internal if c in masks}
+        outputs, final = run(
+            component, weights, drives, internal_masks, resets, memory, deferred=deferred
+        )
+        sequences |= outputs
+        carries |= final
+    new_state = {
+        name: LayerState(newest(sequences[name], old.past, ages), carries.get(name, ()))
+        for name, old in state.items()
+    }
+    del sequences[INPUT]
+    return sequences, new_state
+
+
+def step(
+    network: Network,
+    params: Params,
+    state: State,
+    inputs: Float[Array, "batch features"] | Integer[Array, " batch"],
+) -> tuple[Float[Array, "batch outputs"], State]:
+    """One time step: sampling, acting, streaming."""
+    outputs, state = unroll(network, params, state, inputs[None])
+    return outputs[0], state
+
+
+def _drive(
+    layer: Layer,
+    component: Component,
+    params: Params,
+    sequences: dict[str, Sequence],
+    state: State,
+    masks: dict[Connection, Array],
+    ages: Ages | None,
+) -> Drives:
+    """What a layer hears from outside its component, for each gate and the whole chunk.
+
+    Two sums where the cell wants delay-0 and delayed connections apart, else one. A sum to which
+    nothing adds is None.
+    """
+    feedforward, recurrent = params[layer.name][BIAS], None
+    for connection in (c for c in component.entering if c.target == layer.name):
+        matrix = params[layer.name][connection.key]
+        source = sequences[connection.source]
+        if connection.delay:
+            past = state[connection.source].past
+            heard = _delayed_product(source, past, connection.delay, matrix, ages)
+        else:
+            heard = _product(source, matrix, masks.get(connection))
+        if connection.delay and layer.cell.separate_sums:
+            recurrent = heard if recurrent is None else recurrent + heard
+        else:
+            feedforward = feedforward + heard
+    time, batch = sequences[INPUT].shape[:2]
+    feedforward = jnp.broadcast_to(feedforward, (time, batch, feedforward.shape[-1]))
+    split = [None if x is None else split_gates(x, layer) for x in (feedforward, recurrent)]
+    return tuple(split) if layer.cell.separate_sums else (split[0],)
+
+
+def _product(source: Sequence, matrix: Array, mask: Array | None = None) -> Array:
+    """The source times the matrix; symbols are looked up as rows."""
+    if source.ndim == 3:
+        return product(source if mask is None else source * mask, matrix)
+    # Rows, not one-hot products: the same numbers, a hundredth of the work.
+    rows = matrix[source]
+    if mask is None:
+        return rows
+    mask = jnp.broadcast_to(mask, (*source.shape, mask.shape[-1]))
+    return rows * jnp.take_along_axis(mask, source[..., None], axis=-1)
+
+
+def _delayed_product(
+    source: Sequence, past: Past, delay: int, matrix: Array, ages: Ages | None
+) -> Array:
+    """The source, `delay` steps late, times the matrix."""
+    if source.ndim == 3:
+        return product(delayed(source, past, delay, ages), matrix)
+    remembered = tuple(product(output, matrix) for output in past)
+    return delayed(matrix[source], remembered, delay, ages)
+
+
+def _draw_masks(
+    network: Network, inputs: Inputs, dropout: Dropout | None, key: PRNGKeyArray | None
+) -> dict[Connection, Float[Array, "time_or_1 batch _size"]]:
+    """For each delay-0 connection 0 where it does not hear its source, else 1 / (1 - rate)."""
+    if dropout is None or not dropout.rate:
+        return {}
+    time, batch = inputs.shape[:2]
+    masks = {}
+    for i, connection in enumerate(c for c in network.connections if c.delay == 0):
+        shape = (1 if dropout.locked else time, batch, network.size(connection.source))
+        kept = jax.random.bernoulli(jax.random.fold_in(key, i), 1 - dropout.rate, shape)
+        masks[connection] = kept / (1 - dropout.rate)
+    return masks
+
+
+def _check(
+    network: Network,
+    params: Params,
+    inputs: Inputs,
+    dropout: Dropout | None,
+    dropout_key: PRNGKeyArray | None,
+) -> None:
+    if inputs.ndim == 3 and inputs.shape[2] != network.input_size:
+        raise InputError(
+            f"inputs have {inputs.shape[2]} features where the network expects "
+            f"{network.input_size}; give [time, batch, {network.input_size}] or symbols [time, batch]"
+        )
+    if dropout is not None and not 0 <= dropout.rate < 1:
+        raise InputError(f"the dropout rate is {dropout.rate}; it must be at least 0 and below 1")
+    if dropout is not None and dropout_key is None:
+        raise InputError("dropout needs a dropout_key; give one, or leave dropout out")
