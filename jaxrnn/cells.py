@@ -85,7 +85,7 @@ def _lstm(sums: Gates, carry: Carry) -> Output:
 
 
 def _gru(feedforward: Gates, recurrent: Gates, carry: Carry) -> Output:
-    """Cho and others 2014, in version 1 of their paper: the reset gate multiplies the recurrent sum."""
+    """Cho and others 2014 (v1 of the paper): the reset gate multiplies the recurrent sum."""
     (previous,) = carry
     reset = jax.nn.sigmoid(feedforward[0] + recurrent[0])
     update = jax.nn.sigmoid(feedforward[1] + recurrent[1])

@@ -170,7 +170,7 @@ def _like(leaf: Any, value: np.ndarray | None) -> Any:
     array = np.zeros(leaf.shape, leaf.dtype) if value is None else value
     if isinstance(leaf, bool | int | float | complex):
         return type(leaf)(array.item())
-    # A copy, never a view of NumPy's memory: the state is donated to the training step.
+    # A copy: NumPy's memory is not lent to a state that a training step will be given to reuse.
     return array if isinstance(leaf, np.ndarray | np.generic) else jnp.array(array)
 
 

@@ -1,4 +1,4 @@
-"""What a delayed connection hears: its source some steps late, across the chunk's start and resets."""
+"""What a delayed connection hears: its source, late, across the chunk's start and resets."""
 
 import jax
 import jax.numpy as jnp

@@ -156,7 +156,7 @@ def _check_replaceable(directory: Path) -> None:
         )
     if _JSON in found:
         _parse_description(directory / _JSON)
-    elif _ARRAYS in found:
+    elif _ARRAYS in found and _JSON + _PARTIAL not in found:  # both: an export that was killed
         raise InputError(
             f"{directory} holds {_ARRAYS} without {_JSON}; export to an empty or a new directory."
         )

@@ -5,6 +5,7 @@ Stacked, skip, feedback, time-delay and dilated networks all fall out of that on
 """
 
 import graphlib
+import itertools
 import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -133,8 +134,8 @@ class Network:
             raise
         except KeyError as missing:
             raise InputError(
-                f"the network's JSON lacks {missing}; expected 'input', 'layers' (each with 'name', "
-                "'size', 'cell') and 'connections' (each with 'source', 'target', 'delay')"
+                f"the network's JSON lacks {missing}; expected 'input', 'layers' (each with "
+                "'name', 'size', 'cell') and 'connections' (each with 'source', 'target', 'delay')"
             ) from None
         except (ValueError, TypeError, AttributeError) as error:
             raise InputError(
@@ -176,7 +177,10 @@ def stacked(
     """The usual network: recurrent layers `hidden1`, `hidden2`, ... below a linear output layer.
 
     Args:
+      input_size: how many features or symbols the input has.
       hidden: the size of each hidden layer, from the input up.
+      output_size: how many outputs there are.
+      cell: of the hidden layers.
       skip: connect the input to every hidden layer, and every hidden layer to the output
         (Graves 2013, Generating sequences with recurrent neural networks).
       feedback: connect each hidden layer to the one below it with delay 1.
@@ -184,13 +188,13 @@ def stacked(
     names = [f"hidden{i}" for i in range(1, len(hidden) + 1)]
     layers = [Layer(name, size, cell) for name, size in zip(names, hidden, strict=True)]
     chain = [INPUT, *names, OUTPUT]
-    connections = [Connection(a, b) for a, b in zip(chain, chain[1:], strict=False)]
+    connections = [Connection(a, b) for a, b in itertools.pairwise(chain)]
     connections += [Connection(name, name, delay=1) for name in names]
     if skip:
         connections += [Connection(INPUT, name) for name in names[1:]]
         connections += [Connection(name, OUTPUT) for name in names[:-1]]
     if feedback:
-        connections += [Connection(b, a, delay=1) for a, b in zip(names, names[1:], strict=False)]
+        connections += [Connection(b, a, delay=1) for a, b in itertools.pairwise(names)]
     return Network(input_size, [*layers, Layer(OUTPUT, output_size, "linear")], connections)
 
 

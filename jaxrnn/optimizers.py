@@ -5,13 +5,15 @@ to 1, which may be counted in steps or in minutes.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
+import jax.numpy as jnp
 import optax
 
 from jaxrnn.errors import InputError
 
-Schedule = Callable[[jax.Array], jax.Array]  # progress in [0, 1] -> learning rate
+Schedule = Callable[[Any], Any]  # progress in [0, 1] -> learning rate
 
 OPTIMIZERS: dict[str, Callable[[], optax.GradientTransformation]] = {
     "adam": optax.scale_by_adam,
@@ -39,7 +41,9 @@ def make_optimizer(
         raise InputError(f"unknown optimiser '{name}'; they are {', '.join(OPTIMIZERS)}")
     for option, limit in (("norm", clip_norm), ("value", clip_value)):
         if limit is not None and not limit > 0:
-            raise InputError(f"gradients cannot be clipped by {option} to {limit}; it must exceed 0")
+            raise InputError(
+                f"gradients are to be clipped by {option} to {limit}; it must exceed 0"
+            )
     return optax.chain(
         optax.identity() if clip_value is None else optax.clip(clip_value),
         optax.identity() if clip_norm is None else optax.clip_by_global_norm(clip_norm),
@@ -61,7 +65,11 @@ def make_schedule(name: str, learning_rate: float, *, warmup: float = 0.02) -> S
     if name == "constant":
         return optax.constant_schedule(learning_rate)
     if name == "cosine":
-        return optax.warmup_cosine_decay_schedule(0.0, learning_rate, warmup, 1.0)
+        rise = optax.linear_schedule(0.0, learning_rate, 1)
+        fall = optax.cosine_decay_schedule(learning_rate, 1)
+        return lambda progress: jnp.where(
+            progress < warmup, rise(progress / warmup), fall((progress - warmup) / (1 - warmup))
+        )
     if name == "exponential":
         return optax.exponential_decay(learning_rate, transition_steps=1, decay_rate=0.01)
     raise InputError(f"unknown schedule '{name}'; they are {', '.join(SCHEDULES)}")

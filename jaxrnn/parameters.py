@@ -4,6 +4,7 @@ Parameters are `{layer: {"bias": [gates*size], "source@delay": [source size, gat
 gates lie side by side in the last axis.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -39,7 +40,7 @@ def _identity(key: Key[Array, ""], shape: tuple[int, int], dtype=jnp.float32) ->
     return jnp.eye(*shape, dtype=dtype)
 
 
-INITIALIZERS: dict[str, initializers.Initializer] = {
+INITIALIZERS: dict[str, Callable[..., jax.Array]] = {
     "gaussian": initializers.variance_scaling(1.0, "fan_in", "normal"),
     "glorot_uniform": initializers.glorot_uniform(),
     "lecun_uniform": initializers.lecun_uniform(),
@@ -102,7 +103,7 @@ def initial_state(
     }
 
 
-def _find(name: str) -> initializers.Initializer:
+def _find(name: str) -> Callable[..., jax.Array]:
     if name not in INITIALIZERS:
         raise InputError(f"unknown initialiser '{name}'; they are {', '.join(INITIALIZERS)}")
     return INITIALIZERS[name]

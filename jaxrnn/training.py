@@ -7,7 +7,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Bool, Float, Int, Integer, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Integer, PRNGKeyArray
 
 from jaxrnn.loss import cross_entropy, weight_penalty
 from jaxrnn.network import Network
@@ -21,8 +21,6 @@ class TrainingState(NamedTuple):
     params: Params
     optimizer_state: optax.OptState
     network_state: State  # carried from chunk to chunk
-    skipped: Int[Array, ""]  # steps whose loss or gradient was not finite
-    skipped_in_a_row: Int[Array, ""]
 
 
 class Chunks(NamedTuple):
@@ -33,6 +31,18 @@ class Chunks(NamedTuple):
     resets: Bool[Array, "steps time batch"]
 
 
+class Report(NamedTuple):
+    """What happened in several training steps.
+
+    Attributes:
+      losses: cross-entropy in nats per character, without penalties.
+      finite: false where the loss or the gradient was not finite, so that the step was skipped.
+    """
+
+    losses: Float[Array, " steps"]
+    finite: Bool[Array, " steps"]
+
+
 class Regularisation(NamedTuple):
     """What is added to the loss and to the network while training."""
 
@@ -41,7 +51,7 @@ class Regularisation(NamedTuple):
     l2: float = 0.0
 
 
-TrainingSteps = Callable[..., tuple[TrainingState, Float[Array, " steps"]]]
+TrainingSteps = Callable[..., tuple[TrainingState, Report]]
 
 
 def start(
@@ -49,9 +59,7 @@ def start(
 ) -> TrainingState:
     """The training state before the first step."""
     dtype = jax.tree.leaves(params)[0].dtype
-    state = initial_state(network, batch_size, dtype)
-    counts = [jnp.zeros((), jnp.int32) for _ in range(2)]
-    return TrainingState(params, optimizer.init(params), state, *counts)
+    return TrainingState(params, optimizer.init(params), initial_state(network, batch_size, dtype))
 
 
 def make_training_steps(
@@ -61,11 +69,10 @@ def make_training_steps(
     *,
     compute_dtype: jnp.dtype | type | None = None,
 ) -> TrainingSteps:
-    """Compiles `(state, chunks, rates, key) -> (state, losses)`: one step a chunk.
+    """Compiles `(state, chunks, rates, keys) -> (state, report)`: one step a chunk.
 
-    `losses` are cross-entropies in nats per character, without penalties; `rates` the learning
-    rates; `key` decides dropout and differs from step to step. The state is donated: use the one
-    returned. A step whose loss or gradient is not finite changes nothing but the counts.
+    `rates` are the learning rates and `keys` what decides dropout, one each a step. The state is
+    donated: use the one returned. A step whose loss or gradient is not finite changes nothing.
 
     Truncated BPTT: each chunk goes on from the state that the one before it left, except in lanes
     that the chunk's resets tell to forget.
@@ -89,24 +96,23 @@ def make_training_steps(
 
     def train(
         state: TrainingState, x: tuple[Chunks, Float[Array, ""], PRNGKeyArray]
-    ) -> tuple[TrainingState, Float[Array, ""]]:
+    ) -> tuple[TrainingState, Report]:
         chunk, rate, key = x
         grad = jax.grad(loss, has_aux=True)
         gradient, (nats, network_state) = grad(state.params, state.network_state, chunk, key)
         updates, optimizer_state = optimizer.update(gradient, state.optimizer_state, state.params)
         params = jax.tree.map(lambda p, u: p - (rate * u).astype(p.dtype), state.params, updates)
         finite = jnp.isfinite(nats) & jnp.isfinite(optax.global_norm(gradient))
-        new = (params, optimizer_state, network_state)
-        kept = jax.tree.map(partial(jnp.where, finite), new, state[:3])
-        skipped = jnp.logical_not(finite).astype(jnp.int32)
-        in_a_row = (state.skipped_in_a_row + 1) * skipped
-        return TrainingState(*kept, state.skipped + skipped, in_a_row), nats
+        new = TrainingState(params, optimizer_state, network_state)
+        return jax.tree.map(partial(jnp.where, finite), new, state), Report(nats, finite)
 
     @partial(jax.jit, donate_argnums=0)
     def training_steps(
-        state: TrainingState, chunks: Chunks, rates: Float[Array, " steps"], key: PRNGKeyArray
-    ) -> tuple[TrainingState, Float[Array, " steps"]]:
-        keys = jax.random.split(key, rates.shape[0])
+        state: TrainingState,
+        chunks: Chunks,
+        rates: Float[Array, " steps"],
+        keys: PRNGKeyArray,
+    ) -> tuple[TrainingState, Report]:
         return jax.lax.scan(train, state, (chunks, rates, keys))
 
     return training_steps

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int, Integer, PRNGKeyArray, Shaped
+from jaxtyping import Array, Bool, Float, Integer, PRNGKeyArray, Shaped
 
 from jaxrnn.components import Component, schedule
 from jaxrnn.delays import Ages, Past, ages_since, delayed, newest
@@ -56,7 +56,8 @@ def unroll(
       inputs: features, or symbols that stand for one-hot vectors (never built: rows are looked up).
       resets: where true, everything before that step is forgotten in that lane, including what
         delayed connections would still hear.
-      dropout: needs `dropout_key`; left out when not training.
+      dropout: left out when not training.
+      dropout_key: decides what is dropped; needed with `dropout`.
       hoist: take products that do not recur out of the time loop.
       deferred: use the engine's own rule for BPTT, in which weight gradients are one product over
         the chunk; `False` is plain autodiff (slower; allows higher derivatives).
@@ -183,7 +184,7 @@ def _draw_masks(
     network: Network, inputs: Inputs, dropout: Dropout | None, key: PRNGKeyArray | None
 ) -> dict[Connection, Float[Array, "time_or_1 batch _size"]]:
     """For each delay-0 connection 0 where it does not hear its source, else 1 / (1 - rate)."""
-    if dropout is None or not dropout.rate:
+    if dropout is None or key is None or not dropout.rate:
         return {}
     time, batch = inputs.shape[:2]
     masks = {}
@@ -203,8 +204,8 @@ def _check(
 ) -> None:
     if inputs.ndim == 3 and inputs.shape[2] != network.input_size:
         raise InputError(
-            f"inputs have {inputs.shape[2]} features where the network expects "
-            f"{network.input_size}; give [time, batch, {network.input_size}] or symbols [time, batch]"
+            f"inputs have {inputs.shape[2]} features where {network.input_size} are expected; "
+            f"give [time, batch, {network.input_size}] or symbols [time, batch]"
         )
     if dropout is not None and not 0 <= dropout.rate < 1:
         raise InputError(f"the dropout rate is {dropout.rate}; it must be at least 0 and below 1")

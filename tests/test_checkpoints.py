@@ -97,7 +97,7 @@ trees = st.recursive(
 
 @given(tree=trees)
 @settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 def test_any_pytree_comes_back_to_the_bit(tmp_path, tree):
     state = {"tree": tree, "something": jnp.ones(1)}
@@ -251,6 +251,20 @@ def test_a_save_that_is_killed_leaves_the_previous_ones(tmp_path, monkeypatch, m
     kept.save(4, make_state(4), metrics={})
     assert kept.steps()[-1] == 4
     assert len(list((kept.directory / "last").iterdir())) == 2
+
+
+def test_half_a_deletion_does_not_look_like_a_checkpoint(tmp_path, monkeypatch):
+    kept = saved(tmp_path, 1, 2)
+
+    def die_half_way(checkpoint):
+        (checkpoint / "checkpoint.json").unlink()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "rmtree", die_half_way)
+        with pytest.raises(KeyboardInterrupt):
+            kept.save(3, make_state(3), metrics={})
+    assert kept.steps() == (2, 3)
 
 
 def test_a_kill_between_best_and_last_leaves_the_step_to_be_done_again(tmp_path, monkeypatch):

@@ -101,11 +101,8 @@ def test_a_later_export_replaces_an_earlier_one(tmp_path):
     assert model.facts == {"steps": 3}
 
 
-@pytest.mark.parametrize("renames", [0, 1])
-def test_a_killed_export_leaves_the_earlier_model_or_one_that_is_refused(
-    tmp_path, monkeypatch, renames
-):
-    write(tmp_path)
+def killed_export(directory: Path, monkeypatch, renames: int) -> None:
+    """Another model's export, killed after so many of its two renames."""
     replace, done = Path.replace, []
 
     def die_after(self, target):
@@ -116,8 +113,26 @@ def test_a_killed_export_leaves_the_earlier_model_or_one_that_is_refused(
 
     monkeypatch.setattr(Path, "replace", die_after)
     with pytest.raises(KeyboardInterrupt):
-        write(tmp_path, make_params(0.25))
+        write(directory, make_params(0.25))
     monkeypatch.undo()
+
+
+@pytest.mark.parametrize("renames", [0, 1])
+def test_a_first_export_that_was_killed_is_no_model_and_can_be_done_again(
+    tmp_path, monkeypatch, renames
+):
+    killed_export(tmp_path, monkeypatch, renames)
+    with pytest.raises(InputError, match=r"model\.json cannot be read"):
+        load_model(tmp_path)
+    assert_same(load_model(write(tmp_path)).params, make_params())
+
+
+@pytest.mark.parametrize("renames", [0, 1])
+def test_a_killed_export_leaves_the_earlier_model_or_one_that_is_refused(
+    tmp_path, monkeypatch, renames
+):
+    write(tmp_path)
+    killed_export(tmp_path, monkeypatch, renames)
     if renames:
         with pytest.raises(InputError, match=r"is not the file that model\.json beside it"):
             load_model(tmp_path)

@@ -78,8 +78,8 @@ def open_corpus(names: Sequence[str], *, encoding: str = "utf-8") -> Corpus:
 
     Files may be compressed: .gz, .bz2, .xz, or .zip with one file in it. Raises `InputError` for a
     name that is neither known nor a path, for files that are empty or cannot be read, for a
-    directory without text, and for an encoding that Python does not know. Nothing is read yet, so damage and wrong
-    encodings show when the blocks are taken.
+    directory without text, and for an encoding that Python does not know. Nothing is read yet:
+    damage and text in another encoding show when the blocks are taken.
     """
     if not names:
         raise InputError(f"no corpus was given; give a path or one of {', '.join(NAMES)}")

@@ -1,3 +1,4 @@
+import math
 import timeit
 from collections import Counter
 
@@ -125,7 +126,9 @@ def test_a_text_shorter_than_a_chunk_and_its_target_is_refused():
 def test_evaluation_scores_every_symbol_but_the_first_exactly_once(batch, chunk, length):
     scored: Counter[int] = Counter()
     last = None
-    for got in evaluation_batches(text(length), batch=batch, chunk=chunk):
+    batches = list(evaluation_batches(text(length), batch=batch, chunk=chunk))
+    assert len(batches) == math.ceil(math.ceil((length - 1) / batch) / chunk)
+    for got in batches:
         assert got.inputs.shape == got.targets.shape == got.weights.shape == (chunk, batch)
         assert got.weights.dtype == np.float32
         real = got.weights == 1

@@ -226,14 +226,16 @@ def test_another_process_may_make_the_same_encoding_at_the_same_time(
     assert sorted(path.suffix for path in (cache / "encodings").iterdir()) == [".json", ".npy"]
 
 
-def test_a_file_that_changes_between_the_readings_is_noticed(corpus_of, monkeypatch):
+@pytest.mark.parametrize("later", ["abcabcmore", "cbacba"])
+def test_a_file_that_changes_between_the_readings_is_noticed(corpus_of, monkeypatch, later):
     corpus = corpus_of("abcabc")
+    path = corpus.sources[0].path
+    os.utime(path, ns=(1, 1))
     blocks = Corpus.text_blocks
 
     def changing(self):
         yield from blocks(self)
-        with self.sources[0].path.open("a") as file:
-            file.write("more")
+        path.write_text(later)
 
     monkeypatch.setattr(Corpus, "text_blocks", changing)
     with pytest.raises(InputError, match="changed while it was being read"):

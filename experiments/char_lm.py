@@ -1,0 +1,364 @@
+"""Trains a character-level language model: reads a text, learns to predict the next character.
+
+The same command again goes on from the last checkpoint. Ctrl-C and SIGTERM save before they stop.
+"""
+
+import json
+import math
+import signal
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from absl import flags
+
+from jaxrnn import CELLS, INITIALIZERS, Dropout, InputError, Network, stacked
+from jaxrnn.optimizers import OPTIMIZERS, SCHEDULES, make_schedule
+from jaxrnn.parameters import Params
+from jaxrnn.runs.fitting import Stopping, Task, fit
+from jaxrnn.runs.language_model import (
+    LanguageModel,
+    load_language_model,
+    training_optimizer,
+    training_state,
+)
+from jaxrnn.runs.launch import DIVERGED, group, launch
+from jaxrnn.runs.plots import draw_learning_curve
+from jaxrnn.runs.progress import ProgressDisplay
+from jaxrnn.runs.workdir import WorkDirectory, open_workdir
+from jaxrnn.sampling import Choice
+from jaxrnn.text import (
+    NAMES,
+    Batch,
+    EncodedText,
+    contiguous_lanes,
+    encode_corpus,
+    open_corpus,
+    random_chunks,
+    steps_per_epoch,
+)
+from jaxrnn.training import Regularisation, make_training_steps
+
+QUICK: dict[str, Any] = {
+    "corpus": ["shakespeare"], "split": [0.9, 0.05, 0.05],
+    "bytes": False, "lowercase": False, "collapse_whitespace": False,
+    "cell": "gru", "hidden": [256], "skip": False, "feedback": False,
+    "initializer": None, "recurrent_initializer": None,
+    "dropout": 0.0, "locked": False, "l1": 0.0, "l2": 0.0,
+    "chunk": 32, "batch": 32, "random_chunks": False,
+    "steps": 9000, "epochs": None, "minutes": None, "patience": 0,
+    "optimizer": "adam", "learning_rate": 4e-3, "schedule": "cosine",
+    "clip_norm": 1.0, "clip_value": None,
+    "evaluate_every": 1000, "checkpoint_every": 500, "seed": 0, "dtype": "float32",
+}  # fmt: skip
+PRESETS: dict[str, dict[str, Any]] = {
+    "quick": QUICK,
+    "seed": QUICK | {
+        "lowercase": True, "collapse_whitespace": True, "cell": "elu", "hidden": [128, 128],
+        "chunk": 16, "random_chunks": True, "steps": 20_000, "learning_rate": 1e-3,
+        "schedule": "constant", "clip_norm": None, "evaluate_every": 2000,
+    },
+    "best": QUICK,
+}  # fmt: skip
+DTYPES = ("float32", "bfloat16", "float64")
+SAMPLE_TEMPERATURE = 0.7
+
+CORPUS = flags.DEFINE_list(
+    "corpus", None, f"Texts to read, joined: {', '.join(NAMES)}, or paths of files (also .gz, .bz2,"
+    " .xz, MediaWiki .xml) and directories of .txt files."
+)  # fmt: skip
+SPLIT = flags.DEFINE_list("split", None, "Fractions of the text for training, validation, test.")
+BYTES = flags.DEFINE_boolean("bytes", None, "Read bytes instead of characters.")
+LOWERCASE = flags.DEFINE_boolean("lowercase", None, "Read the text in lower case.")
+COLLAPSE = flags.DEFINE_boolean("collapse_whitespace", None, "Read white space as one space.")
+
+WORKDIR = flags.DEFINE_string("workdir", None, "Where the run is kept [runs/PRESET].")
+PRESET = flags.DEFINE_enum(
+    "preset", "quick", list(PRESETS), "Settings to start from; other flags override it. quick: a"
+    " few minutes on two CPU cores; seed: a small plain network without tricks; best: the best"
+    " that an hour on two CPU cores buys."
+)  # fmt: skip
+SEED = flags.DEFINE_integer(
+    "seed", None, "Decides parameters, chunks, dropout and samples.", lower_bound=0
+)
+DTYPE = flags.DEFINE_enum(
+    "dtype", None, DTYPES, "Of the arithmetic; bfloat16 is for matrix products only."
+)
+
+CELL = flags.DEFINE_string("cell", None, f"What hidden layers are made of: {', '.join(CELLS)}.")
+HIDDEN = flags.DEFINE_list("hidden", None, "Sizes of the hidden layers, from the input up.")
+SKIP = flags.DEFINE_boolean("skip", None, "Connect the input and the output to every layer.")
+FEEDBACK = flags.DEFINE_boolean("feedback", None, "Connect each layer to the one below, delay 1.")
+NETWORK = flags.DEFINE_string(
+    "network", None, "A JSON file with any graph, instead of the four flags above; sizes of input"
+    " and output may be left out."
+)  # fmt: skip
+INITIALIZER = flags.DEFINE_enum(
+    "initializer", None, list(INITIALIZERS), "For matrices from below [as the cell recommends]."
+)
+RECURRENT_INITIALIZER = flags.DEFINE_enum(
+    "recurrent_initializer", None, list(INITIALIZERS), "For matrices of delayed connections"
+    " [as the cell recommends]."
+)  # fmt: skip
+
+CHUNK = flags.DEFINE_integer(
+    "chunk", None, "Time steps that back-propagation through time sees.", lower_bound=1
+)
+BATCH = flags.DEFINE_integer("batch", None, "Lanes: chunks in one step.", lower_bound=1)
+RANDOM_CHUNKS = flags.DEFINE_boolean(
+    "random_chunks", None, "Draw chunks at random and start each from the zero state, instead of"
+    " reading on in every lane with the state carried."
+)  # fmt: skip
+DROPOUT = flags.DEFINE_float("dropout", None, "Rate, on delay-0 connections only.")
+LOCKED = flags.DEFINE_boolean("locked", None, "Hold one dropout mask for a whole chunk.")
+L1 = flags.DEFINE_float(
+    "l1", None, "Weight of the sum of absolute weights in the loss.", lower_bound=0
+)
+L2 = flags.DEFINE_float(
+    "l2", None, "Weight of half the sum of squared weights in the loss.", lower_bound=0
+)
+
+STEPS = flags.DEFINE_integer("steps", None, "Train for so many steps,", lower_bound=1)
+EPOCHS = flags.DEFINE_float(
+    "epochs", None, "or until the training text was read so many times,", lower_bound=1e-9
+)
+MINUTES = flags.DEFINE_float(
+    "minutes", None, "or for so long; the schedule then follows the clock, so that no two runs are"
+    " quite equal.", lower_bound=1e-9
+)  # fmt: skip
+PATIENCE = flags.DEFINE_integer(
+    "patience",
+    None,
+    "Stop after so many evaluations in a row without a new best; 0: never.",
+    lower_bound=0,
+)
+OPTIMIZER = flags.DEFINE_enum("optimizer", None, list(OPTIMIZERS), "How to walk downhill.")
+LEARNING_RATE = flags.DEFINE_float("learning_rate", None, "The highest of the schedule.")
+SCHEDULE = flags.DEFINE_enum("schedule", None, SCHEDULES, "cosine starts with a warm-up.")
+CLIP_NORM = flags.DEFINE_float(
+    "clip_norm", None, "Scale gradients down to this norm; 0: never.", lower_bound=0
+)
+CLIP_VALUE = flags.DEFINE_float(
+    "clip_value", None, "Cut gradients' entries to this; 0: never.", lower_bound=0
+)
+EVALUATE_EVERY = flags.DEFINE_integer(
+    "evaluate_every", None, "Steps between two evaluations.", lower_bound=1
+)
+CHECKPOINT_EVERY = flags.DEFINE_integer(
+    "checkpoint_every", None, "Steps between two checkpoints.", lower_bound=1
+)
+
+group("The run", PRESET, WORKDIR, SEED, DTYPE)
+group("The text", CORPUS, SPLIT, BYTES, LOWERCASE, COLLAPSE)
+group("The network", CELL, HIDDEN, SKIP, FEEDBACK, NETWORK, INITIALIZER, RECURRENT_INITIALIZER)
+group("Chunks and regularisation", CHUNK, BATCH, RANDOM_CHUNKS, DROPOUT, LOCKED, L1, L2)
+group("How long", STEPS, EPOCHS, MINUTES, PATIENCE, EVALUATE_EVERY, CHECKPOINT_EVERY)
+group("The optimiser", OPTIMIZER, LEARNING_RATE, SCHEDULE, CLIP_NORM, CLIP_VALUE)
+
+
+def main() -> int:
+    settings = resolve_settings()
+    if settings["dtype"] == "float64":
+        jax.config.update("jax_enable_x64", True)
+    corpus = open_corpus(settings["corpus"])
+    text = encode_corpus(
+        corpus, split=settings["split"], level="byte" if settings["bytes"] else "character",
+        lowercase=settings["lowercase"], collapse_whitespace=settings["collapse_whitespace"],
+    )  # fmt: skip
+    network = make_network(settings, text.vocabulary.size)
+    stopping = make_stopping(settings, text)
+    config = settings | {
+        "network": json.loads(network.to_json()),
+        "vocabulary": text.vocabulary.to_json(),
+        "text": {"sha256": text.sha256, "length": text.length},
+    }
+    workdir_path = Path(WORKDIR.value or f"runs/{PRESET.value}")
+    with open_workdir(workdir_path, config) as workdir, ProgressDisplay() as display:
+        display.say(f"{network}\n\n{describe(corpus.description, text)}\n")
+        return train(settings, text, network, stopping, workdir, display)
+
+
+def train(
+    settings: Mapping[str, Any],
+    text: EncodedText,
+    network: Network,
+    stopping: Stopping,
+    workdir: WorkDirectory,
+    display: ProgressDisplay,
+) -> int:
+    """Trains, or goes on, and writes what a run leaves behind; returns the exit code."""
+
+    def chunk(step: int) -> Batch:
+        read = random_chunks if settings["random_chunks"] else contiguous_lanes
+        return read(
+            text.train, batch=settings["batch"], chunk=settings["chunk"], seed=settings["seed"],
+            step=step,
+        )  # fmt: skip
+
+    def model(params: Params) -> LanguageModel:
+        return LanguageModel(network, params, text.vocabulary)
+
+    def sample(params: Params, length: int = 240) -> str:
+        choice = Choice(temperature=SAMPLE_TEMPERATURE)
+        return model(params).texts(length, choice=choice, seed=settings["seed"])[0].strip("\n")
+
+    task = Task(
+        chunk,
+        settings["batch"] * settings["chunk"],
+        evaluate=lambda params: model(params).bits_per_character(text.valid),
+        sample=sample,
+    )
+    state = training_state(network, settings)
+    training_steps = make_training_steps(
+        network,
+        training_optimizer(settings),
+        Regularisation(
+            Dropout(settings["dropout"], settings["locked"]), settings["l1"], settings["l2"]
+        ),
+        compute_dtype=jnp.bfloat16 if settings["dtype"] == "bfloat16" else None,
+    )
+    progress, reason = fit(
+        task, training_steps, state, make_schedule(settings["schedule"], settings["learning_rate"]),
+        stopping, seed=settings["seed"], evaluate_every=settings["evaluate_every"],
+        checkpoint_every=settings["checkpoint_every"], workdir=workdir, display=display,
+    )  # fmt: skip
+    draw_learning_curve(workdir.metrics(), workdir.path / "learning_curve.png")
+    if reason in ("SIGINT", "SIGTERM"):
+        display.say(f"\nStopped at step {progress.step:,} and saved; the same command goes on.")
+        return 128 + signal.Signals[reason]
+    if reason == "not finite":
+        display.say(
+            f"\nTraining stopped at step {progress.step:,}: the loss or its gradient was not "
+            f"finite {progress.skipped_in_a_row} steps in a row; the checkpoints in {workdir.path} "
+            "are intact, so start anew with a lower --learning_rate or a --clip_norm."
+        )
+        return DIVERGED
+    known = workdir.read_json("result.json")
+    if known is not None and known["steps"] == progress.step:
+        display.say(f"This run is finished; give it more --steps to go on.\n{_summary(known)}")
+        return 0
+    best = load_language_model(workdir.path)
+    characters = progress.step * task.characters_per_step
+    result = {
+        "valid_bits_per_character": progress.best,
+        "test_bits_per_character": (
+            best.bits_per_character(text.test) if len(text.test) > 1 else None
+        ),
+        "parameters": network.parameters,
+        "characters_trained": characters,
+        "characters_per_second": round(characters / progress.seconds, 1),
+        "seconds": round(progress.seconds, 1),
+        "steps": progress.step,
+        "steps_skipped": progress.skipped,
+        "stopped_because": reason,
+    }
+    written = sample(best.params, 2000)
+    workdir.write_text("sample.txt", written + "\n")
+    workdir.write_json("result.json", result)
+    display.say(f"\nWhat it writes now:\n\n{written}\n\n{_summary(result)}")
+    display.say(f"Everything is in {workdir.path}: result.json, learning_curve.png, sample.txt ...")
+    return 0
+
+
+def resolve_settings() -> dict[str, Any]:
+    """The preset's settings, overridden by the flags that were given."""
+    given: dict[str, Any] = {
+        name: flags.FLAGS[name].value
+        for name in PRESETS["quick"]
+        if flags.FLAGS[name].value is not None
+    }
+    lengths = [name for name in ("steps", "epochs", "minutes") if name in given]
+    if len(lengths) > 1:
+        raise InputError(f"--{lengths[0]} and --{lengths[1]} both say how long; give one of them")
+    if lengths:
+        given = dict.fromkeys(("steps", "epochs", "minutes")) | given
+    if NETWORK.value is not None and {"cell", "hidden", "skip", "feedback"} & given.keys():
+        raise InputError(
+            "--network gives the whole graph; leave --cell, --hidden, --skip, --feedback out"
+        )
+    if "hidden" in given:
+        given["hidden"] = [_number(int, "hidden", size) for size in given["hidden"]]
+    if "split" in given:
+        given["split"] = [_number(float, "split", part) for part in given["split"]]
+    settings = {**PRESETS[PRESET.value or "quick"], **given}
+    if NETWORK.value is not None:
+        settings |= dict.fromkeys(("cell", "hidden", "skip", "feedback"))
+    for name in ("clip_norm", "clip_value"):
+        settings[name] = settings[name] or None
+    if not 0 <= settings["dropout"] < 1:
+        raise InputError(f"--dropout={settings['dropout']} must be at least 0 and below 1")
+    return settings
+
+
+def make_network(settings: Mapping[str, Any], symbols: int) -> Network:
+    """The network of the flags, or of the file that they name."""
+    if NETWORK.value is None:
+        return stacked(
+            symbols, settings["hidden"], symbols, settings["cell"],
+            skip=settings["skip"], feedback=settings["feedback"],
+        )  # fmt: skip
+    try:
+        network = Network.from_json(Path(NETWORK.value).read_text(encoding="utf-8"), symbols)
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"--network={NETWORK.value} cannot be read ({error})") from None
+    if (network.input_size, network.size("output")) != (symbols, symbols):
+        raise InputError(
+            f"the network of {NETWORK.value} has {network.input_size} inputs and "
+            f"{network.size('output')} outputs but the text {symbols} symbols; leave both sizes out"
+        )
+    return network
+
+
+def make_stopping(settings: Mapping[str, Any], text: EncodedText) -> Stopping:
+    """When to stop; also where a text too short for its chunks or for evaluation is refused."""
+    batch, chunk, steps = settings["batch"], settings["chunk"], settings["steps"]
+    epoch = steps_per_epoch(len(text.train), batch=batch, chunk=chunk)
+    if settings["epochs"] is not None:
+        steps = math.ceil(settings["epochs"] * epoch)
+    if len(text.valid) < 2:
+        raise InputError(
+            f"the validation split has {len(text.valid)} characters; give --split a larger second "
+            "fraction, or more text"
+        )
+    return Stopping(steps, settings["minutes"], settings["patience"])
+
+
+def describe(description: str, text: EncodedText) -> str:
+    """The corpus's facts, and its first lines."""
+    splits = ", ".join(
+        f"{len(part):,} {name}"
+        for name, part in (
+            ("for training", text.train), ("for validation", text.valid), ("for testing", text.test)
+        )
+    )  # fmt: skip
+    lines = "\n".join(f"    {line}"[:100] for line in text.preview(10).splitlines())
+    unit = f"{text.vocabulary.level}s"
+    return (
+        f"{description}: {text.length:,} {unit} ({splits}), "
+        f"{text.vocabulary.size} symbols, the unknown one included\n\n{lines}"
+    )
+
+
+def _summary(result: Mapping[str, Any]) -> str:
+    test = result["test_bits_per_character"]
+    return (
+        f"{result['valid_bits_per_character']:.4f} bits per character on the validation split"
+        + (f", {test:.4f} on the test split" if test is not None else "")
+        + f", after {result['characters_trained']:,} characters "
+        f"in {result['seconds']:,.0f} s ({result['characters_per_second']:,.0f} a second)."
+    )
+
+
+def _number(kind: type[int] | type[float], flag: str, text: str) -> Any:
+    try:
+        return kind(text)
+    except ValueError:
+        raise InputError(
+            f"--{flag} has '{text}' where a number is expected; separate numbers by commas"
+        ) from None
+
+
+if __name__ == "__main__":
+    launch(main, __doc__ or "")

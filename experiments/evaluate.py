@@ -1,0 +1,46 @@
+"""Reports how well a trained model predicts a text: bits per character.
+
+The text is read once, in lanes, with the state carried on; every character but the first counts.
+"""
+
+from pathlib import Path
+
+from absl import flags
+
+from jaxrnn.runs.language_model import load_language_model
+from jaxrnn.runs.launch import group, launch
+from jaxrnn.runs.workdir import read_json
+from jaxrnn.text import UNKNOWN, encode_corpus, open_corpus
+
+WORKDIR = flags.DEFINE_string("workdir", "runs/quick", "A work directory, or an exported model.")
+CORPUS = flags.DEFINE_list(
+    "corpus", None, "Texts, as for char_lm [the run's own, split by split; none for an export]."
+)
+
+group("What is evaluated", WORKDIR, CORPUS)
+
+
+def main() -> int:
+    path = Path(WORKDIR.value)
+    model = load_language_model(path)
+    config = read_json(path / "config.json") or {}
+    names = CORPUS.value or config.get("corpus", ["shakespeare"])
+    corpus = open_corpus(names)
+    split = [1.0, 0.0, 0.0] if CORPUS.value else config.get("split", [0.9, 0.05, 0.05])
+    text = encode_corpus(corpus, split=split, vocabulary=model.vocabulary)
+    parts = {"the whole text": text.train}
+    if not CORPUS.value:
+        parts = {"training": text.train, "validation": text.valid, "test": text.test}
+    print(f"{path} on {corpus.description}:")
+    for name, part in parts.items():
+        if len(part) > 1:
+            bits, unknown = model.bits_per_character(part), (part == UNKNOWN).mean()
+            print(
+                f"  {name:14}  {bits:.4f} bits per character  ({len(part):,} characters, "
+                f"{unknown:.2%} unknown to the model)"
+            )
+    return 0
+
+
+if __name__ == "__main__":
+    launch(main, __doc__ or "")

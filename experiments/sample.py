@@ -1,0 +1,95 @@
+"""Writes with a trained model, from a work directory or an exported one.
+
+`--length=0` writes until it is stopped.
+"""
+
+from pathlib import Path
+
+from absl import flags
+
+from jaxrnn.errors import InputError
+from jaxrnn.runs.language_model import LanguageModel, load_language_model
+from jaxrnn.runs.launch import group, launch
+from jaxrnn.runs.workdir import read_json
+from jaxrnn.sampling import Choice
+
+WORKDIR = flags.DEFINE_string("workdir", "runs/quick", "A work directory, or an exported model.")
+PRIME = flags.DEFINE_string("prime", "", "Text to go on from; it is written first.")
+LENGTH = flags.DEFINE_integer("length", 1000, "Characters to write; 0: no end.", lower_bound=0)
+STREAMS = flags.DEFINE_integer("streams", 1, "Texts to write at once.", lower_bound=1)
+BEAMS = flags.DEFINE_integer(
+    "beams", 0, "Keep a population of so many texts, dropping unlikely ones every few characters,"
+    " and write the likeliest; 0: no population.", lower_bound=0,
+)  # fmt: skip
+SEED = flags.DEFINE_integer("seed", 0, "The same seed writes the same text.", lower_bound=0)
+TEMPERATURE = flags.DEFINE_float(
+    "temperature", 0.7, "Below 1 more daring than greedy, above 1 wild; 0: always the likeliest"
+    " character.", lower_bound=0,
+)  # fmt: skip
+TOP_K = flags.DEFINE_integer(
+    "top_k", None, "Choose among the k likeliest characters only.", lower_bound=1
+)
+TOP_P = flags.DEFINE_float(
+    "top_p", None, "Choose among the likeliest characters only that together reach this"
+    " probability.", lower_bound=1e-9, upper_bound=1,
+)  # fmt: skip
+EXPORT = flags.DEFINE_string(
+    "export", None, "Write the model to this directory, as safetensors and JSON, and no text."
+)
+
+group("The model", WORKDIR, EXPORT)
+group("The text", PRIME, LENGTH, STREAMS, BEAMS, SEED)
+group("How each character is chosen", TEMPERATURE, TOP_K, TOP_P)
+
+
+def main() -> int:
+    path = Path(WORKDIR.value)
+    model = load_language_model(path)
+    if EXPORT.value is not None:
+        facts = read_json(path / "result.json") or {}
+        model.save(Path(EXPORT.value), facts)
+        print(f"The model is in {EXPORT.value}; sample it with --workdir={EXPORT.value}")
+        return 0
+    if not LENGTH.value and (STREAMS.value > 1 or BEAMS.value):
+        raise InputError("--length=0 writes one text without end; leave --streams and --beams out")
+    if STREAMS.value > 1 and BEAMS.value:
+        raise InputError("--beams writes the likeliest text only; leave --streams out")
+    choice = Choice(TEMPERATURE.value, TOP_K.value, TOP_P.value)
+    if BEAMS.value:
+        write_likeliest(model, choice)
+    elif STREAMS.value > 1:
+        write_texts(model, choice)
+    else:
+        write_stream(model, choice)
+    return 0
+
+
+def write_stream(model: LanguageModel, choice: Choice) -> None:
+    """One text, shown while it is written."""
+    print(PRIME.value, end="", flush=True)
+    left = LENGTH.value or float("inf")
+    for piece in model.stream(prime=PRIME.value, choice=choice, seed=SEED.value):
+        print(piece[: int(min(left, len(piece)))], end="", flush=True)
+        left -= len(piece)
+        if left <= 0:
+            break
+    print()
+
+
+def write_texts(model: LanguageModel, choice: Choice) -> None:
+    texts = model.texts(
+        LENGTH.value, prime=PRIME.value, streams=STREAMS.value, choice=choice, seed=SEED.value
+    )
+    for i, text in enumerate(texts, 1):
+        print(f"--- text {i} of {len(texts)} ---\n{PRIME.value}{text}\n")
+
+
+def write_likeliest(model: LanguageModel, choice: Choice) -> None:
+    text, bits = model.likeliest_text(
+        LENGTH.value, prime=PRIME.value, beams=BEAMS.value, choice=choice, seed=SEED.value
+    )
+    print(f"{PRIME.value}{text}\n\n({bits:.3f} bits per character in the model's own eyes)")
+
+
+if __name__ == "__main__":
+    launch(main, __doc__ or "")

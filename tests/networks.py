@@ -1,0 +1,157 @@
+"""Hypothesis strategies that make networks, and chunks to run them on."""
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+
+from jaxrnn import Connection, Dropout, Layer, Network, initial_state
+from jaxrnn.unroll import _draw_masks
+
+CELLS = ("tanh", "lstm", "gru", "relu", "logistic", "linear", "leaky_relu", "elu")
+
+
+def examples(count: int) -> settings:
+    """The same few examples at each run. They are tiny, so that a failing one is not shrunk."""
+    return settings(
+        max_examples=count, deadline=None, derandomize=True, database=None,
+        phases=(Phase.explicit, Phase.generate), suppress_health_check=list(HealthCheck),
+    )  # fmt: skip
+
+
+@contextmanager
+def random_left_alone() -> Iterator[None]:
+    """For jaxrnn in a strategy: its checked types draw from `random`, which Hypothesis refuses."""
+    before = random.getstate()
+    yield
+    random.setstate(before)
+
+
+@st.composite
+def networks(draw, max_hidden: int = 3, cells: tuple[str, ...] = CELLS) -> Network:
+    """Any graph: skips, feedback, several delays side by side, delays from the input, mixed cells.
+
+    Layers are drawn in an order in which delay-0 connections may run, and listed in another. The
+    output layer may stand anywhere in it, and so be heard by others.
+    """
+    hidden = [f"h{i}" for i in range(draw(st.integers(0, max_hidden)))]
+    names = list(hidden)
+    names.insert(draw(st.integers(0, len(names))), "output")
+    order = ["input", *names]
+    sizes = st.integers(1, 3)
+    kinds = st.sampled_from(cells)
+    layers = [Layer(name, draw(sizes), draw(kinds)) for name in names]
+    connections = set()
+    for i, name in enumerate(names, start=1):  # so that the input reaches every layer
+        connections.add(
+            Connection(order[draw(st.integers(0, i - 1))], name, draw(st.integers(0, 2)))
+        )
+    for _ in range(draw(st.integers(1, 2 + len(hidden)))):
+        source = draw(st.integers(0, len(names)))
+        target = draw(st.integers(1, len(names)))
+        delay = draw(st.integers(0 if source < target else 1, 3))
+        connections.add(Connection(order[source], order[target], delay))
+    size, layers = draw(sizes), draw(st.permutations(layers))
+    with random_left_alone():
+        return Network(size, layers, sorted(connections))
+
+
+@dataclass
+class Case:
+    """A network, and a chunk to run it on, in float64."""
+
+    network: Network
+    params: dict[str, dict[str, np.ndarray]]
+    state: dict
+    inputs: np.ndarray  # [time, batch, features]
+    symbols: np.ndarray  # [time, batch]
+    resets: np.ndarray | None
+    dropout: Dropout | None
+    rng: np.random.Generator
+
+    @property
+    def time(self) -> int:
+        return self.inputs.shape[0]
+
+    @property
+    def batch(self) -> int:
+        return self.inputs.shape[1]
+
+    @property
+    def key(self) -> jax.Array:
+        return jax.random.key(7)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What `unroll` takes beside a network, parameters, a state and inputs."""
+        key = None if self.dropout is None else self.key
+        resets = None if self.resets is None else jnp.array(self.resets)
+        return {"resets": resets, "dropout": self.dropout, "dropout_key": key}
+
+    def masks(self) -> dict[Connection, np.ndarray]:
+        """The dropout masks that the engine draws, for each time step."""
+        shape = (self.time, self.batch)
+        masks = _draw_masks(self.network, jnp.asarray(self.inputs), self.dropout, self.key)
+        return {c: np.broadcast_to(m, (*shape, m.shape[-1])) for c, m in masks.items()}
+
+    def noise(self, tree: Any) -> Any:
+        """Random numbers in the shape of a pytree."""
+        return jax.tree.map(lambda x: self.rng.normal(size=x.shape), tree)
+
+
+def random_params(network: Network, rng: np.random.Generator) -> dict:
+    """In every array, biases too, random numbers large enough to matter."""
+    params = {}
+    for layer in network.layers:
+        width = layer.cell.gates * layer.size
+        params[layer.name] = {"bias": rng.normal(size=width)}
+        for c in network.into(layer.name):
+            matrix = 0.7 * rng.normal(size=(network.size(c.source), width))
+            params[layer.name][f"{c.source}@{c.delay}"] = matrix
+    return params
+
+
+@st.composite
+def cases(draw, nets: st.SearchStrategy[Network] | None = None, dropout: bool = True) -> Case:
+    network = draw(networks() if nets is None else nets)
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    time, batch = draw(st.integers(1, 6)), draw(st.integers(1, 3))
+    resets = rng.random((time, batch)) < 0.3 if draw(st.booleans()) else None
+    masked = draw(st.sampled_from([None, Dropout(0.4), Dropout(0.4, locked=True)]))
+    with random_left_alone():
+        params, state = random_params(network, rng), initial_state(network, batch)
+    return Case(
+        network=network,
+        params=params,
+        state=jax.tree.map(lambda x: rng.normal(size=x.shape), state),
+        inputs=rng.normal(size=(time, batch, network.input_size)),
+        symbols=rng.integers(network.input_size, size=(time, batch)),
+        resets=resets,
+        dropout=masked if dropout else None,
+        rng=rng,
+    )
+
+
+def compiled(function):
+    """`jax.jit`, with less effort spent on a program that runs once."""
+    return jax.jit(function, compiler_options=_quick_options())
+
+
+@cache
+def _quick_options() -> dict[str, Any]:
+    """Of a network's gradient, compiling takes 0.4 s instead of 2.4 s (JAX 0.10, one core)."""
+    options: dict[str, Any] = {"xla_backend_optimization_level": 0}
+    fewer = options | {"xla_cpu_use_fusion_emitters": False}
+    try:
+        jax.jit(lambda x: x, compiler_options=fewer)(0.0)
+    except jax.errors.JaxRuntimeError:  # a newer XLA has no such option
+        return options
+    return fewer

@@ -1,0 +1,233 @@
+"""What the engine is compared with: the definition of a network, in float64 NumPy, by plain loops.
+
+`forward` adds up one connection at a time, one time step at a time. `backward` is textbook
+back-propagation through time with derivatives worked out by hand. Neither knows of components,
+hoisted products or JAX. Outputs are kept by time step; negative steps are the remembered ones.
+"""
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxrnn import Connection, Layer, Network
+from jaxrnn.parameters import LayerState
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+# Each activation, and its derivative at x where its value is y.
+ACTIVATIONS = {
+    "logistic": (sigmoid, lambda x, y: y * (1 - y)),
+    "tanh": (np.tanh, lambda x, y: 1 - y**2),
+    "relu": (lambda x: np.maximum(x, 0), lambda x, y: (x > 0) * 1.0),
+    "leaky_relu": (lambda x: np.where(x > 0, x, 0.01 * x), lambda x, y: np.where(x > 0, 1, 0.01)),
+    "elu": (lambda x: np.where(x > 0, x, np.expm1(x)), lambda x, y: np.where(x > 0, 1, y + 1)),
+    "linear": (lambda x: x, lambda x, y: np.ones_like(x)),
+}
+
+
+def lstm(total, memory):
+    """The output and the memory; `total` holds the sums of input, forget, cell and output gate."""
+    i, f, g, o = np.split(total, 4, axis=-1)
+    memory = sigmoid(f) * memory + sigmoid(i) * np.tanh(g)
+    return sigmoid(o) * np.tanh(memory), memory
+
+
+def lstm_backward(total, memory, d_output, d_memory):
+    i, f, g, o = np.split(total, 4, axis=-1)
+    i, f, g, o = sigmoid(i), sigmoid(f), np.tanh(g), sigmoid(o)
+    squashed = np.tanh(f * memory + i * g)
+    d_o = d_output * squashed * o * (1 - o)
+    d_new = d_memory + d_output * o * (1 - squashed**2)
+    d_i = d_new * g * i * (1 - i)
+    d_f = d_new * memory * f * (1 - f)
+    d_g = d_new * i * (1 - g**2)
+    return np.concatenate([d_i, d_f, d_g, d_o], axis=-1), d_new * f
+
+
+def gru(feedforward, recurrent, previous):
+    fr, fu, fc = np.split(feedforward, 3, axis=-1)
+    rr, ru, rc = np.split(recurrent, 3, axis=-1)
+    reset, update = sigmoid(fr + rr), sigmoid(fu + ru)
+    return update * previous + (1 - update) * np.tanh(fc + reset * rc)
+
+
+def gru_backward(feedforward, recurrent, previous, d_output):
+    fr, fu, fc = np.split(feedforward, 3, axis=-1)
+    rr, ru, rc = np.split(recurrent, 3, axis=-1)
+    reset, update = sigmoid(fr + rr), sigmoid(fu + ru)
+    candidate = np.tanh(fc + reset * rc)
+    d_u = d_output * (previous - candidate) * update * (1 - update)
+    d_c = d_output * (1 - update) * (1 - candidate**2)
+    d_r = d_c * rc * reset * (1 - reset)
+    d_feedforward = np.concatenate([d_r, d_u, d_c], axis=-1)
+    d_recurrent = np.concatenate([d_r, d_u, d_c * reset], axis=-1)
+    return d_feedforward, d_recurrent, d_output * update
+
+
+def cell_forward(name, feedforward, recurrent, carry):
+    if name == "lstm":
+        output, memory = lstm(feedforward + recurrent, *carry)
+        return output, (memory,)
+    if name == "gru":
+        output = gru(feedforward, recurrent, *carry)
+        return output, (output,)
+    return ACTIVATIONS[name][0](feedforward + recurrent), ()
+
+
+def cell_backward(name, feedforward, recurrent, carry, d_output, d_carry):
+    """Gradients of the feed-forward sum, the recurrent sum and the carry before the step."""
+    if name == "lstm":
+        d_total, d_memory = lstm_backward(feedforward + recurrent, *carry, d_output, *d_carry)
+        return d_total, d_total, (d_memory,)
+    if name == "gru":
+        d_ff, d_rec, d_previous = gru_backward(
+            feedforward, recurrent, *carry, d_output + d_carry[0]
+        )
+        return d_ff, d_rec, (d_previous,)
+    activation, derivative = ACTIVATIONS[name]
+    total = feedforward + recurrent
+    d_total = d_output * derivative(total, activation(total))
+    return d_total, d_total, ()
+
+
+@dataclass
+class Tape:
+    """A chunk that was run forward, with what the backward pass needs."""
+
+    network: Network
+    params: dict[str, dict[str, np.ndarray]]
+    resets: np.ndarray  # [time, batch]
+    masks: dict[Connection, np.ndarray]  # [time, batch, source size]
+    out: dict[str, dict[int, np.ndarray]]
+    sums: dict[tuple[str, int], tuple[np.ndarray, np.ndarray]]
+    carries: dict[tuple[str, int], tuple[np.ndarray, ...]]  # before the step
+    outputs: np.ndarray
+    state: dict[str, LayerState]
+
+    def visible(self, time: int, delay: int) -> np.ndarray:
+        """1 in lanes without a reset since the outputs `delay` steps ago, else 0."""
+        since = self.resets[max(time - delay + 1, 0) : time + 1]
+        return 1.0 * ~since.any(axis=0)[:, None]
+
+    def gain(self, connection: Connection, time: int) -> Any:
+        """What the source's outputs are multiplied by before the matrix."""
+        if connection.delay:
+            return self.visible(time, connection.delay)
+        return self.masks[connection][time] if connection in self.masks else 1.0
+
+
+def in_order(network: Network) -> list[Layer]:
+    """The layers, each after the sources of its delay-0 connections."""
+    placed, waiting = ["input"], list(network.layers)
+    ordered = []
+    while waiting:
+        for layer in waiting:
+            into = [c for c in network.connections if c.target == layer.name and not c.delay]
+            if all(c.source in placed for c in into):
+                placed.append(layer.name)
+                ordered.append(layer)
+                waiting.remove(layer)
+                break
+    return ordered
+
+
+def forward(network, params, state, inputs, resets=None, masks=None) -> Tape:
+    time, batch = inputs.shape[:2]
+    resets = np.zeros((time, batch), bool) if resets is None else np.asarray(resets)
+    out = {"input": dict(enumerate(inputs))} | {layer.name: {} for layer in network.layers}
+    for name, remembered in state.items():
+        for k, past in enumerate(remembered.past, start=1):
+            out[name][-k] = past
+    tape = Tape(network, params, resets, masks or {}, out, {}, {}, np.array(0), {})
+    carry = {layer.name: state[layer.name].carry if layer.name in state else ()
+             for layer in network.layers}  # fmt: skip
+    for t in range(time):
+        for layer in in_order(network):
+            width = params[layer.name]["bias"].shape[0]
+            feedforward = np.zeros((batch, width)) + params[layer.name]["bias"]
+            recurrent = np.zeros((batch, width))
+            for c in network.connections:
+                if c.target == layer.name:
+                    heard = out[c.source][t - c.delay] * tape.gain(c, t)
+                    heard = heard @ params[layer.name][f"{c.source}@{c.delay}"]
+                    if c.delay:
+                        recurrent = recurrent + heard
+                    else:
+                        feedforward = feedforward + heard
+            before = tuple(x * ~resets[t][:, None] for x in carry[layer.name])
+            tape.sums[layer.name, t] = feedforward, recurrent
+            tape.carries[layer.name, t] = before
+            out[layer.name][t], carry[layer.name] = cell_forward(
+                layer.cell.name, feedforward, recurrent, before
+            )
+    tape.outputs = np.stack([out["output"][t] for t in range(time)])
+    for name, remembered in state.items():
+        delays = range(1, len(remembered.past) + 1)
+        past = tuple(out[name][time - k] * tape.visible(time, k) for k in delays)
+        tape.state[name] = LayerState(past, carry.get(name, ()))
+    return tape
+
+
+def backward(tape: Tape, d_outputs, d_state):
+    """Gradients of parameters, initial state and inputs, given those of outputs and final state."""
+    network, params = tape.network, tape.params
+    time = len(d_outputs)
+    d_params = jax.tree.map(np.zeros_like, params)
+    d_out: dict = defaultdict(float)  # by source and time step; 0 where nothing was added
+    d_carry = {name: state.carry for name, state in d_state.items()}
+    for t in range(time):
+        d_out["output", t] += d_outputs[t]
+    for name, state in d_state.items():
+        for k, d_past in enumerate(state.past, start=1):
+            d_out[name, time - k] += d_past * tape.visible(time, k)
+    for t in reversed(range(time)):
+        for layer in reversed(in_order(network)):
+            name = layer.name
+            d_ff, d_rec, d_before = cell_backward(
+                layer.cell.name, *tape.sums[name, t], tape.carries[name, t],
+                d_out[name, t] + np.zeros_like(tape.out[name][t]), d_carry.get(name, ()),
+            )  # fmt: skip
+            d_carry[name] = tuple(d * ~tape.resets[t][:, None] for d in d_before)
+            d_params[name]["bias"] += d_ff.sum(axis=0)
+            for c in network.connections:
+                if c.target == name:
+                    key, delta = f"{c.source}@{c.delay}", d_rec if c.delay else d_ff
+                    source, gain = tape.out[c.source][t - c.delay], tape.gain(c, t)
+                    d_params[name][key] += (source * gain).T @ delta
+                    d_out[c.source, t - c.delay] += delta @ params[name][key].T * gain
+    d_initial = {
+        name: LayerState(
+            tuple(d_out[name, -k] + np.zeros_like(x) for k, x in enumerate(state.past, start=1)),
+            d_carry.get(name, ()),
+        )
+        for name, state in d_state.items()
+    }
+    d_inputs = [d_out["input", t] + np.zeros_like(tape.out["input"][t]) for t in range(time)]
+    return d_params, d_initial, np.stack(d_inputs)
+
+
+def one_hot(symbols, size: int) -> np.ndarray:
+    return np.eye(size)[symbols]
+
+
+def inner(a, b) -> float:
+    """The sum of products of two pytrees' numbers."""
+    return sum(jax.tree.leaves(jax.tree.map(lambda x, y: np.sum(x * y), a, b)), start=0.0)
+
+
+def shifted(tree, direction, distance: float):
+    return jax.tree.map(lambda x, d: x + distance * d, tree, direction)
+
+
+def assert_close(actual, expected, tolerance: float = 1e-9) -> None:
+    """Two pytrees have one structure, the same shapes and, within the tolerance, the same numbers."""
+    assert jax.tree.structure(actual) == jax.tree.structure(expected)
+    for a, b in zip(jax.tree.leaves(actual), jax.tree.leaves(expected), strict=True):
+        assert a.shape == b.shape
+        np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance)

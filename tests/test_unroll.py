@@ -1,0 +1,396 @@
+"""The engine against the definition in NumPy, against itself, and what resets and dropout mean."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from jax.flatten_util import ravel_pytree
+
+from jaxrnn import (
+    Connection,
+    Dropout,
+    InputError,
+    Layer,
+    Network,
+    init,
+    initial_state,
+    stacked,
+    step,
+    unroll,
+    unroll_layers,
+)
+from tests import reference
+from tests.networks import cases, compiled, examples
+from tests.reference import assert_close, inner, one_hot, shifted
+
+ELMAN = stacked(3, [4], 2)
+RESETS = jnp.array([[False, True], [True, False], [False, False]])
+
+
+def run_and_differentiate(case, **options):
+    """Outputs and final state; and the gradients, given random ones of these."""
+
+    def run(params, state, inputs):
+        return unroll(case.network, params, state, inputs, **case.options, **options)
+
+    @compiled
+    def both(arguments, cotangents):
+        result, pull = jax.vjp(run, *arguments)
+        return result, pull(cotangents)
+
+    return both
+
+
+def by_reference(case, params, state, inputs):
+    return reference.forward(
+        case.network, params, state, inputs, case.resets, case.masks() if case.dropout else None
+    )
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"deferred": False}, {"hoist": False}, {"hoist": False, "deferred": False}],
+    ids=["as it comes", "plain autodiff", "not hoisted", "neither"],
+)
+@given(case=cases())
+@examples(16)
+def test_outputs_state_and_gradients_are_those_of_textbook_bptt(case, options):
+    arguments = case.params, case.state, case.inputs
+    with jax.enable_x64(True):
+        tape = by_reference(case, *arguments)
+        cotangents = case.noise((tape.outputs, tape.state))
+        result, gradients = run_and_differentiate(case, **options)(arguments, cotangents)
+    assert_close(result, (tape.outputs, tape.state))
+    assert_close(gradients, reference.backward(tape, *cotangents))
+
+
+@given(case=cases())
+@examples(60)
+def test_the_reference_gradients_are_finite_differences(case):
+    arguments = case.params, case.state, case.inputs
+    with jax.enable_x64(True):
+        tape = by_reference(case, *arguments)
+        cotangents = case.noise((tape.outputs, tape.state))
+        gradients = reference.backward(tape, *cotangents)
+
+        def loss(distance):
+            moved = by_reference(case, *shifted(arguments, direction, distance))
+            return inner((moved.outputs, moved.state), cotangents)
+
+        direction = case.noise(arguments)
+        slope = (loss(1e-6) - loss(-1e-6)) / 2e-6
+    np.testing.assert_allclose(inner(gradients, direction), slope, rtol=1e-5, atol=1e-6)
+
+
+def test_the_engine_s_gradient_is_every_finite_difference():
+    """Number by number, on a network with all there is, and without the NumPy reference."""
+    layers = [Layer("low", 2, "lstm"), Layer("high", 2, "gru"), Layer("output", 2, "tanh")]
+    edges = [
+        ("input", "low"), ("input", "low", 2), ("low", "low", 1), ("low", "low", 3),
+        ("low", "high"), ("high", "high", 1), ("high", "low", 2), ("low", "output"),
+        ("high", "output"), ("output", "high", 1), ("input", "output", 1),
+    ]  # fmt: skip
+    network = Network(2, layers, [Connection(*edge) for edge in edges])
+    rng = np.random.default_rng(0)
+    resets = jnp.array(rng.random((5, 2)) < 0.2)
+    with jax.enable_x64(True):
+        params = init(network, jax.random.key(0), dtype=jnp.float64)
+        state = initial_state(network, 2, dtype=jnp.float64)
+        arguments = jax.tree.map(
+            lambda x: jnp.asarray(rng.normal(size=x.shape)), (params, state, jnp.zeros((5, 2, 2)))
+        )
+        flat, unravel = ravel_pytree(arguments)
+        weights = jnp.asarray(rng.normal(size=(5, 2, 2)))
+
+        def loss(flat):
+            outputs, final = unroll(
+                network, *unravel(flat), resets=resets,
+                dropout=Dropout(0.3), dropout_key=jax.random.key(1),
+            )  # fmt: skip
+            return jnp.sum(outputs * weights) + sum(map(jnp.sum, jax.tree.leaves(final)))
+
+        steps = 1e-6 * jnp.eye(flat.size)
+        slopes = compiled(lambda f: (jax.vmap(loss)(f + steps) - jax.vmap(loss)(f - steps)) / 2e-6)
+        np.testing.assert_allclose(
+            compiled(jax.grad(loss))(flat), slopes(flat), rtol=1e-6, atol=1e-7
+        )
+
+
+@given(case=cases(dropout=False))
+@examples(12)
+def test_unroll_is_repeated_step(case):
+    take = compiled(partial(step, case.network))
+    with jax.enable_x64(True):
+        expected = compiled(partial(unroll, case.network))(case.params, case.state, case.inputs)
+        state, outputs = case.state, []
+        for x in case.inputs:
+            output, state = take(case.params, state, x)
+            outputs.append(output)
+    assert_close((jnp.stack(outputs), state), expected)
+
+
+@given(case=cases(dropout=False), data=st.data())
+@examples(12)
+def test_a_chunk_is_the_same_chunk_cut_in_two(case, data):
+    cut = data.draw(st.integers(0, case.time))
+
+    def run(params, state, span):
+        resets = None if case.resets is None else jnp.array(case.resets[span])
+        return unroll(case.network, params, state, jnp.array(case.symbols[span]), resets=resets)
+
+    @compiled
+    def both(params, state):
+        whole = run(params, state, slice(None))
+        if cut in (0, case.time):  # nothing to cut
+            return whole, whole
+        first, middle = run(params, state, slice(0, cut))
+        second, last = run(params, middle, slice(cut, None))
+        return whole, (jnp.concatenate([first, second]), last)
+
+    with jax.enable_x64(True):
+        whole, parts = both(case.params, case.state)
+    assert_close(parts, whole)
+
+
+@given(case=cases(dropout=False))
+@examples(12)
+def test_a_packed_stream_is_the_separate_sequences(case):
+    resets = case.rng.random((case.time, case.batch)) < 0.4
+    resets[0] = True
+    run = compiled(partial(unroll, case.network))
+    with jax.enable_x64(True):
+        outputs, final = run(case.params, case.state, case.inputs, resets=resets)
+        blank = jax.tree.map(lambda x: np.zeros((1, *x.shape[1:])), case.state)
+        for lane in range(case.batch):
+            starts = [*np.flatnonzero(resets[:, lane]), case.time]
+            for start, end in zip(starts, starts[1:], strict=False):
+                alone = case.inputs[start:end, lane : lane + 1]
+                tape = reference.forward(case.network, case.params, blank, alone)
+                assert_close(outputs[start:end, lane : lane + 1], tape.outputs)
+            last = jax.tree.map(lambda x, lane=lane: x[lane : lane + 1], final)
+            assert_close(last, tape.state)
+
+
+@given(case=cases())
+@examples(12)
+def test_symbols_are_one_hot_vectors(case):
+    @compiled
+    def both(params, state):
+        run = partial(unroll, case.network, **case.options)
+        symbols = jnp.array(case.symbols)
+        vectors = jnp.array(one_hot(case.symbols, case.network.input_size))
+        by_symbols, pull_symbols = jax.vjp(lambda p, s: run(p, s, symbols), params, state)
+        by_vectors, pull_vectors = jax.vjp(lambda p, s: run(p, s, vectors), params, state)
+        cotangents = jax.tree.map(jnp.cos, by_vectors)
+        return (by_symbols, pull_symbols(cotangents)), (by_vectors, pull_vectors(cotangents))
+
+    with jax.enable_x64(True):
+        by_symbols, by_vectors = both(case.params, case.state)
+    assert_close(by_symbols, by_vectors)
+
+
+def test_a_reset_hides_what_delayed_connections_from_the_input_would_still_hear():
+    """A time-delay net that adds up the last three inputs."""
+    edges = [Connection("input", "output", delay) for delay in range(3)]
+    network = Network(1, [Layer("output", 1, "linear")], edges)
+    params = jax.tree.map(jnp.ones_like, init(network, jax.random.key(0)))
+    params["output"]["bias"] = jnp.zeros(1)
+    inputs = jnp.array([1.0, 10, 100, 1000, 10000])[:, None, None]
+    resets = jnp.array([False, False, False, True, False])[:, None]
+    outputs, state = unroll(network, params, initial_state(network, 1), inputs, resets=resets)
+    np.testing.assert_array_equal(outputs[:, 0, 0], [1, 11, 111, 1000, 11000])
+    np.testing.assert_array_equal(jnp.array(state["input"].past)[:, 0, 0], [10000, 1000])
+
+
+def test_unroll_layers_returns_every_layer_and_not_the_input():
+    network = stacked(3, [4, 5], 2, "gru")
+    params, state = init(network, jax.random.key(0)), initial_state(network, 2)
+    inputs = jnp.ones((3, 2, 3))
+    outputs, after = unroll_layers(network, params, state, inputs)
+    shapes = {name: output.shape for name, output in outputs.items()}
+    assert shapes == {"hidden1": (3, 2, 4), "hidden2": (3, 2, 5), "output": (3, 2, 2)}
+    expected, _ = unroll(network, params, state, inputs)
+    assert_close(outputs["output"], expected)
+    assert_close(after["hidden2"].past[0], outputs["hidden2"][-1])
+
+
+def mask_layer(size=1000, rate=0.25, key=0, locked=False, time=4):
+    """The factors by which dropout multiplies each input: a layer that copies what it hears."""
+    network = Network(size, [Layer("output", size, "linear")], [Connection("input", "output")])
+    params = {"output": {"bias": jnp.zeros(size), "input@0": jnp.eye(size)}}
+    dropout = Dropout(rate, locked)
+    inputs = jnp.ones((time, 3, size))
+    outputs, _ = unroll(
+        network, params, {}, inputs, dropout=dropout, dropout_key=jax.random.key(key)
+    )
+    return np.asarray(outputs)
+
+
+def test_dropout_hides_its_rate_and_leaves_the_expectation_unchanged():
+    factors = mask_layer()
+    np.testing.assert_allclose(np.unique(factors), [0, 1 / 0.75], rtol=1e-6)
+    deviation = np.sqrt(0.25 * 0.75 / factors.size)
+    assert abs(np.mean(factors == 0) - 0.25) < 4 * deviation
+    assert abs(np.mean(factors) - 1) < 4 * deviation / 0.75
+
+
+def test_dropout_is_a_function_of_its_key():
+    np.testing.assert_array_equal(mask_layer(key=1), mask_layer(key=1))
+    assert np.mean(mask_layer(key=1) == mask_layer(key=2)) < 0.9
+
+
+def test_fresh_dropout_differs_between_time_steps_lanes_and_units():
+    factors = mask_layer() == 0
+    for axis in range(3):
+        assert np.mean(np.diff(factors, axis=axis)) == pytest.approx(2 * 0.25 * 0.75, abs=0.03)
+
+
+def test_locked_dropout_holds_one_mask_for_the_chunk():
+    factors = mask_layer(locked=True)
+    np.testing.assert_array_equal(factors, np.broadcast_to(factors[:1], factors.shape))
+    assert np.mean(np.diff(factors == 0, axis=1)) == pytest.approx(2 * 0.25 * 0.75, abs=0.05)
+
+
+@pytest.mark.parametrize("hoist", [True, False])
+@pytest.mark.parametrize("locked", [True, False])
+@pytest.mark.parametrize("cell", ["tanh", "gru"])
+def test_dropout_leaves_delayed_connections_alone(cell, locked, hoist):
+    layers = [Layer("hidden", 4, cell), Layer("output", 3, "linear")]
+    edges = [("input", "hidden", 1), ("hidden", "hidden", 1), ("hidden", "output", 2)]
+    network = Network(3, layers, [Connection(*edge) for edge in edges])
+    params, state = init(network, jax.random.key(0)), initial_state(network, 2)
+    inputs = jax.random.normal(jax.random.key(1), (6, 2, 3))
+    run = partial(unroll, network, params, state, inputs, hoist=hoist)
+    dropped = run(dropout=Dropout(0.9, locked), dropout_key=jax.random.key(2))
+    jax.tree.map(np.testing.assert_array_equal, dropped, run())
+
+
+def test_dropout_draws_a_mask_for_each_delay_0_connection():
+    """Two layers that copy the input hear different parts of it."""
+    layers = [Layer("copy", 50, "linear"), Layer("output", 50, "linear")]
+    edges = [Connection("input", "copy"), Connection("input", "output")]
+    network = Network(50, layers, edges)
+    params = {name: {"bias": jnp.zeros(50), "input@0": jnp.eye(50)} for name in ("copy", "output")}
+    outputs, _ = unroll_layers(
+        network, params, {}, jnp.ones((1, 1, 50)),
+        dropout=Dropout(0.5), dropout_key=jax.random.key(0),
+    )  # fmt: skip
+    assert 0.2 < np.mean(outputs["copy"] == outputs["output"]) < 0.8
+
+
+@pytest.mark.parametrize("rate", [-0.1, 1.0, 1.5])
+def test_a_dropout_rate_outside_0_to_1_is_refused(rate):
+    with pytest.raises(InputError, match=rf"dropout rate is {rate}.*at least 0 and below 1"):
+        mask_layer(size=2, rate=rate)
+
+
+def test_dropout_without_a_key_is_refused():
+    params, state = init(ELMAN, jax.random.key(0)), initial_state(ELMAN, 2)
+    with pytest.raises(InputError, match=r"dropout needs a dropout_key"):
+        unroll(ELMAN, params, state, jnp.ones((1, 2, 3)), dropout=Dropout(0.5))
+
+
+def test_inputs_of_the_wrong_width_are_refused():
+    params, state = init(ELMAN, jax.random.key(0)), initial_state(ELMAN, 2)
+    with pytest.raises(InputError, match=r"5 features where the network expects 3"):
+        unroll(ELMAN, params, state, jnp.ones((1, 2, 5)))
+
+
+def loss(params, inputs, resets=None):
+    outputs, _ = unroll(ELMAN, params, initial_state(ELMAN, 2), inputs, resets=resets)
+    return jnp.mean(outputs**2)
+
+
+def test_the_gradient_under_jit_is_that_without():
+    params = init(ELMAN, jax.random.key(0))
+    inputs = jax.random.normal(jax.random.key(1), (3, 2, 3))
+    plain = jax.grad(loss)(params, inputs, RESETS)
+    assert_close(jax.jit(jax.grad(loss))(params, inputs, RESETS), plain, 1e-5)
+
+
+def test_networks_trained_side_by_side_under_vmap_are_those_trained_alone():
+    keys = jax.random.split(jax.random.key(0), 3)
+    inputs = jax.random.normal(jax.random.key(1), (3, 2, 3))
+
+    @jax.jit
+    def train(key):
+        params = init(ELMAN, key)
+        for _ in range(2):
+            gradient = jax.grad(loss)(params, inputs, RESETS)
+            params = jax.tree.map(lambda p, g: p - 0.5 * g, params, gradient)
+        return params
+
+    alone = jax.tree.map(lambda *x: jnp.stack(x), *map(train, keys))
+    assert_close(jax.vmap(train)(keys), alone, 1e-5)
+
+
+def test_a_network_is_a_static_argument_of_jit_and_equal_ones_share_a_program():
+    traced = []
+
+    @partial(jax.jit, static_argnums=0)
+    def run(network, params, state, inputs):
+        traced.append(network)
+        return unroll(network, params, state, inputs)
+
+    for network in (stacked(3, [4], 2), stacked(3, [4], 2), stacked(3, [5], 2)):
+        params, state = init(network, jax.random.key(0)), initial_state(network, 2)
+        run(network, params, state, jnp.ones((2, 2, 3)))
+    assert len(traced) == 2
+
+
+def test_plain_autodiff_allows_second_derivatives():
+    """A Hessian times a vector against the difference of two gradients."""
+    with jax.enable_x64(True):
+        params = init(ELMAN, jax.random.key(0), dtype=jnp.float64)
+        state = initial_state(ELMAN, 2, jnp.float64)
+        inputs = jnp.sin(jnp.arange(18.0)).reshape(3, 2, 3)
+        direction = jax.tree.map(jnp.cos, params)
+
+        @jax.grad
+        def gradient(params):
+            outputs, _ = unroll(ELMAN, params, state, inputs, deferred=False)
+            return jnp.sum(outputs**2)
+
+        _, curvature = compiled(lambda p, d: jax.jvp(gradient, (p,), (d,)))(params, direction)
+        ends = [compiled(gradient)(shifted(params, direction, h)) for h in (1e-5, -1e-5)]
+    assert_close(curvature, jax.tree.map(lambda a, b: (a - b) / 2e-5, *ends), 1e-7)
+
+
+@pytest.mark.parametrize("cell", ["tanh", "lstm", "gru"])
+@pytest.mark.parametrize("symbols", [True, False])
+def test_half_precision_parameters_keep_state_and_outputs_in_float32(cell, symbols):
+    network = stacked(3, [4, 4], 2, cell, skip=True, feedback=True)
+    params, state = init(network, jax.random.key(0)), initial_state(network, 2)
+    inputs = jnp.array([[0, 1], [2, 0], [1, 2]])
+    inputs = inputs if symbols else jax.nn.one_hot(inputs, 3)
+    options = {"dropout": Dropout(0.2), "dropout_key": jax.random.key(1), "resets": RESETS}
+
+    @compiled
+    def gradient(params):
+        run = lambda p: unroll(network, p, state, inputs, **options)  # noqa: E731
+        result, pull = jax.vjp(run, params)
+        return result, pull(jax.tree.map(jnp.ones_like, result))
+
+    half = jax.tree.map(lambda x: x.astype(jnp.bfloat16), params)
+    (outputs, after), gradients = gradient(half)
+    assert {x.dtype for x in jax.tree.leaves((outputs, after))} == {jnp.dtype("float32")}
+    assert {x.dtype for x in jax.tree.leaves(gradients)} == {jnp.dtype("bfloat16")}
+    full = gradient(params)
+    assert_close(outputs, full[0][0], 0.05)
+    for a, b in zip(jax.tree.leaves(gradients), jax.tree.leaves(full[1]), strict=True):
+        np.testing.assert_allclose(a.astype(jnp.float32), b, rtol=0.1, atol=0.2)
+
+
+def test_float32_networks_work_where_float64_is_enabled():
+    network = stacked(3, [4], 2, "lstm")
+    with jax.enable_x64(True):
+        params, state = init(network, jax.random.key(0)), initial_state(network, 2)
+        outputs, after = unroll(
+            network, params, state, jnp.array([[0, 1], [2, 0]]),
+            dropout=Dropout(0.2), dropout_key=jax.random.key(1),
+        )  # fmt: skip
+    assert {x.dtype for x in jax.tree.leaves((outputs, after))} == {jnp.dtype("float32")}
