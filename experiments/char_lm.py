@@ -62,6 +62,8 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
     "best": QUICK,
 }  # fmt: skip
+LENGTHS = ("steps", "epochs", "minutes")
+GRAPH = ("cell", "hidden", "skip", "feedback")
 DTYPES = ("float32", "bfloat16", "float64")
 SAMPLE_TEMPERATURE = 0.7
 
@@ -81,8 +83,9 @@ PRESET = flags.DEFINE_enum(
     " that an hour on two CPU cores buys."
 )  # fmt: skip
 SEED = flags.DEFINE_integer(
-    "seed", None, "Decides parameters, chunks, dropout and samples.", lower_bound=0
-)
+    "seed", None, "Decides parameters, chunks, dropout and samples.", lower_bound=0,
+    upper_bound=2**32 - 1,
+)  # fmt: skip
 DTYPE = flags.DEFINE_enum(
     "dtype", None, DTYPES, "Of the arithmetic; bfloat16 is for matrix products only."
 )
@@ -231,20 +234,21 @@ def train(
     if reason == "not finite":
         display.say(
             f"\nTraining stopped at step {progress.step:,}: the loss or its gradient was not "
-            f"finite {progress.skipped_in_a_row} steps in a row; the checkpoints in {workdir.path} "
-            "are intact, so start anew with a lower --learning_rate or a --clip_norm."
+            f"finite {progress.skipped_in_a_row} steps in a row. Start anew in another --workdir "
+            f"with a lower --learning_rate or --clip_norm; {workdir.path} is left as it was."
         )
         return DIVERGED
     known = workdir.read_json("result.json")
     if known is not None and known["steps"] == progress.step:
-        display.say(f"This run is finished; give it more --steps to go on.\n{_summary(known)}")
+        how = "a higher --patience" if reason == "patience" else f"more --{_length(settings)}"
+        display.say(f"This run is finished; give it {how} to go on.\n{_summary(known)}")
         return 0
     best = load_language_model(workdir.path)
     characters = progress.step * task.characters_per_step
     result = {
-        "valid_bits_per_character": progress.best,
+        "valid_bits_per_character": _finite(progress.best),
         "test_bits_per_character": (
-            best.bits_per_character(text.test) if len(text.test) > 1 else None
+            _finite(best.bits_per_character(text.test)) if len(text.test) > 1 else None
         ),
         "parameters": network.parameters,
         "characters_trained": characters,
@@ -269,12 +273,12 @@ def resolve_settings() -> dict[str, Any]:
         for name in PRESETS["quick"]
         if flags.FLAGS[name].value is not None
     }
-    lengths = [name for name in ("steps", "epochs", "minutes") if name in given]
+    lengths = [name for name in LENGTHS if name in given]
     if len(lengths) > 1:
         raise InputError(f"--{lengths[0]} and --{lengths[1]} both say how long; give one of them")
     if lengths:
-        given = dict.fromkeys(("steps", "epochs", "minutes")) | given
-    if NETWORK.value is not None and {"cell", "hidden", "skip", "feedback"} & given.keys():
+        given = dict.fromkeys(LENGTHS) | given
+    if NETWORK.value is not None and not given.keys().isdisjoint(GRAPH):
         raise InputError(
             "--network gives the whole graph; leave --cell, --hidden, --skip, --feedback out"
         )
@@ -284,9 +288,14 @@ def resolve_settings() -> dict[str, Any]:
         given["split"] = [_number(float, "split", part) for part in given["split"]]
     settings = {**PRESETS[PRESET.value or "quick"], **given}
     if NETWORK.value is not None:
-        settings |= dict.fromkeys(("cell", "hidden", "skip", "feedback"))
+        settings |= dict.fromkeys(GRAPH)
     for name in ("clip_norm", "clip_value"):
         settings[name] = settings[name] or None
+    for name, value in settings.items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise InputError(f"--{name}={value} must be a finite number")
+    if settings["learning_rate"] <= 0:
+        raise InputError(f"--learning_rate={settings['learning_rate']} must be above 0")
     if not 0 <= settings["dropout"] < 1:
         raise InputError(f"--dropout={settings['dropout']} must be at least 0 and below 1")
     return settings
@@ -313,10 +322,11 @@ def make_network(settings: Mapping[str, Any], symbols: int) -> Network:
 
 def make_stopping(settings: Mapping[str, Any], text: EncodedText) -> Stopping:
     """When to stop; also where a text too short for its chunks or for evaluation is refused."""
-    batch, chunk, steps = settings["batch"], settings["chunk"], settings["steps"]
-    epoch = steps_per_epoch(len(text.train), batch=batch, chunk=chunk)
+    steps, batch = settings["steps"], settings["batch"]
+    lanes = 1 if settings["random_chunks"] else batch  # random chunks may overlap
+    readings = steps_per_epoch(len(text.train), batch=lanes, chunk=settings["chunk"])
     if settings["epochs"] is not None:
-        steps = math.ceil(settings["epochs"] * epoch)
+        steps = math.ceil(settings["epochs"] * readings / (batch // lanes))
     if len(text.valid) < 2:
         raise InputError(
             f"the validation split has {len(text.valid)} characters; give --split a larger second "
@@ -341,10 +351,21 @@ def describe(description: str, text: EncodedText) -> str:
     )
 
 
+def _length(settings: Mapping[str, Any]) -> str:
+    """The flag that says how long."""
+    return next(name for name in LENGTHS if settings[name] is not None)
+
+
+def _finite(number: float | None) -> float | None:
+    """None for what JSON cannot hold."""
+    return number if number is not None and math.isfinite(number) else None
+
+
 def _summary(result: Mapping[str, Any]) -> str:
-    test = result["test_bits_per_character"]
+    valid, test = result["valid_bits_per_character"], result["test_bits_per_character"]
     return (
-        f"{result['valid_bits_per_character']:.4f} bits per character on the validation split"
+        ("no finite" if valid is None else f"{valid:.4f}")
+        + " bits per character on the validation split"
         + (f", {test:.4f} on the test split" if test is not None else "")
         + f", after {result['characters_trained']:,} characters "
         f"in {result['seconds']:,.0f} s ({result['characters_per_second']:,.0f} a second)."
@@ -356,7 +377,8 @@ def _number(kind: type[int] | type[float], flag: str, text: str) -> Any:
         return kind(text)
     except ValueError:
         raise InputError(
-            f"--{flag} has '{text}' where a number is expected; separate numbers by commas"
+            f"--{flag} has '{text}' where a {'whole ' * (kind is int)}number is expected; separate "
+            "numbers by commas"
         ) from None
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from absl import flags
 
+from jaxrnn.errors import InputError
 from jaxrnn.runs.language_model import load_language_model
 from jaxrnn.runs.launch import group, launch
 from jaxrnn.runs.workdir import read_json
@@ -23,17 +24,25 @@ group("What is evaluated", WORKDIR, CORPUS)
 def main() -> int:
     path = Path(WORKDIR.value)
     model = load_language_model(path)
-    config = read_json(path / "config.json") or {}
-    names = CORPUS.value or config.get("corpus", ["shakespeare"])
-    corpus = open_corpus(names)
-    split = [1.0, 0.0, 0.0] if CORPUS.value else config.get("split", [0.9, 0.05, 0.05])
-    text = encode_corpus(corpus, split=split, vocabulary=model.vocabulary)
-    parts = {"the whole text": text.train}
-    if not CORPUS.value:
+    config = read_json(path / "config.json")
+    if CORPUS.value is not None:
+        corpus = open_corpus(CORPUS.value)
+        text = encode_corpus(corpus, split=[1.0, 0.0, 0.0], vocabulary=model.vocabulary)
+        parts = {"the whole text": text.train}
+    elif config is not None:
+        corpus = open_corpus(config["corpus"])
+        text = encode_corpus(corpus, split=config["split"], vocabulary=model.vocabulary)
+        if text.sha256 != config["text"]["sha256"]:
+            raise InputError(
+                f"{corpus.description} has changed since {path} was trained on it; give it as "
+                "--corpus to evaluate it as a whole"
+            )
         parts = {"training": text.train, "validation": text.valid, "test": text.test}
+    else:
+        raise InputError(f"{path} is an export, which has no text of its own; give a --corpus")
     print(f"{path} on {corpus.description}:")
     for name, part in parts.items():
-        if len(part) > 1:
+        if len(part) > 1 or CORPUS.value:
             bits, unknown = model.bits_per_character(part), (part == UNKNOWN).mean()
             print(
                 f"  {name:14}  {bits:.4f} bits per character  ({len(part):,} characters, "

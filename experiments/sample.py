@@ -21,7 +21,9 @@ BEAMS = flags.DEFINE_integer(
     "beams", 0, "Keep a population of so many texts, dropping unlikely ones every few characters,"
     " and write the likeliest; 0: no population.", lower_bound=0,
 )  # fmt: skip
-SEED = flags.DEFINE_integer("seed", 0, "The same seed writes the same text.", lower_bound=0)
+SEED = flags.DEFINE_integer(
+    "seed", 0, "The same seed writes the same text.", lower_bound=0, upper_bound=2**32 - 1
+)
 TEMPERATURE = flags.DEFINE_float(
     "temperature", 0.7, "Below 1 more daring than greedy, above 1 wild; 0: always the likeliest"
     " character.", lower_bound=0,
@@ -47,7 +49,12 @@ def main() -> int:
     model = load_language_model(path)
     if EXPORT.value is not None:
         facts = read_json(path / "result.json") or {}
-        model.save(Path(EXPORT.value), facts)
+        try:
+            model.save(Path(EXPORT.value), facts)
+        except OSError as error:
+            raise InputError(
+                f"--export={EXPORT.value} cannot be written ({error.strerror})"
+            ) from None
         print(f"The model is in {EXPORT.value}; sample it with --workdir={EXPORT.value}")
         return 0
     if not LENGTH.value and (STREAMS.value > 1 or BEAMS.value):

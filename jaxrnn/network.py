@@ -137,7 +137,7 @@ class Network:
                 f"the network's JSON lacks {missing}; expected 'input', 'layers' (each with "
                 "'name', 'size', 'cell') and 'connections' (each with 'source', 'target', 'delay')"
             ) from None
-        except (ValueError, TypeError, AttributeError) as error:
+        except (ValueError, TypeError, AttributeError, RecursionError) as error:
             raise InputError(
                 f"the network's JSON cannot be read ({error}); expected an object with 'input', "
                 "'layers' and 'connections'"
@@ -258,7 +258,7 @@ def feedforward_order(names: Iterable[str], connections: Iterable[Connection]) -
         return tuple(graphlib.TopologicalSorter(below).static_order())
     except graphlib.CycleError as error:
         raise InputError(
-            f"delay-0 connections form a cycle ({' -> '.join(reversed(error.args[1]))}); "
+            f"delay-0 connections form a cycle ({' -> '.join(error.args[1])}); "
             "give one of them a delay of at least 1"
         ) from None
 

@@ -62,13 +62,17 @@ def make_schedule(name: str, learning_rate: float, *, warmup: float = 0.02) -> S
     """
     if not learning_rate > 0:
         raise InputError(f"the learning rate is {learning_rate}; it must exceed 0")
+    if not 0 <= warmup < 1:
+        raise InputError(
+            f"the warm-up is {warmup} of the training; it must be at least 0 and below 1"
+        )
     if name == "constant":
         return optax.constant_schedule(learning_rate)
     if name == "cosine":
-        rise = optax.linear_schedule(0.0, learning_rate, 1)
+        rise = optax.linear_schedule(0.0, learning_rate, warmup)
         fall = optax.cosine_decay_schedule(learning_rate, 1)
         return lambda progress: jnp.where(
-            progress < warmup, rise(progress / warmup), fall((progress - warmup) / (1 - warmup))
+            progress < warmup, rise(progress), fall((progress - warmup) / (1 - warmup))
         )
     if name == "exponential":
         return optax.exponential_decay(learning_rate, transition_steps=1, decay_rate=0.01)

@@ -80,8 +80,9 @@ def init(
                 draw = _find(initializer or cell.initializer)
             key, matrix_key = jax.random.split(key)
             shape = (network.size(connection.source), layer.size)
-            gates = [draw(k, shape, dtype) for k in jax.random.split(matrix_key, cell.gates)]
-            arrays[connection.key] = jnp.concatenate(gates, axis=1)
+            full = jnp.promote_types(dtype, jnp.float32)  # there is no half-precision QR
+            gates = [draw(k, shape, full) for k in jax.random.split(matrix_key, cell.gates)]
+            arrays[connection.key] = jnp.concatenate(gates, axis=1).astype(dtype)
         params[layer.name] = arrays
     return params
 

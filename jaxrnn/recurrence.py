@@ -70,8 +70,12 @@ def run(
 
 def product(source: Array, matrix: Array) -> Array:
     """In the matrix's precision, added up in at least float32."""
-    sums = jnp.promote_types(matrix.dtype, jnp.float32)
-    return jnp.matmul(source.astype(matrix.dtype), matrix, preferred_element_type=sums)
+    return jnp.matmul(source.astype(matrix.dtype), matrix, preferred_element_type=sum_dtype(matrix))
+
+
+def sum_dtype(weights: Array) -> jnp.dtype:
+    """The precision of the sums to which these weights, or biases, contribute."""
+    return jnp.promote_types(weights.dtype, jnp.float32)
 
 
 def split_gates(row: Float[Array, "*any sums"], layer: Layer) -> Gates:

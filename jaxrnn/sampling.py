@@ -109,6 +109,8 @@ def write_beams(
     streams = position.logits.shape[0]
     if streams < 2:
         raise InputError(f"a population of {streams} leaves nothing to choose from; take 2 or more")
+    if interval < 1:
+        raise InputError(f"the interval between comparisons is {interval}; it must be at least 1")
     written = np.zeros((0, streams), np.int32)
     scores = np.zeros(streams)
     for i, start in enumerate(range(0, length, interval)):
@@ -131,9 +133,9 @@ def log_probabilities(
     logits: Float[Array, "streams symbols"], choice: Choice
 ) -> Float[Array, "streams symbols"]:
     """Of each symbol being chosen, unnormalised; at temperature 0 simply the logits."""
-    logits = logits.at[:, list(choice.banned)].set(-jnp.inf) if choice.banned else logits
     if choice.temperature > 0:
         logits = logits / choice.temperature
+    logits = logits.at[:, list(choice.banned)].set(-jnp.inf) if choice.banned else logits
     if choice.top_k is not None:
         worst = jax.lax.top_k(logits, min(choice.top_k, logits.shape[1]))[0][:, -1:]
         logits = jnp.where(logits >= worst, logits, -jnp.inf)

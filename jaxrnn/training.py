@@ -7,7 +7,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Bool, Float, Integer, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Integer, Key, PRNGKeyArray
 
 from jaxrnn.loss import cross_entropy, weight_penalty
 from jaxrnn.network import Network
@@ -102,7 +102,7 @@ def make_training_steps(
         gradient, (nats, network_state) = grad(state.params, state.network_state, chunk, key)
         updates, optimizer_state = optimizer.update(gradient, state.optimizer_state, state.params)
         params = jax.tree.map(lambda p, u: p - (rate * u).astype(p.dtype), state.params, updates)
-        finite = jnp.isfinite(nats) & jnp.isfinite(optax.global_norm(gradient))
+        finite = jnp.isfinite(nats) & jnp.isfinite(optax.tree.norm(gradient))
         new = TrainingState(params, optimizer_state, network_state)
         return jax.tree.map(partial(jnp.where, finite), new, state), Report(nats, finite)
 
@@ -111,7 +111,7 @@ def make_training_steps(
         state: TrainingState,
         chunks: Chunks,
         rates: Float[Array, " steps"],
-        keys: PRNGKeyArray,
+        keys: Key[Array, " steps"],
     ) -> tuple[TrainingState, Report]:
         return jax.lax.scan(train, state, (chunks, rates, keys))
 

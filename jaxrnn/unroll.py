@@ -16,7 +16,7 @@ from jaxrnn.delays import Ages, Past, ages_since, delayed, newest
 from jaxrnn.errors import InputError
 from jaxrnn.network import INPUT, OUTPUT, Connection, Layer, Network
 from jaxrnn.parameters import BIAS, LayerState, Params, State
-from jaxrnn.recurrence import Drives, product, run, split_gates
+from jaxrnn.recurrence import Drives, product, run, split_gates, sum_dtype
 
 Inputs = Float[Array, "time batch features"] | Integer[Array, "time batch"]
 Sequence = Shaped[Array, "time batch *_features"]
@@ -139,7 +139,8 @@ def _drive(
     Two sums where the cell wants delay-0 and delayed connections apart, else one. A sum to which
     nothing adds is None.
     """
-    feedforward, recurrent = params[layer.name][BIAS], None
+    bias = params[layer.name][BIAS]
+    feedforward, recurrent = bias.astype(sum_dtype(bias)), None
     for connection in (c for c in component.entering if c.target == layer.name):
         matrix = params[layer.name][connection.key]
         source = sequences[connection.source]

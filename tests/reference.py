@@ -226,7 +226,7 @@ def shifted(tree, direction, distance: float):
 
 
 def assert_close(actual, expected, tolerance: float = 1e-9) -> None:
-    """Two pytrees have one structure, the same shapes and, within the tolerance, the same numbers."""
+    """One structure, one set of shapes and, within the tolerance, the same numbers."""
     assert jax.tree.structure(actual) == jax.tree.structure(expected)
     for a, b in zip(jax.tree.leaves(actual), jax.tree.leaves(expected), strict=True):
         assert a.shape == b.shape

@@ -1,0 +1,34 @@
+# The two commands of the README, and what they stand on. `make help` lists everything.
+PYTHON ?= python3
+VENV ?= .venv
+FLAGS ?=
+
+.PHONY: help run test check clean
+help:  ## what there is
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
+
+run: $(VENV)/run  ## train on Shakespeare with the defaults (FLAGS="--cell=lstm" for others)
+	$(VENV)/bin/python -m experiments.char_lm $(FLAGS)
+
+test: $(VENV)/test  ## run the tests
+	$(VENV)/bin/python -m pytest $(FLAGS)
+
+check: $(VENV)/test  ## lint, format and types
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/pyright --pythonpath $(VENV)/bin/python
+
+clean:  ## remove the virtual environment; runs stay
+	rm -rf $(VENV)
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+# The files $(VENV)/run and $(VENV)/test mark what was installed, and when.
+$(VENV)/run: requirements.txt | $(VENV)/bin/python
+	$(VENV)/bin/python -m pip install --quiet --requirement requirements.txt
+	touch $@
+
+$(VENV)/test: requirements.txt requirements-test.txt | $(VENV)/bin/python
+	$(VENV)/bin/python -m pip install --quiet --requirement requirements-test.txt
+	touch $@

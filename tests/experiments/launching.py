@@ -1,0 +1,131 @@
+"""Experiments launched inside the test process, each with flags and titles of its own."""
+
+import contextlib
+import importlib
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+import pytest
+from absl import flags
+
+from jaxrnn import Network
+from jaxrnn.checkpoints import Checkpoints
+from jaxrnn.runs import launch
+from jaxrnn.runs.language_model import training_state
+
+ROOT = Path(__file__).parents[2]
+
+
+class Outcome(NamedTuple):
+    """What a launched experiment leaves on the terminal."""
+
+    code: int
+    out: str
+    err: str
+
+
+class Experiment:
+    """A module of experiments/, whose flags are known to absl only while it runs.
+
+    In one process two experiments' flags of one name would clash.
+    """
+
+    def __init__(self, name: str) -> None:
+        titles = list(launch._groups)
+        self.module: ModuleType = importlib.import_module(f"experiments.{name}")
+        own = flags.FLAGS.flags_by_module_dict()[self.module.__name__]
+        self.flags = {flag.name: flag for flag in own}
+        self.groups = launch._groups[len(titles) :]
+        launch._groups[:] = titles
+        self._forget()
+
+    @contextlib.contextmanager
+    def installed(self) -> Iterator[None]:
+        pristine = {name: dict(vars(flag)) for name, flag in self.flags.items()}
+        for name, flag in self.flags.items():
+            flags.FLAGS[name] = flag
+        launch._groups[:] = self.groups
+        try:
+            yield
+        finally:
+            launch._groups.clear()
+            self._forget()
+            for name, flag in self.flags.items():
+                vars(flag).update(pristine[name])
+            flags.FLAGS.unparse_flags()
+
+    def _forget(self) -> None:
+        for name in self.flags:
+            delattr(flags.FLAGS, name)
+
+
+EXPERIMENTS = {
+    path.stem: Experiment(path.stem)
+    for path in sorted((ROOT / "experiments").glob("*.py"))
+    if path.stem != "__init__"
+}
+
+
+def launched(name: str, *arguments: object) -> Outcome:
+    """Runs an experiment in this process: `launched("sample", "--length=5")`."""
+    experiment, out, err = EXPERIMENTS[name], io.StringIO(), io.StringIO()
+    argv = [name, *map(str, arguments)]
+    with (
+        experiment.installed(),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+        pytest.raises(SystemExit) as exit,
+    ):
+        launch.launch(experiment.module.main, experiment.module.__doc__ or "", argv)
+    jax.config.update("jax_enable_x64", False)  # as a process of its own would leave it
+    assert isinstance(exit.value.code, int)
+    return Outcome(exit.value.code, out.getvalue(), err.getvalue())
+
+
+def assert_refused(outcome: Outcome, *named: str) -> None:
+    """Exit code 2 and one line on stderr that names what is wrong."""
+    assert outcome.code == 2, outcome
+    assert outcome.err.count("\n") == 1, outcome.err
+    assert outcome.err.endswith("\n")
+    for name in named:
+        assert name in outcome.err
+
+
+def records(workdir: Path) -> list[dict[str, Any]]:
+    """metrics.jsonl; raises where a line is not strict JSON."""
+    lines = (workdir / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    return [read(line) for line in lines]
+
+
+def read(text: str) -> dict[str, Any]:
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{constant} is not JSON")
+
+    return json.loads(text, parse_constant=refuse)
+
+
+def result(workdir: Path) -> dict[str, Any]:
+    return read((workdir / "result.json").read_text(encoding="utf-8"))
+
+
+def last_state(workdir: Path) -> tuple[int, list[np.ndarray]]:
+    """Step and arrays (parameters, optimiser, network state) of the newest checkpoint."""
+    config = read((workdir / "config.json").read_text(encoding="utf-8"))
+    network = Network.from_json(json.dumps(config["network"]))
+    restored = Checkpoints(workdir).restore(training_state(network, config))
+    return restored.step, [np.asarray(leaf) for leaf in jax.tree.leaves(restored.state)]
+
+
+def assert_same_state(one: Path, other: Path) -> None:
+    """The last checkpoints hold the same step and the same bits."""
+    (step, arrays), (other_step, other_arrays) = last_state(one), last_state(other)
+    assert step == other_step
+    for array, other_array in zip(arrays, other_arrays, strict=True):
+        assert array.dtype == other_array.dtype
+        assert array.tobytes() == other_array.tobytes()

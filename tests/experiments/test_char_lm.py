@@ -1,0 +1,219 @@
+"""What a run of char_lm leaves behind, and what its settings do."""
+
+import json
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxrnn import CELLS, Network, initial_state, step
+from jaxrnn.checkpoints import Checkpoints
+from jaxrnn.runs.language_model import LANES, LanguageModel, training_state
+from jaxrnn.text import encode_corpus, open_corpus
+from tests.experiments.launching import launched, read, records, result
+
+
+def test_a_run_leaves_everything_in_its_work_directory(finished):
+    workdir, outcome = finished
+    assert (outcome.code, outcome.err) == (0, "")
+    names = {path.name for path in workdir.iterdir() if not path.name.startswith(".")}
+    assert names == {
+        "config.json", "metrics.jsonl", "checkpoints", "learning_curve.png", "sample.txt",
+        "result.json",
+    }  # fmt: skip
+    assert {path.name for path in (workdir / "checkpoints").iterdir()} == {"last", "best"}
+    assert (workdir / "learning_curve.png").read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
+    assert len((workdir / "sample.txt").read_text(encoding="utf-8")) > 1900
+    assert str(workdir) in outcome.out
+
+
+def test_the_configuration_is_resolved_and_has_versions(finished, corpus):
+    config = read((finished[0] / "config.json").read_text(encoding="utf-8"))
+    assert config["versions"]["jax"] == jax.__version__
+    assert config["corpus"] == [str(corpus)]
+    assert (config["hidden"], config["cell"], config["steps"]) == ([8], "gru", 300)
+    assert config["optimizer"] == "adam"
+    assert config["text"]["length"] == len(corpus.read_text())
+    assert config["vocabulary"]["symbols"] == "".join(sorted(set(corpus.read_text())))
+
+
+def test_metrics_are_json_lines_with_steps_that_increase(finished):
+    logged = records(finished[0])
+    for kind in ("train_bits_per_character", "valid_bits_per_character"):
+        assert [record["step"] for record in logged if kind in record] == [100, 200, 300]
+    assert all(record["characters"] == 32 * record["step"] for record in logged)
+
+
+def test_the_result_holds_the_figures(finished):
+    figures = result(finished[0])
+    assert figures["steps"] == 300
+    assert figures["stopped_because"] == "steps"
+    assert figures["characters_trained"] == 300 * 4 * 8
+    assert figures["parameters"] == 3 * 8 * (19 + 8 + 1) + 19 * (8 + 1)
+    assert figures["steps_skipped"] == 0
+    assert figures["characters_per_second"] == pytest.approx(9600 / figures["seconds"], rel=0.1)
+    assert 0 < figures["valid_bits_per_character"] < math.log2(19)
+    assert 0 < figures["test_bits_per_character"] < math.log2(19)
+
+
+def test_the_figures_equal_those_computed_step_by_step_on_the_best_checkpoint(finished, corpus):
+    config = read((finished[0] / "config.json").read_text(encoding="utf-8"))
+    network = Network.from_json(json.dumps(config["network"]))
+    best = Checkpoints(finished[0]).restore(training_state(network, config), which="best")
+    text = corpus.read_text()
+    symbols = sorted(set(text))
+    start, end = round(0.9 * len(text)), round(0.95 * len(text))
+    one_step = jax.jit(step, static_argnums=0)
+    for name, part in (("valid", text[start:end]), ("test", text[end:])):
+        assert len(part) < 2 * 128  # so that the evaluation has one lane
+        state, bits = initial_state(network, 1), 0.0
+        for character, following in zip(part, part[1:], strict=False):
+            symbol = jnp.array([1 + symbols.index(character)])
+            logits, state = one_step(network, best.state.params, state, symbol)
+            scores = np.asarray(logits[0], np.float64)
+            bits += math.log2(np.exp(scores).sum()) - scores[
+                1 + symbols.index(following)
+            ] / math.log(2)
+        assert result(finished[0])[f"{name}_bits_per_character"] == pytest.approx(
+            bits / (len(part) - 1), rel=1e-5
+        )
+    assert LANES == 64
+
+
+def test_what_a_model_learns_shows(finished):
+    """300 steps beat a model that knows nothing but the frequencies of characters."""
+    text = encode_corpus(open_corpus(read((finished[0] / "config.json").read_text())["corpus"]))
+    counts = np.bincount(text.valid)
+    entropy = -sum(p * math.log2(p) for p in counts[counts > 0] / counts.sum())
+    assert result(finished[0])["valid_bits_per_character"] < entropy
+
+
+def test_minutes_end_a_run(command, tmp_path):
+    flags = [flag for flag in command if not flag.startswith("--steps")]
+    outcome = launched("char_lm", *flags, "--minutes=0.02", f"--workdir={tmp_path / 'run'}")
+    assert outcome.code == 0, outcome.err
+    figures = result(tmp_path / "run")
+    assert figures["stopped_because"] == "minutes"
+    assert figures["seconds"] >= 1.2
+    again = launched("char_lm", *flags, "--minutes=0.02", f"--workdir={tmp_path / 'run'}")
+    assert "finished; give it more --minutes" in again.out
+
+
+def test_patience_ends_a_run_that_learns_no_more(command, tmp_path):
+    flags = (
+        *command, f"--workdir={tmp_path / 'run'}", "--patience=2", "--evaluate_every=10",
+        "--learning_rate=1e-30", "--schedule=constant",
+    )  # fmt: skip
+    assert launched("char_lm", *flags).code == 0
+    figures = result(tmp_path / "run")
+    assert (figures["stopped_because"], figures["steps"]) == ("patience", 30)
+    again = launched("char_lm", *flags)
+    assert "finished; give it a higher --patience" in again.out
+    assert launched("char_lm", *flags, "--patience=3").code == 0
+    assert result(tmp_path / "run")["steps"] == 40
+
+
+@pytest.mark.parametrize(("random_chunks", "steps"), [(False, 114), (True, 114)])
+def test_epochs_are_readings_of_the_training_text(
+    random_chunks, steps, command, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(LanguageModel, "texts", lambda *_, **__: ["text"])
+    flags = [flag for flag in command if not flag.startswith("--steps")]
+    outcome = launched(
+        "char_lm", *flags, "--epochs=1.5", f"--random_chunks={random_chunks}",
+        f"--workdir={tmp_path / 'run'}",
+    )  # fmt: skip
+    assert outcome.code == 0, outcome.err
+    assert result(tmp_path / "run")["steps"] == steps  # 1.5 * 2,432 pairs / (4 * 8)
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float64"])
+def test_other_dtypes_train(dtype, command, finished, tmp_path):
+    outcome = launched("char_lm", *command, f"--dtype={dtype}", f"--workdir={tmp_path / 'run'}")
+    assert (outcome.code, outcome.err) == (0, "")
+    figure = result(tmp_path / "run")["valid_bits_per_character"]
+    expected = result(finished[0])["valid_bits_per_character"]
+    assert figure != expected
+    assert figure == pytest.approx(expected, abs=0.02)
+    if dtype == "float64":  # written and read again, as it was
+        lines = launched("sample", f"--workdir={tmp_path / 'run'}", "--length=80").out
+        exported = tmp_path / "exported"
+        assert launched("sample", f"--workdir={tmp_path / 'run'}", f"--export={exported}").code == 0
+        assert launched("sample", f"--workdir={exported}", "--length=80").out == lines
+
+
+def test_a_network_from_a_file_may_have_feedback_and_leave_sizes_out(command, tmp_path):
+    graph = {
+        "layers": [
+            {"name": "low", "size": 6, "cell": "tanh"},
+            {"name": "high", "size": 5, "cell": "lstm"},
+            {"name": "output", "cell": "linear"},
+        ],
+        "connections": [
+            {"source": "input", "target": "low"},
+            {"source": "low", "target": "high"},
+            {"source": "high", "target": "output"},
+            {"source": "low", "target": "low", "delay": 2},
+            {"source": "high", "target": "low", "delay": 1},
+        ],
+    }
+    (tmp_path / "graph.json").write_text(json.dumps(graph))
+    flags = [flag for flag in command if not flag.startswith("--hidden")]
+    flags += [f"--network={tmp_path / 'graph.json'}", f"--workdir={tmp_path / 'run'}"]
+    outcome = launched("char_lm", *flags, "--steps=20")
+    assert outcome.code == 0, outcome.err
+    config = read((tmp_path / "run" / "config.json").read_text())
+    assert (config["network"]["input"], config["hidden"], config["cell"]) == (19, None, None)
+    assert len(launched("sample", f"--workdir={tmp_path / 'run'}", "--length=7").out) == 8
+
+
+def test_the_preset_seed_runs_on_ones_own_text(corpus, tmp_path):
+    outcome = launched(
+        "char_lm", "--preset=seed", f"--corpus={corpus}", "--steps=2", f"--workdir={tmp_path / 'run'}"
+    )  # fmt: skip
+    assert outcome.code == 0, outcome.err
+    config = read((tmp_path / "run" / "config.json").read_text())
+    assert (config["hidden"], config["cell"], config["clip_norm"]) == ([128, 128], "elu", None)
+
+
+def test_every_cell_trains(command, tmp_path, monkeypatch):
+    monkeypatch.setattr(LanguageModel, "texts", lambda *_, **__: ["text"])  # needs no compilation
+    for cell in CELLS:
+        workdir = tmp_path / cell
+        outcome = launched(
+            "char_lm", *command, f"--cell={cell}", "--steps=1", f"--workdir={workdir}"
+        )
+        assert outcome.code == 0, outcome.err
+        assert result(workdir)["steps"] == 1
+
+
+def test_a_run_that_diverges_stops_and_keeps_finite_parameters(command, tmp_path):
+    workdir = tmp_path / "run"
+    flags = (
+        *command, "--cell=relu", "--learning_rate=1e30", "--schedule=constant", "--clip_norm=0",
+        "--optimizer=sgd", f"--workdir={workdir}",
+    )  # fmt: skip
+    outcome = launched("char_lm", *flags)
+    assert outcome.code == 3
+    assert "not finite 100 steps in a row" in outcome.out
+    assert "--learning_rate" in outcome.out
+    records(workdir)  # strict JSON, although losses are not finite
+    assert not (workdir / "result.json").exists()
+    config = read((workdir / "config.json").read_text())
+    network = Network.from_json(json.dumps(config["network"]))
+    for which in ("last", "best"):
+        restored = Checkpoints(workdir).restore(training_state(network, config), which=which)
+        assert all(jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(restored.state))
+    assert launched("char_lm", *flags).code == 3
+
+
+def test_a_model_without_a_finite_loss_still_ends_well(command, tmp_path):
+    workdir = tmp_path / "run"
+    flags = ("--cell=relu", "--learning_rate=1e30", "--schedule=constant", "--clip_norm=0",
+             "--optimizer=sgd", "--steps=20", f"--workdir={workdir}")  # fmt: skip
+    outcome = launched("char_lm", *command, *flags)
+    assert outcome.code == 0, outcome.err
+    assert "no finite bits per character" in outcome.out
+    assert result(workdir)["valid_bits_per_character"] is None

@@ -1,0 +1,165 @@
+"""Parameters and states: shapes, scales, keys."""
+
+from functools import cache
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given
+
+from jaxrnn import (
+    INITIALIZERS,
+    Connection,
+    InputError,
+    Layer,
+    Network,
+    init,
+    initial_state,
+    stacked,
+)
+from tests.networks import compiled, examples, networks
+
+LSTM = stacked(30, [20], 5, "lstm")
+
+
+@cache
+def draw(network: Network, seed: int = 0, **options) -> dict:
+    params = compiled(lambda key: init(network, key, **options))(jax.random.key(seed))
+    return jax.tree.map(np.asarray, params)
+
+
+def gates(matrix: np.ndarray, count: int = 4) -> list[np.ndarray]:
+    return np.split(matrix, count, axis=-1)
+
+
+@given(networks())
+@examples(30)
+def test_each_layer_has_a_bias_and_a_matrix_for_each_connection(network):
+    params = jax.eval_shape(lambda key: init(network, key), jax.random.key(0))
+    expected = {}
+    for layer in network.layers:
+        width = {"lstm": 4, "gru": 3}.get(layer.cell.name, 1) * layer.size
+        expected[layer.name] = {"bias": (width,)} | {
+            f"{c.source}@{c.delay}": (network.size(c.source), width)
+            for c in network.connections
+            if c.target == layer.name
+        }
+    assert jax.tree.map(lambda x: x.shape, params) == expected
+
+
+@given(networks())
+@examples(30)
+def test_a_state_is_zeros_for_what_delays_and_carries_need_and_nothing_else(network):
+    state = initial_state(network, 2)
+    for name in ("input", *(layer.name for layer in network.layers)):
+        delays = max((c.delay for c in network.connections if c.source == name), default=0)
+        carries = name != "input" and network.layer(name).cell.name in ("lstm", "gru")
+        assert (name in state) == bool(delays or carries)
+        if name in state:
+            assert (len(state[name].past), len(state[name].carry)) == (delays, carries)
+    for name, remembered in state.items():
+        for array in jax.tree.leaves(remembered):
+            np.testing.assert_array_equal(array, np.zeros((2, network.size(name))))
+
+
+def test_no_two_arrays_of_a_state_share_a_buffer_so_that_it_can_be_donated():
+    network = Network(2, [Layer("output", 2, "lstm")], [
+        Connection("input", "output", 3), Connection("output", "output", 2)
+    ])  # fmt: skip
+    leaves = jax.tree.leaves(initial_state(network, 2))
+    assert len({x.unsafe_buffer_pointer() for x in leaves}) == len(leaves) == 6
+
+
+@pytest.mark.parametrize(
+    ("name", "std"),
+    [
+        ("gaussian", 1 / np.sqrt(100)),
+        ("lecun_uniform", 1 / np.sqrt(100)),
+        ("glorot_uniform", np.sqrt(2 / (100 + 150))),
+    ],
+)
+def test_random_initialisers_have_the_scale_of_their_paper_in_each_gate(name, std):
+    network = stacked(100, [150], 2, "lstm")
+    options = {"initializer": name, "recurrent_initializer": "identity"}
+    matrix = draw(network, **options)["hidden1"]["input@0"]
+    for gate in gates(matrix):
+        assert np.std(gate) == pytest.approx(std, rel=0.02)
+        assert np.mean(gate) == pytest.approx(0, abs=4 * std / np.sqrt(gate.size))
+        if "uniform" in name:
+            assert np.max(np.abs(gate)) == pytest.approx(std * np.sqrt(3), rel=0.01)
+        else:
+            assert np.max(np.abs(gate)) > std * 1.9
+
+
+def test_orthogonal_matrices_are_orthogonal_in_each_gate():
+    matrix = draw(LSTM, recurrent_initializer="orthogonal")["hidden1"]["hidden1@1"]
+    for gate in gates(matrix):
+        np.testing.assert_allclose(gate.T @ gate, np.eye(20), atol=1e-5)
+
+
+def test_identity_matrices_are_the_identity_in_each_gate():
+    matrix = draw(LSTM, recurrent_initializer="identity")["hidden1"]["hidden1@1"]
+    for gate in gates(matrix):
+        np.testing.assert_array_equal(gate, np.eye(20))
+
+
+def test_gates_are_drawn_apart():
+    params = draw(LSTM)["hidden1"]
+    for matrix in (params["input@0"], params["hidden1@1"]):
+        first, *others = gates(matrix)
+        assert all(np.mean(first == other) < 0.01 for other in others)
+
+
+def test_by_default_recurrent_matrices_are_orthogonal_and_others_glorot():
+    for gate in gates(draw(LSTM)["hidden1"]["hidden1@1"]):
+        np.testing.assert_allclose(gate.T @ gate, np.eye(20), atol=1e-5)
+    matrix = draw(LSTM)["hidden1"]["input@0"]
+    assert np.max(np.abs(matrix)) == pytest.approx(np.sqrt(6 / 50), rel=0.01)
+
+
+def test_delayed_connections_from_the_input_are_drawn_as_feed_forward_ones():
+    edges = [("input", "output"), ("input", "output", 1), ("output", "output", 1)]
+    network = Network(3, [Layer("output", 3, "tanh")], [Connection(*edge) for edge in edges])
+    params = draw(network, initializer="identity", recurrent_initializer="gaussian")["output"]
+    np.testing.assert_array_equal(params["input@0"], np.eye(3))
+    np.testing.assert_array_equal(params["input@1"], np.eye(3))
+    assert np.all(params["output@1"] != np.eye(3))
+
+
+def test_an_lstm_starts_with_a_forget_bias_of_1_and_all_else_at_0():
+    np.testing.assert_array_equal(
+        draw(LSTM)["hidden1"]["bias"], np.repeat([0.0, 1.0, 0.0, 0.0], 20)
+    )
+    for cell in ("gru", "tanh"):
+        np.testing.assert_array_equal(draw(stacked(3, [4], 2, cell))["hidden1"]["bias"], 0)
+
+
+def test_parameters_are_a_function_of_the_key():
+    first, again, other = draw(LSTM, 1), draw(LSTM, 1), draw(LSTM, 2)
+    jax.tree.map(np.testing.assert_array_equal, first, again)
+    for name, array in first["hidden1"].items():
+        if name != "bias":
+            assert np.mean(array == other["hidden1"][name]) < 0.01
+
+
+def test_no_two_matrices_are_drawn_alike():
+    params = draw(stacked(4, [4, 4], 4, skip=True, feedback=True), recurrent_initializer="gaussian")
+    matrices = [x for layer in params.values() for name, x in layer.items() if name != "bias"]
+    assert len({matrix.tobytes() for matrix in matrices}) == len(matrices) == 8
+
+
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16, jnp.float32])
+def test_parameters_and_states_come_in_the_precision_asked_for(dtype):
+    network = stacked(3, [4], 2, "gru")
+    state = initial_state(network, 2, dtype)
+    assert {x.dtype for x in jax.tree.leaves((draw(network, dtype=dtype), state))} == {
+        jnp.dtype(dtype)
+    }
+
+
+@pytest.mark.parametrize("option", ["initializer", "recurrent_initializer"])
+def test_an_unknown_initialiser_is_refused_with_the_known_ones(option):
+    with pytest.raises(InputError, match=r"unknown initialiser 'xavier'") as refusal:
+        init(LSTM, jax.random.key(0), **{option: "xavier"})
+    assert all(name in str(refusal.value) for name in INITIALIZERS)

@@ -1,0 +1,39 @@
+"""What the README shows must work as it stands there."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def python_blocks() -> list[str]:
+    return re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+
+
+@pytest.mark.parametrize("code", python_blocks())
+def test_python_in_the_readme_runs(code):
+    exec(compile(code, "README.md", "exec"), {"__name__": "readme"})
+
+
+def test_the_readme_shows_python():
+    assert python_blocks()
+
+
+def test_files_that_the_readme_links_to_exist():
+    links = re.findall(r"\]\(([^)#:]+)\)", README)
+    assert links
+    assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+@pytest.mark.parametrize("document", ["README.md", "BUILD.md"])
+def test_flags_in_the_documents_exist(document):
+    text = (ROOT / document).read_text(encoding="utf-8")
+    scripts = "".join(
+        path.read_text(encoding="utf-8") for path in (ROOT / "experiments").glob("*.py")
+    )
+    others = {"requirement", "upgrade", "quiet", "cov"}  # of pip and pytest
+    for flag in set(re.findall(r"(?<![\w-])--([a-z_]+)", text)) - others:
+        assert f'"{flag}"' in scripts, f"--{flag} of {document} is no flag of any experiment"

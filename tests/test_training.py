@@ -1,0 +1,324 @@
+"""Training steps against NumPy's back-propagation through time and optax, and what they promise."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from jaxrnn import Connection, Dropout, Layer, Network, init, initial_state, stacked, unroll
+from jaxrnn.optimizers import make_optimizer
+from jaxrnn.training import Chunks, Regularisation, evaluate, make_training_steps, start
+from tests import reference
+from tests.networks import random_params
+from tests.reference import assert_close, one_hot
+
+SYMBOLS, BATCH, TIME = 4, 2, 5
+
+# Remembers the input, its own outputs and a carry.
+NETWORK = Network(
+    SYMBOLS,
+    [Layer("low", 3, "lstm"), Layer("high", 3, "tanh"), Layer("output", SYMBOLS, "linear")],
+    [
+        Connection("input", "low"), Connection("input", "low", 2), Connection("low", "low", 1),
+        Connection("low", "high"), Connection("high", "high", 3), Connection("high", "low", 1),
+        Connection("high", "output"),
+    ],
+)  # fmt: skip
+
+
+def params_of(network: Network = NETWORK, seed: int = 0) -> dict:
+    drawn = random_params(network, np.random.default_rng(seed))
+    return jax.tree.map(lambda x: jnp.asarray(x, jax.dtypes.canonicalize_dtype(float)), drawn)
+
+
+def begin(optimizer, params: dict, network: Network = NETWORK, batch: int = BATCH):
+    """A state of its own arrays, since training donates it."""
+    return start(network, jax.tree.map(jnp.array, params), optimizer, batch)
+
+
+def random_chunks(steps: int, seed: int = 0) -> Chunks:
+    rng = np.random.default_rng(seed)
+    symbols = rng.integers(SYMBOLS, size=(2, steps, TIME, BATCH))
+    return Chunks(*jnp.asarray(symbols), jnp.asarray(rng.random((steps, TIME, BATCH)) < 0.2))
+
+
+def part(chunks: Chunks, *steps: int) -> Chunks:
+    return jax.tree.map(lambda x: x[jnp.array(steps)], chunks)
+
+
+def keys_from(seed: int, count: int) -> jax.Array:
+    return jax.random.split(jax.random.key(seed), count)
+
+
+def copied(tree):
+    return jax.tree.map(lambda x: np.array(x, copy=True), tree)
+
+
+def assert_same_bits(actual, expected) -> None:
+    assert jax.tree.structure(actual) == jax.tree.structure(expected)
+    for a, b in zip(jax.tree.leaves(actual), jax.tree.leaves(expected), strict=True):
+        assert np.asarray(a).dtype == np.asarray(b).dtype
+        assert np.asarray(a).tobytes() == np.asarray(b).tobytes()
+
+
+def assert_different(a, b) -> None:
+    assert any(not np.array_equal(x, y) for x, y in zip(*map(jax.tree.leaves, (a, b)), strict=True))
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    raised = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return raised / raised.sum(axis=-1, keepdims=True)
+
+
+def nats_per_character(logits: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    return -np.log(np.take_along_axis(softmax(logits), targets[..., None], axis=-1)[..., 0])
+
+
+@pytest.mark.parametrize("with_resets", [True, False])
+def test_steps_are_textbook_bptt_on_each_chunk_from_the_state_that_the_one_before_left(with_resets):
+    l1, l2, rates = 0.01, 0.03, [0.1, 0.05, 0.2]
+    chunks = random_chunks(len(rates))
+    if not with_resets:
+        chunks = chunks._replace(resets=jnp.zeros_like(chunks.resets))
+    with jax.enable_x64(True):
+        optimizer = make_optimizer("momentum", clip_norm=0.5)
+        params = params_of()
+        steps = make_training_steps(NETWORK, optimizer, Regularisation(l1=l1, l2=l2))
+        after, report = steps(
+            begin(optimizer, params), chunks, jnp.array(rates), keys_from(0, len(rates))
+        )
+        params, losses = copied(params), []
+        state = copied(initial_state(NETWORK, BATCH, jnp.float64))
+        clip, trace = optax.clip_by_global_norm(0.5), jax.tree.map(np.zeros_like, params)
+        for inputs, targets, resets, rate in zip(*copied(chunks), rates, strict=True):
+            tape = reference.forward(NETWORK, params, state, one_hot(inputs, SYMBOLS), resets)
+            losses.append(nats_per_character(tape.outputs, targets).mean())
+            d_logits = (softmax(tape.outputs) - one_hot(targets, SYMBOLS)) / targets.size
+            nothing = jax.tree.map(np.zeros_like, tape.state)
+            gradient, _, _ = reference.backward(tape, d_logits, nothing)
+            for layer, arrays in gradient.items():
+                for name in arrays.keys() - {"bias"}:
+                    weights = params[layer][name]
+                    arrays[name] = arrays[name] + l1 * np.sign(weights) + l2 * weights
+            clipped, _ = clip.update(gradient, clip.init(params))
+            trace = jax.tree.map(lambda t, g: 0.9 * t + np.asarray(g), trace, clipped)
+            params = jax.tree.map(lambda p, t, rate=rate: p - rate * t, params, trace)
+            state = tape.state
+    assert report.finite.all()
+    np.testing.assert_allclose(report.losses, losses, rtol=1e-9)
+    assert_close(copied(after.params), params, 1e-8)
+    assert_close(copied(after.network_state), state, 1e-8)
+
+
+@pytest.mark.parametrize("locked", [False, True])
+def test_a_step_with_dropout_is_one_of_jax_grad_and_optax(locked):
+    dropout, key = Dropout(0.4, locked), keys_from(1, 1)
+    chunk, params = random_chunks(1), params_of()
+
+    def loss(params):
+        inputs, targets, resets = (x[0] for x in chunk)
+        logits, _ = unroll(
+            NETWORK, params, initial_state(NETWORK, BATCH), inputs, resets=resets,
+            dropout=dropout, dropout_key=key[0], deferred=False,
+        )  # fmt: skip
+        likelihoods = (jax.nn.log_softmax(logits) * jax.nn.one_hot(targets, SYMBOLS)).sum(axis=-1)
+        return -likelihoods.mean()
+
+    nats, gradient = jax.jit(jax.value_and_grad(loss))(params)
+    adam = optax.adam(0.1)
+    expected = optax.apply_updates(params, adam.update(gradient, adam.init(params))[0])
+    optimizer = make_optimizer("adam")
+    steps = make_training_steps(NETWORK, optimizer, Regularisation(dropout))
+    after, report = steps(begin(optimizer, params), chunk, jnp.array([0.1]), key)
+    np.testing.assert_allclose(report.losses, [nats], rtol=1e-5)
+    assert_close(after.params, expected, 1e-4)
+
+
+def test_several_steps_in_one_call_are_the_same_steps_in_several_calls():
+    optimizer, params = make_optimizer("adam"), params_of()
+    steps = make_training_steps(NETWORK, optimizer, Regularisation(Dropout(0.3)))
+    chunks, rates, keys = random_chunks(4), jnp.array([0.1, 0.02, 0.05, 0.01]), keys_from(2, 4)
+    together, report = steps(begin(optimizer, params), chunks, rates, keys)
+    apart, losses = begin(optimizer, params), []
+    for i in range(4):
+        apart, single = steps(apart, part(chunks, i), rates[i : i + 1], keys[i : i + 1])
+        losses.append(float(single.losses[0]))
+    np.testing.assert_allclose(report.losses, losses, rtol=1e-5)
+    assert_close(together, apart, 1e-4)
+
+
+def test_what_is_dropped_is_decided_by_the_key_and_nothing_else():
+    optimizer, params = make_optimizer("sgd"), params_of()
+    steps = make_training_steps(NETWORK, optimizer, Regularisation(Dropout(0.5)))
+    twice = jax.tree.map(lambda x: jnp.concatenate([x, x]), random_chunks(1))
+    twice = twice._replace(resets=jnp.ones_like(twice.resets))
+
+    def losses(seeds):
+        keys = jnp.stack([jax.random.key(seed) for seed in seeds])
+        return steps(begin(optimizer, params), twice, jnp.zeros(2), keys)[1].losses
+
+    same, different = losses([7, 7]), losses([7, 8])
+    assert same[0] == same[1] == different[0] != different[1]
+
+
+def test_without_dropout_the_key_decides_nothing():
+    optimizer, params = make_optimizer("sgd"), params_of()
+    steps = make_training_steps(NETWORK, optimizer)
+    results = [
+        steps(begin(optimizer, params), random_chunks(1), jnp.array([0.1]), keys_from(seed, 1))
+        for seed in (0, 1)
+    ]
+    assert_same_bits(*results)
+
+
+def test_the_state_is_donated_and_the_one_returned_is_usable():
+    optimizer = make_optimizer("adam")
+    given = begin(optimizer, params_of())
+    steps = make_training_steps(NETWORK, optimizer)
+    returned, _ = steps(given, random_chunks(1), jnp.array([0.1]), keys_from(0, 1))
+    assert all(array.is_deleted() for array in jax.tree.leaves(given))
+    assert all(np.isfinite(array).all() for array in jax.tree.leaves(returned))
+
+
+# One hidden unit, silent until it hears symbol 1.
+EXPLOSIVE = Network(
+    2,
+    [Layer("hidden", 1, "relu"), Layer("output", 2, "linear")],
+    [Connection("input", "hidden"), Connection("hidden", "hidden", 1), Connection("hidden", "output")],
+)  # fmt: skip
+
+
+def explosive_params(recurrent=0.5, output=(1.0, -1.0), bias=(0.0, 0.3), entrance=1.0) -> dict:
+    return {
+        "hidden": {
+            "bias": jnp.zeros(1),
+            "input@0": jnp.array([[0.0], [entrance]]),
+            "hidden@1": jnp.array([[recurrent]]),
+        },
+        "output": {"bias": jnp.array(bias), "hidden@0": jnp.array([output])},
+    }
+
+
+def chunks_of(*texts: list[int]) -> Chunks:
+    """A step for each text, whose targets are all symbol 0."""
+    inputs = jnp.array(texts)[..., None]
+    return Chunks(inputs, jnp.zeros_like(inputs), jnp.zeros(inputs.shape, bool))
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "adagrad", "rmsprop", "sgd", "momentum"])
+@pytest.mark.parametrize(
+    ("params", "loss_is_finite"),
+    [
+        (explosive_params(bias=(-3e38, 3e38)), False),  # the gradient is finite
+        (explosive_params(entrance=1e30, output=(0.0, 0.0)), True),  # the gradient overflows
+        (explosive_params(recurrent=1e30), False),
+        (explosive_params(bias=(np.inf, 0.0)), False),
+        (explosive_params(recurrent=np.nan), False),
+    ],
+    ids=["loss", "gradient", "both", "infinite bias", "nan"],
+)
+def test_a_step_that_is_not_finite_is_reported_and_changes_no_bit(optimizer, params, loss_is_finite):
+    optimizer = make_optimizer(optimizer, clip_norm=1.0)
+    state = begin(optimizer, params, EXPLOSIVE, 1)
+    memory = jax.tree.map(lambda x: x + 0.25, state.network_state)
+    state = state._replace(network_state=memory)
+    before = copied(state)
+    steps = make_training_steps(EXPLOSIVE, optimizer)
+    after, report = steps(state, chunks_of([0, 1, 0, 1]), jnp.array([0.1]), keys_from(0, 1))
+    assert not report.finite[0]
+    assert np.isfinite(report.losses[0]) == loss_is_finite
+    assert_same_bits(after, before)
+
+
+def test_training_goes_on_after_a_step_that_is_not_finite_as_if_it_had_not_been():
+    optimizer = make_optimizer("adam")
+    steps = make_training_steps(EXPLOSIVE, optimizer)
+    calm, explosion = [0, 0, 0, 0], [0, 1, 0, 0]
+
+    def train(*texts):
+        state = begin(optimizer, explosive_params(recurrent=1e15), EXPLOSIVE, 1)
+        count = len(texts)
+        return steps(state, chunks_of(*texts), jnp.full(count, 0.1), keys_from(0, count))
+
+    interrupted, report = train(calm, explosion, explosion, calm, calm)
+    smooth, calm_report = train(calm, calm, calm)
+    assert report.finite.tolist() == [True, False, False, True, True]
+    np.testing.assert_allclose(report.losses[report.finite], calm_report.losses, rtol=1e-6)
+    assert calm_report.losses[2] < calm_report.losses[0]
+    assert_close(interrupted, smooth, 1e-6)
+
+
+def test_computing_in_bfloat16_keeps_float32_and_moves_the_loss_a_little():
+    network, optimizer = stacked(SYMBOLS, [8, 8], SYMBOLS, "gru"), make_optimizer("adam")
+    params = init(network, jax.random.key(0))
+    states, losses = [], []
+    for dtype in (None, jnp.bfloat16):
+        steps = make_training_steps(network, optimizer, compute_dtype=dtype)
+        state, report = steps(
+            begin(optimizer, params, network), random_chunks(3), jnp.full(3, 0.01), keys_from(0, 3)
+        )
+        states.append(state)
+        losses.append(np.asarray(report.losses))
+    for full, half in zip(*map(jax.tree.leaves, states), strict=True):
+        assert full.dtype == half.dtype
+    assert {x.dtype for x in jax.tree.leaves(states[1].params)} == {jnp.dtype("float32")}
+    moved = np.abs(losses[1] - losses[0]) / losses[0]
+    assert (moved > 0).all()  # else it was not computed in bfloat16
+    assert moved.max() < 0.01
+    assert_close(states[1].params, states[0].params, 0.05)
+
+
+def test_a_short_text_is_learnt_by_heart():
+    text = np.array([0, 1, 2, 0, 3, 1, 1, 2, 3, 3, 0, 2] * 2)
+    network, optimizer = stacked(SYMBOLS, [12], SYMBOLS, "lstm"), make_optimizer("adam", clip_norm=1.0)
+    steps = make_training_steps(network, optimizer)
+    once = [jnp.asarray(x[:, None]) for x in (text[:12], text[1:13])]
+    count = 200
+    chunks = Chunks(*(jnp.stack([x] * count) for x in (*once, jnp.zeros((12, 1), bool))))
+    state = begin(optimizer, init(network, jax.random.key(0)), network, 1)
+    state, report = steps(state, chunks, jnp.full(count, 0.03), keys_from(0, count))
+    assert report.losses[0] > 1.2  # about ln 4: it knows nothing
+    assert report.losses[-1] < 0.05
+    heard, told = (x[:, None] for x in (text[:12], text[1:13]))
+    batches = [(heard, told, np.full((12, 1), weight, np.float32)) for weight in (0, 1, 1)]
+    assert evaluate(network, state.params, batches) < 0.05
+
+
+def whole_and_batches(lanes: int, size: int, seed: int = 0):
+    """Random text, its weights, and the same cut into batches of `size` steps."""
+    rng = np.random.default_rng(seed)
+    text = rng.integers(SYMBOLS, size=(3 * size + 1, lanes))
+    weights = (rng.random((3 * size, lanes)) < 0.6).astype(np.float32)
+    whole = text[:-1], text[1:], weights
+    return whole, [tuple(x[i : i + size] for x in whole) for i in range(0, 3 * size, size)]
+
+
+def numpy_nats(params, inputs, targets) -> np.ndarray:
+    """Of each character of a text, read from the zero state in one piece."""
+    state = copied(initial_state(NETWORK, inputs.shape[1]))
+    tape = reference.forward(NETWORK, copied(params), state, one_hot(inputs, SYMBOLS))
+    return nats_per_character(tape.outputs, targets)
+
+
+@pytest.mark.parametrize("lanes", [1, 3])
+def test_evaluation_in_batches_is_the_mean_over_the_whole_text(lanes):
+    params = params_of()
+    (inputs, targets, weights), batches = whole_and_batches(lanes, 6)
+    batches = [(x, y, np.ones_like(w)) for x, y, w in batches]
+    expected = numpy_nats(params, inputs, targets).mean()
+    assert evaluate(NETWORK, params, batches) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("lanes", [1, 3])
+def test_characters_of_weight_0_are_read_but_not_counted(lanes):
+    params = params_of()
+    (inputs, targets, weights), batches = whole_and_batches(lanes, 6)
+    expected = np.average(numpy_nats(params, inputs, targets), weights=weights)
+    assert evaluate(NETWORK, params, batches) == pytest.approx(expected, rel=1e-5)
+
+
+def test_evaluation_leaves_the_parameters_usable():
+    params = params_of()
+    _, batches = whole_and_batches(1, 6)
+    assert evaluate(NETWORK, params, batches) == evaluate(NETWORK, params, iter(batches))
