@@ -3,7 +3,6 @@
 The same command again goes on from the last checkpoint. Ctrl-C and SIGTERM save before they stop.
 """
 
-import json
 import math
 import signal
 from collections.abc import Mapping
@@ -173,8 +172,8 @@ def main() -> int:
     network = make_network(settings, text.vocabulary.size)
     stopping = make_stopping(settings, text)
     config = settings | {
-        "network": json.loads(network.to_json()),
-        "vocabulary": text.vocabulary.to_json(),
+        "network": network.to_dict(),
+        "vocabulary": text.vocabulary.to_dict(),
         "text": {"sha256": text.sha256, "length": text.length},
     }
     workdir_path = Path(WORKDIR.value or f"runs/{PRESET.value}")
@@ -312,6 +311,8 @@ def make_network(settings: Mapping[str, Any], symbols: int) -> Network:
         network = Network.from_json(Path(NETWORK.value).read_text(encoding="utf-8"), symbols)
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"--network={NETWORK.value} cannot be read ({error})") from None
+    except InputError as mistake:
+        raise InputError(f"--network={NETWORK.value}: {mistake}") from None
     if (network.input_size, network.size("output")) != (symbols, symbols):
         raise InputError(
             f"the network of {NETWORK.value} has {network.input_size} inputs and "

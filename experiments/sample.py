@@ -61,6 +61,8 @@ def main() -> int:
         raise InputError("--length=0 writes one text without end; leave --streams and --beams out")
     if STREAMS.value > 1 and BEAMS.value:
         raise InputError("--beams writes the likeliest text only; leave --streams out")
+    if any("\ud800" <= character <= "\udfff" for character in PRIME.value):
+        raise InputError(f"--prime={PRIME.value!r} is not text in UTF-8")
     choice = Choice(TEMPERATURE.value, TOP_K.value, TOP_P.value)
     if BEAMS.value:
         write_likeliest(model, choice)
@@ -73,11 +75,11 @@ def main() -> int:
 
 def write_stream(model: LanguageModel, choice: Choice) -> None:
     """One text, shown while it is written."""
-    print(PRIME.value, end="", flush=True)
     left = LENGTH.value or float("inf")
+    prime = PRIME.value  # shown with the first piece, when the model has accepted it
     for piece in model.stream(prime=PRIME.value, choice=choice, seed=SEED.value):
-        print(piece[: int(min(left, len(piece)))], end="", flush=True)
-        left -= len(piece)
+        print(prime + piece[: int(min(left, len(piece)))], end="", flush=True)
+        prime, left = "", left - len(piece)
         if left <= 0:
             break
     print()

@@ -1,7 +1,8 @@
 """Cells: what one layer does in one time step, once its incoming sums are known.
 
 A cell is elementwise. The engine computes the sums (matrix products, biases, dropout) and hands
-them over as a tuple of gates, each `[batch, size]`; the cell turns them into the layer's output.
+them over as a tuple of gates, each `[batch, size]` (with time in front where a layer needs no
+stepping); the cell turns them into the layer's output.
 Since no cell mixes the units of a layer, the engine can derive back-propagation through time from
 `jax.vjp` of `apply` alone. A cell of your own is one function and one `register`:
 

@@ -100,36 +100,38 @@ class Network:
         matrices = sum(rows * columns for rows, columns in map(self.shape, self.connections))
         return matrices + sum(layer.cell.gates * layer.size for layer in self.layers)
 
-    def to_json(self) -> str:
-        record = {
+    def to_dict(self) -> dict[str, Any]:
+        """What `from_dict` takes, and JSON holds."""
+        return {
             "input": self.input_size,
             "layers": [{"name": x.name, "size": x.size, "cell": x.cell.name} for x in self.layers],
             "connections": [
                 {"source": c.source, "target": c.target, "delay": c.delay} for c in self.connections
             ],
         }
-        return json.dumps(record)
 
     @staticmethod
-    def from_json(text: str, symbols: int | None = None) -> "Network":
-        """Reads what `to_json` wrote, or what a person did.
+    def from_dict(record: Any, symbols: int | None = None) -> "Network":
+        """Makes the network that `to_dict` described, or that a person did.
 
         Args:
-          text: a JSON object with `input`, `layers` and `connections`; `delay` may be left out.
+          record: has `input`, `layers` and `connections`; a `delay` of 0 may be left out.
           symbols: stands in for an input size or a size of the output layer that is left out.
         """
         try:
-            record = json.loads(text)
             layers = [
-                Layer(_text(x["name"]), _size(x, x["name"] == OUTPUT, symbols), _text(x["cell"]))
+                Layer(
+                    _text(x["name"]),
+                    _size(x, "size", symbols if x["name"] == OUTPUT else None),
+                    _text(x["cell"]),
+                )
                 for x in record["layers"]
             ]
             connections = [
                 Connection(_text(c["source"]), _text(c["target"]), _whole(c.get("delay", 0)))
                 for c in record["connections"]
             ]
-            size = record.get("input", symbols)
-            return Network(_whole(symbols if size is None else size), layers, connections)
+            return Network(_size(record, "input", symbols), layers, connections)
         except InputError:
             raise
         except KeyError as missing:
@@ -137,11 +139,26 @@ class Network:
                 f"the network's JSON lacks {missing}; expected 'input', 'layers' (each with "
                 "'name', 'size', 'cell') and 'connections' (each with 'source', 'target', 'delay')"
             ) from None
-        except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        except (TypeError, AttributeError) as error:
             raise InputError(
                 f"the network's JSON cannot be read ({error}); expected an object with 'input', "
                 "'layers' and 'connections'"
             ) from None
+
+    def to_json(self) -> str:
+        return json.dumps(self.to_dict())
+
+    @staticmethod
+    def from_json(text: str, symbols: int | None = None) -> "Network":
+        """`from_dict` of a text that a person may have written."""
+        try:
+            record = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise InputError(
+                f"the network's JSON cannot be read ({error}); expected an object with 'input', "
+                "'layers' and 'connections'"
+            ) from None
+        return Network.from_dict(record, symbols)
 
     def __str__(self) -> str:
         """A table: one line a layer, with what it hears and how many parameters it has."""
@@ -275,6 +292,6 @@ def _whole(value: Any) -> int:
     return value
 
 
-def _size(record: dict[str, Any], is_output: bool, symbols: int | None) -> int:
-    size = record.get("size", symbols) if is_output else record["size"]
-    return _whole(symbols if size is None and is_output else size)
+def _size(record: dict[str, Any], key: str, default: int | None) -> int:
+    size = record[key] if default is None else record.get(key)
+    return _whole(default if size is None else size)

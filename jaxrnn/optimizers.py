@@ -69,10 +69,11 @@ def make_schedule(name: str, learning_rate: float, *, warmup: float = 0.02) -> S
     if name == "constant":
         return optax.constant_schedule(learning_rate)
     if name == "cosine":
-        rise = optax.linear_schedule(0.0, learning_rate, warmup)
         fall = optax.cosine_decay_schedule(learning_rate, 1)
         return lambda progress: jnp.where(
-            progress < warmup, rise(progress), fall((progress - warmup) / (1 - warmup))
+            progress < warmup,
+            learning_rate * progress / max(warmup, 1e-9),
+            fall((progress - warmup) / (1 - warmup)),
         )
     if name == "exponential":
         return optax.exponential_decay(learning_rate, transition_steps=1, decay_rate=0.01)

@@ -4,8 +4,9 @@ Parameters are `{layer: {"bias": [gates*size], "source@delay": [source size, gat
 gates lie side by side in the last axis.
 """
 
+import functools
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -91,17 +92,38 @@ def initial_state(
     network: Network, batch_size: int, dtype: jnp.dtype | type = jnp.float32
 ) -> State:
     """The state before the first time step: zeros."""
-
-    def zeros(source: str, count: int) -> tuple[Float[Array, "batch size"], ...]:
-        # An array each, not one shared, so that the state can be donated.
-        return tuple(jnp.zeros((batch_size, network.size(source)), dtype) for _ in range(count))
-
-    carries = {INPUT: 0} | {layer.name: layer.cell.carries for layer in network.layers}
+    # An array each, not one shared, so that the state can be donated.
     return {
-        name: LayerState(zeros(name, network.memory(name)), zeros(name, count))
-        for name, count in carries.items()
-        if network.memory(name) or count
+        name: LayerState(
+            *(tuple(jnp.zeros(shape, dtype) for shape in shapes) for shapes in layer_shapes)
+        )
+        for name, layer_shapes in state_shapes(network, batch_size).items()
     }
+
+
+@functools.lru_cache(maxsize=256)
+def parameter_shapes(network: Network) -> dict[str, dict[str, tuple[int, ...]]]:
+    """The shape of every array that `init` draws."""
+    return {
+        layer.name: {BIAS: (layer.cell.gates * layer.size,)}
+        | {c.key: network.shape(c) for c in network.into(layer.name)}
+        for layer in network.layers
+    }
+
+
+@functools.lru_cache(maxsize=256)
+def state_shapes(network: Network, batch_size: int) -> dict[str, Any]:
+    """The shape of every array in a state; sources that nothing has to remember are left out."""
+    carries = {INPUT: 0} | {layer.name: layer.cell.carries for layer in network.layers}
+    counts = {INPUT: (network.memory(INPUT), 0)} | {
+        layer.name: (network.memory(layer.name), layer.cell.carries) for layer in network.layers
+    }
+    shapes: dict[str, Any] = {}
+    for name, (past, carry) in counts.items():
+        shape: Any = (batch_size, network.size(name))
+        if past or carry:
+            shapes[name] = LayerState((shape,) * past, (shape,) * carry)
+    return shapes
 
 
 def _find(name: str) -> Callable[..., jax.Array]:

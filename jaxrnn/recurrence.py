@@ -229,8 +229,7 @@ def _outer_product(
     source: Float[Array, "time batch source"], delta: Float[Array, "time batch target"], like: Array
 ) -> Float[Array, "source target"]:
     """Summed over time and batch, in the precision of `like`."""
-    rows = (x.astype(like.dtype).reshape(-1, x.shape[-1]) for x in (source, delta))
-    sources, deltas = rows
+    sources, deltas = (x.reshape(-1, x.shape[-1]).astype(like.dtype) for x in (source, delta))
     return product(sources.T, deltas).astype(like.dtype)
 
 

@@ -5,7 +5,7 @@ the whole chunk at once: its drive. Only what is inside a component is stepped, 
 has a rule of its own for back-propagation through time.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +15,7 @@ from jaxrnn.components import Component, schedule
 from jaxrnn.delays import Ages, Past, ages_since, delayed, newest
 from jaxrnn.errors import InputError
 from jaxrnn.network import INPUT, OUTPUT, Connection, Layer, Network
-from jaxrnn.parameters import BIAS, LayerState, Params, State
+from jaxrnn.parameters import BIAS, LayerState, Params, State, parameter_shapes, state_shapes
 from jaxrnn.recurrence import Drives, product, run, split_gates, sum_dtype
 
 Inputs = Float[Array, "time batch features"] | Integer[Array, "time batch"]
@@ -82,7 +82,7 @@ def unroll_layers(
     deferred: bool = True,
 ) -> tuple[dict[str, Float[Array, "time batch _size"]], State]:
     """`unroll`, returning every layer's outputs by the layer's name."""
-    _check(network, params, inputs, dropout, dropout_key)
+    _check(network, params, state, inputs, resets, dropout, dropout_key)
     ages = ages_since(resets)
     masks = _draw_masks(network, inputs, dropout, dropout_key)
     sequences: dict[str, Sequence] = {INPUT: inputs}
@@ -177,7 +177,7 @@ def _delayed_product(
     """The source, `delay` steps late, times the matrix."""
     if source.ndim == 3:
         return product(delayed(source, past, delay, ages), matrix)
-    remembered = tuple(product(output, matrix) for output in past)
+    remembered = tuple(product(output, matrix) for output in past[:delay])
     return delayed(matrix[source], remembered, delay, ages)
 
 
@@ -199,16 +199,50 @@ def _draw_masks(
 def _check(
     network: Network,
     params: Params,
+    state: State,
     inputs: Inputs,
+    resets: Array | None,
     dropout: Dropout | None,
     dropout_key: PRNGKeyArray | None,
 ) -> None:
-    if inputs.ndim == 3 and inputs.shape[2] != network.input_size:
+    """Refuses what does not fit the network, or does not fit together, by its shape."""
+    size, symbols = network.input_size, jnp.issubdtype(inputs.dtype, jnp.integer)
+    if inputs.ndim != (2 if symbols else 3) or (inputs.ndim == 3 and inputs.shape[2] != size):
         raise InputError(
-            f"inputs have {inputs.shape[2]} features where {network.input_size} are expected; "
-            f"give [time, batch, {network.input_size}] or symbols [time, batch]"
+            f"inputs have the shape {list(inputs.shape)} and the type {inputs.dtype}; expected "
+            f"features [time, batch, {size}] or whole numbers, for symbols, [time, batch]"
         )
+    if resets is not None and resets.shape != inputs.shape[:2]:
+        raise InputError(
+            f"resets have the shape {list(resets.shape)}; expected {list(inputs.shape[:2])}, the "
+            "inputs' [time, batch]"
+        )
+    _check_shapes(params, parameter_shapes(network), "parameters do not fit the network", "init")
+    _check_shapes(
+        state, state_shapes(network, inputs.shape[1]),
+        f"state does not fit the network and {inputs.shape[1]} lanes", "initial_state",
+    )  # fmt: skip
     if dropout is not None and not 0 <= dropout.rate < 1:
         raise InputError(f"the dropout rate is {dropout.rate}; it must be at least 0 and below 1")
-    if dropout is not None and dropout_key is None:
+    if dropout is not None and dropout.rate and dropout_key is None:
         raise InputError("dropout needs a dropout_key; give one, or leave dropout out")
+
+
+def _check_shapes(given: Params | State, shapes: Any, complaint: str, maker: str) -> None:
+    if jax.tree.map(jnp.shape, given) == shapes:
+        return
+    wanted, found = _by_name(shapes), _by_name(jax.tree.map(jnp.shape, given))
+    name = next((n for n in wanted | found if wanted.get(n) != found.get(n)), "the whole")
+    raise InputError(
+        f"the {complaint}: {name} is {found.get(name)} where {wanted.get(name)} is expected; make "
+        f"it with {maker}"
+    )
+
+
+def _by_name(shapes: Any) -> dict[str, Any]:
+    leaves = jax.tree_util.tree_leaves_with_path(shapes, is_leaf=_is_shape)
+    return {jax.tree_util.keystr(path): shape for path, shape in leaves}
+
+
+def _is_shape(value: Any) -> bool:
+    return isinstance(value, tuple) and all(isinstance(size, int) for size in value)

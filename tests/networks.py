@@ -16,7 +16,19 @@ from hypothesis import strategies as st
 from jaxrnn import Connection, Dropout, Layer, Network, initial_state
 from jaxrnn.unroll import _draw_masks
 
-CELLS = ("tanh", "lstm", "gru", "relu", "logistic", "linear", "leaky_relu", "elu")
+CELLS = (
+    "tanh",
+    "tanh",
+    "lstm",
+    "lstm",
+    "gru",
+    "gru",
+    "relu",
+    "logistic",
+    "linear",
+    "leaky_relu",
+    "elu",
+)
 
 
 def examples(count: int) -> settings:
@@ -35,33 +47,38 @@ def random_left_alone() -> Iterator[None]:
     random.setstate(before)
 
 
-@st.composite
-def networks(draw, max_hidden: int = 3, cells: tuple[str, ...] = CELLS) -> Network:
-    """Any graph: skips, feedback, several delays side by side, delays from the input, mixed cells.
+def random_network(rng: np.random.Generator, max_hidden: int, cells: tuple[str, ...]) -> Network:
+    """Layers are put in an order in which delay-0 connections may run, and listed in another.
 
-    Layers are drawn in an order in which delay-0 connections may run, and listed in another. The
-    output layer may stand anywhere in it, and so be heard by others.
+    The output layer may stand anywhere in it, and so be heard by others.
     """
-    hidden = [f"h{i}" for i in range(draw(st.integers(0, max_hidden)))]
-    names = list(hidden)
-    names.insert(draw(st.integers(0, len(names))), "output")
+    hidden = min(int(rng.integers(max_hidden + 2)), max_hidden)
+    names = [f"h{i}" for i in range(hidden)]
+    names.insert(rng.integers(hidden + 1), "output")
+    layers = [Layer(name, int(rng.integers(1, 4)), str(rng.choice(cells))) for name in names]
     order = ["input", *names]
-    sizes = st.integers(1, 3)
-    kinds = st.sampled_from(cells)
-    layers = [Layer(name, draw(sizes), draw(kinds)) for name in names]
     connections = set()
     for i, name in enumerate(names, start=1):  # so that the input reaches every layer
-        connections.add(
-            Connection(order[draw(st.integers(0, i - 1))], name, draw(st.integers(0, 2)))
-        )
-    for _ in range(draw(st.integers(1, 2 + len(hidden)))):
-        source = draw(st.integers(0, len(names)))
-        target = draw(st.integers(1, len(names)))
-        delay = draw(st.integers(0 if source < target else 1, 3))
+        connections.add(Connection(order[rng.integers(i)], name, int(rng.choice([0, 0, 1, 2]))))
+    for _ in range(rng.integers(1, 4 + hidden)):
+        target = rng.integers(1, len(order))
+        source = rng.integers(target if rng.random() < 0.5 else 0, len(order))  # feedback, often
+        delay = int(rng.integers(0 if source < target else 1, 4))
         connections.add(Connection(order[source], order[target], delay))
-    size, layers = draw(sizes), draw(st.permutations(layers))
+    listed = [layers[i] for i in rng.permutation(len(layers))]
+    return Network(int(rng.integers(1, 4)), listed, sorted(connections))
+
+
+# NumPy draws all but the seed: it favours no value, where Hypothesis leans towards the least.
+SEEDS = st.integers(0, 2**32 - 1)
+
+
+@st.composite
+def networks(draw, max_hidden: int = 3, cells: tuple[str, ...] = CELLS) -> Network:
+    """Any graph: skips, feedback, delays side by side and from the input, mixed cells."""
+    seed = draw(SEEDS)
     with random_left_alone():
-        return Network(size, layers, sorted(connections))
+        return random_network(np.random.default_rng(seed), max_hidden, cells)
 
 
 @dataclass
@@ -128,10 +145,10 @@ def made(network: Network, batch_size: int = 2) -> tuple[dict, dict]:
 @st.composite
 def cases(draw, nets: st.SearchStrategy[Network] | None = None, dropout: bool = True) -> Case:
     network = draw(networks() if nets is None else nets)
-    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    time, batch = draw(st.sampled_from([3, 5, 4, 6, 2, 1])), draw(st.sampled_from([2, 3, 1]))
-    resets = rng.random((time, batch)) < 0.3 if draw(st.booleans()) else None
-    masked = draw(st.sampled_from([Dropout(0.4), Dropout(0.4, locked=True), None]))
+    rng = np.random.default_rng(draw(SEEDS))
+    time, batch = int(rng.integers(1, 7)), int(rng.integers(1, 4))
+    resets = rng.random((time, batch)) < 0.3 if rng.random() < 0.6 else None
+    masked = [Dropout(0.4), Dropout(0.4, locked=True), None][rng.integers(3)]
     with random_left_alone():
         params, state = random_params(network, rng), initial_state(network, batch)
     return Case(

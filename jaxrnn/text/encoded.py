@@ -81,7 +81,7 @@ def write_encoded(
             "sha256": sha256,
             "train_end": boundaries[0],
             "valid_end": boundaries[1],
-            "vocabulary": vocabulary.to_json(),
+            "vocabulary": vocabulary.to_dict(),
         }
         sidecar.write_text(json.dumps(facts))
         tokens.replace(folder / f"{key}.npy")
@@ -92,7 +92,7 @@ def read_encoded(folder: Path, key: str) -> EncodedText | None:
     """The entry `key` of a cache folder; None if there is none, or a damaged one."""
     try:
         facts = json.loads((folder / f"{key}.json").read_text())
-        vocabulary = Vocabulary.from_json(facts["vocabulary"])
+        vocabulary = Vocabulary.from_dict(facts["vocabulary"])
         path = folder / f"{key}.npy"
         tokens = np.load(path, mmap_mode="r", allow_pickle=False)
         whole = path.stat().st_size - tokens.offset == tokens.nbytes

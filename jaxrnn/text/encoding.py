@@ -162,5 +162,5 @@ def _boundaries(length: int, split: Sequence[float]) -> tuple[int, int]:
 
 
 def _key(corpus: Corpus, split: Sequence[float], options: Vocabulary) -> str:
-    facts = [FORMAT, corpus.fingerprint(), list(split), options.to_json()]
+    facts = [FORMAT, corpus.fingerprint(), list(split), options.to_dict()]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]

@@ -98,8 +98,8 @@ class Vocabulary:
             character for character in dict.fromkeys(text) if UNKNOWN in self.encode(character)
         )
 
-    def to_json(self) -> dict[str, Any]:
-        """What `from_json` takes, made of strings, lists and numbers only."""
+    def to_dict(self) -> dict[str, Any]:
+        """What `from_dict` takes, and JSON holds, made of strings, lists and numbers only."""
         return {
             "level": self.level,
             "symbols": self.symbols if isinstance(self.symbols, str) else list(self.symbols),
@@ -108,8 +108,8 @@ class Vocabulary:
         }
 
     @staticmethod
-    def from_json(data: Any) -> "Vocabulary":
-        """The vocabulary that `to_json` was called on. Raises `InputError` for anything else."""
+    def from_dict(data: Any) -> "Vocabulary":
+        """The vocabulary that `to_dict` was called on. Raises `InputError` for anything else."""
         try:
             level, symbols = data["level"], data["symbols"]
             options = {name: data[name] for name in ("lowercase", "collapse_whitespace")}

@@ -111,7 +111,7 @@ def test_lower_case_of_parts_is_the_part_of_lower_case(text):
     [of("aé\n\U0001f600", lowercase=True), of(b"\x00\xff"), of("x", collapse_whitespace=True)],
 )
 def test_json_gives_the_same_vocabulary_back(vocabulary):
-    assert Vocabulary.from_json(json.loads(json.dumps(vocabulary.to_json()))) == vocabulary
+    assert Vocabulary.from_dict(json.loads(json.dumps(vocabulary.to_dict()))) == vocabulary
 
 
 @pytest.mark.parametrize(
@@ -131,13 +131,13 @@ def test_json_gives_the_same_vocabulary_back(vocabulary):
 )
 def test_json_that_is_no_vocabulary_is_refused(change):
     with pytest.raises(InputError, match="vocabulary"):
-        Vocabulary.from_json({**of("ab").to_json(), **change})
+        Vocabulary.from_dict({**of("ab").to_dict(), **change})
 
 
 @pytest.mark.parametrize("data", [None, [], "ab", {}, {"level": "character"}])
 def test_json_of_another_shape_is_refused(data):
     with pytest.raises(InputError, match="not a jaxrnn vocabulary"):
-        Vocabulary.from_json(data)
+        Vocabulary.from_dict(data)
 
 
 def test_bytes_cannot_be_normalised():

@@ -1,0 +1,175 @@
+"""A user's mistake: exit code 2, one line that names it, and no work directory."""
+
+import gzip
+import json
+
+import pytest
+
+from tests.experiments.launching import EXPERIMENTS, Outcome, assert_refused, launched
+
+GRAPH = {
+    "layers": [{"name": "low", "size": 6, "cell": "tanh"}, {"name": "output", "cell": "linear"}],
+    "connections": [
+        {"source": "input", "target": "low"},
+        {"source": "low", "target": "output"},
+    ],
+}
+
+
+@pytest.fixture
+def refused(command, tmp_path):
+    """Launches char_lm with the flags of a good run and more; it must touch nothing."""
+
+    def launch(*flags: object) -> Outcome:
+        workdir = tmp_path / "run"
+        outcome = launched("char_lm", *command, f"--workdir={workdir}", *flags)
+        assert not workdir.exists()
+        return outcome
+
+    return launch
+
+
+@pytest.mark.parametrize(
+    ("flags", "named"),
+    [
+        (["--cell=gruu"], "'gruu'"),
+        (["--preset=slow"], "preset"),
+        (["--optimizer=sdg"], "optimizer"),
+        (["--schedule=linear"], "schedule"),
+        (["--initializer=ones"], "initializer"),
+        (["--dtype=float16"], "dtype"),
+        (["--hiden=8"], "'hiden'"),
+        (["corpus.txt"], "'corpus.txt'"),
+        (["--hidden=0"], "size 0"),
+        (["--hidden=8,-8"], "size -8"),
+        (["--hidden=abc"], "'abc'"),
+        (["--hidden=8x8"], "'8x8'"),
+        (["--hidden=8.5"], "'8.5'"),
+        (["--chunk=0"], "--chunk=0"),
+        (["--chunk=many"], "--chunk=many"),
+        (["--chunk=100000"], "100000"),
+        (["--batch=-1"], "--batch=-1"),
+        (["--batch=100000"], "100000 lanes"),
+        (["--random_chunks", "--chunk=2433"], "chunk"),
+        (["--dropout=1"], "--dropout=1"),
+        (["--dropout=-0.1"], "--dropout=-0.1"),
+        (["--dropout=nan"], "--dropout=nan"),
+        (["--learning_rate=0"], "--learning_rate=0"),
+        (["--learning_rate=-1"], "--learning_rate=-1"),
+        (["--learning_rate=nan"], "--learning_rate=nan"),
+        (["--learning_rate=inf"], "--learning_rate=inf"),
+        (["--learning_rate=fast"], "--learning_rate=fast"),
+        (["--clip_norm=-1"], "--clip_norm=-1"),
+        (["--clip_norm=nan"], "--clip_norm=nan"),
+        (["--clip_value=nan"], "--clip_value=nan"),
+        (["--l1=-1"], "--l1=-1"),
+        (["--l1=nan"], "--l1=nan"),
+        (["--l2=-0.5"], "--l2=-0.5"),
+        (["--seed=-1"], "--seed=-1"),
+        (["--seed=99999999999999999999"], "--seed=99999999999999999999"),
+        (["--split=0.5,0.5"], "0.5, 0.5"),
+        (["--split=0.9,0.2,0.1"], "0.9, 0.2, 0.1"),
+        (["--split=1,0,0"], "validation split"),
+        (["--split=nan,0.5,0.5"], "nan"),
+        (["--split=most,some,few"], "'most'"),
+        (["--steps=0"], "--steps=0"),
+        (["--steps=-5"], "--steps=-5"),
+        (["--epochs=0", "--steps=5"], "--epochs=0"),
+        (["--minutes=1"], "--steps and --minutes"),
+        (["--epochs=1"], "--steps and --epochs"),
+        (["--patience=-1"], "--patience=-1"),
+        (["--evaluate_every=0"], "--evaluate_every=0"),
+        (["--checkpoint_every=0"], "--checkpoint_every=0"),
+        (["--lowercase", "--bytes"], "lowercase"),
+        (["--flagfile=nowhere.flags"], "nowhere.flags"),
+    ],
+)
+def test_a_flag_out_of_its_range_is_refused(flags, named, refused):
+    assert_refused(refused(*flags), named)
+
+
+@pytest.mark.parametrize(
+    "flag", ["--minutes=0", "--minutes=-1", "--minutes=nan", "--epochs=nan", "--epochs=inf"]
+)
+def test_a_length_out_of_its_range_is_refused(flag, corpus, tmp_path):
+    outcome = launched("char_lm", f"--corpus={corpus}", f"--workdir={tmp_path / 'run'}", flag)
+    assert_refused(outcome, flag)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "named"),
+    [
+        ("missing.txt", None, "no corpus"),
+        ("empty.txt", b"", "is empty"),
+        ("short.txt", b"to be or not to be\n", "symbols"),
+        ("one.txt", b"o", "o"),
+        ("latin.txt", "café\n".encode("latin-1") * 200, "not utf-8 text"),
+        ("damaged.gz", gzip.compress(b"rivers and hills\n" * 200)[:-20], "damaged"),
+        ("false.gz", b"rivers and hills\n" * 200, "damaged"),
+    ],
+)
+def test_a_corpus_that_cannot_be_used_is_refused(name, content, named, refused, tmp_path):
+    path = tmp_path / "corpora" / name
+    path.parent.mkdir()
+    if content is not None:
+        path.write_bytes(content)
+    outcome = refused(f"--corpus={path}")
+    assert_refused(outcome, named)
+    if name not in ("short.txt", "one.txt"):
+        assert str(path) in outcome.err
+
+
+def test_no_corpus_at_all_is_refused(refused):
+    assert_refused(refused("--corpus="), "no corpus was given")
+
+
+def without_hidden(command: tuple[str, ...], *flags: str) -> list[str]:
+    return [*(flag for flag in command if not flag.startswith("--hidden")), *flags]
+
+
+@pytest.mark.parametrize(
+    ("content", "named"),
+    [
+        (None, "cannot be read"),
+        (b"\xff\xfe", "cannot be read"),
+        (b'{"layers": [', "JSON"),
+        (b"[]", "JSON"),
+        (b"{}", "'layers'"),
+        (json.dumps(GRAPH | {"input": 5}).encode(), "5 inputs"),
+        (json.dumps(GRAPH | {"input": "many"}).encode(), "'many'"),
+        (json.dumps(GRAPH | {"connections": GRAPH["connections"][1:]}).encode(), "'low'"),
+        (json.dumps(GRAPH).replace("tanh", "tan").encode(), "'tan'"),
+    ],
+)
+def test_a_network_file_that_cannot_be_used_is_refused(content, named, command, tmp_path):
+    path, workdir = tmp_path / "graph.json", tmp_path / "run"
+    if content is not None:
+        path.write_bytes(content)
+    flags = without_hidden(command, f"--network={path}", f"--workdir={workdir}")
+    assert_refused(launched("char_lm", *flags), named, str(path))
+    assert not workdir.exists()
+
+
+@pytest.mark.parametrize("flag", ["--cell=gru", "--hidden=8", "--skip", "--nofeedback"])
+def test_a_network_file_goes_with_no_other_flag_about_the_graph(flag, command, tmp_path):
+    path, workdir = tmp_path / "graph.json", tmp_path / "run"
+    path.write_text(json.dumps(GRAPH))
+    flags = without_hidden(command, f"--network={path}", f"--workdir={workdir}", flag)
+    assert_refused(launched("char_lm", *flags), "--network gives the whole graph")
+    assert not workdir.exists()
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_help_explains_every_flag_under_a_title(name):
+    experiment = EXPERIMENTS[name]
+    outcome = launched(name, "--help")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert (experiment.module.__doc__ or "?").strip() in outcome.out
+    for title, _ in experiment.groups:
+        assert f"\n{title}:\n" in outcome.out
+    for flag in experiment.flags.values():
+        shown = f"  --[no]{flag.name}\n" if flag.boolean else f"  --{flag.name}=...\n"
+        assert outcome.out.count(shown) == 1
+        assert flag.help.split()[0] in outcome.out.split(shown)[1].splitlines()[0]
+    assert max(map(len, outcome.out.splitlines())) <= 100

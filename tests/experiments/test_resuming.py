@@ -1,0 +1,198 @@
+"""A run that is stopped, in whatever way and moment, goes on as if it had not been."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import filelock
+import pytest
+
+from tests.experiments.launching import (
+    ROOT,
+    assert_refused,
+    assert_same_state,
+    last_state,
+    launched,
+    read,
+    records,
+    result,
+)
+
+# Runs char_lm, and sends it a signal when a function is called for the n-th time.
+SIGNALLED = """
+import functools, importlib, itertools, os, runpy, signal, sys
+module, path, count, name = sys.argv.pop(1).split(":")
+*owners, function = path.split(".")
+owner = functools.reduce(getattr, owners, importlib.import_module(module))
+original, calls = getattr(owner, function), itertools.count(1)
+def wrapped(*args, **kwargs):
+    if next(calls) == int(count):
+        os.kill(os.getpid(), getattr(signal, name))
+    return original(*args, **kwargs)
+setattr(owner, function, wrapped)
+runpy.run_module("experiments.char_lm", run_name="__main__", alter_sys=True)
+"""
+
+
+def signalled(moment: str, *flags: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, "-c", SIGNALLED, moment, *flags],
+        cwd=ROOT, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+
+
+def checkpoints(workdir: Path) -> list[str]:
+    return sorted(path.name for path in (workdir / "checkpoints" / "last").iterdir())
+
+
+def newest(workdir: Path, which: str = "last") -> Path:
+    return max((workdir / "checkpoints" / which).iterdir())
+
+
+def damage(checkpoint: Path) -> None:
+    """Cuts the largest array file in half."""
+    file = max((checkpoint / "arrays").rglob("*"), key=lambda path: path.stat().st_size)
+    content = file.read_bytes()
+    file.write_bytes(content[: len(content) // 2])
+
+
+def test_a_run_stopped_five_times_equals_one_that_never_was(command, finished, tmp_path):
+    workdir = tmp_path / "run"
+    flags = (*command, f"--workdir={workdir}")
+
+    killed = signalled("jaxrnn.checkpoints:_flush:5:SIGKILL", *flags)
+    assert killed.returncode == -9, killed.stderr
+    assert checkpoints(workdir) == ["000001-step-50.unfinished"]
+
+    killed = signalled("jaxrnn.runs.workdir:WorkDirectory.log:2:SIGKILL", *flags)
+    assert killed.returncode == -9, killed.stderr
+    assert "Going on" not in killed.stdout  # there was no finished checkpoint
+    assert checkpoints(workdir) == ["000001-step-50"]
+    assert [record["step"] for record in records(workdir)] == [100]
+
+    # After step 100 was saved as the best one, before it was saved as the last one.
+    killed = signalled("jaxrnn.checkpoints:_delete_old:1:SIGKILL", *flags)
+    assert killed.returncode == -9, killed.stderr
+    assert "Going on from step 50." in killed.stdout
+    assert checkpoints(workdir) == ["000001-step-50"]
+    assert newest(workdir, "best").name.endswith("-step-100")
+
+    stopped = signalled("jaxrnn.runs.fitting:_count_skipped:7:SIGTERM", *flags)
+    assert stopped.returncode == 143, stopped.stderr
+    assert "Stopped at step 120 and saved; the same command goes on." in stopped.stdout
+    assert newest(workdir).name.endswith("-step-120")
+
+    stopped = signalled("jaxrnn.runs.fitting:_count_skipped:10:SIGINT", *flags)
+    assert stopped.returncode == 130, stopped.stderr
+    assert "Stopped at step 220 and saved" in stopped.stdout
+    assert stopped.stderr == ""
+
+    outcome = launched("char_lm", *flags)
+    assert outcome.code == 0, outcome.err
+    assert "Going on from step 220." in outcome.out
+    assert_same_state(workdir, finished[0])
+    ours, theirs = records(workdir), records(finished[0])
+    assert [record["step"] for record in ours] == [record["step"] for record in theirs]
+    for field in ("valid_bits_per_character", "learning_rate"):
+        assert [record.get(field) for record in ours] == [record.get(field) for record in theirs]
+    for figure in ("valid_bits_per_character", "test_bits_per_character", "characters_trained"):
+        assert result(workdir)[figure] == result(finished[0])[figure]
+    assert (workdir / "sample.txt").read_text() == (finished[0] / "sample.txt").read_text()
+
+
+def test_a_run_killed_before_its_result_was_written_writes_it(command, run, finished):
+    (run / "result.json").unlink()
+    assert launched("char_lm", *command, f"--workdir={run}").code == 0
+    assert result(run) == result(finished[0])
+    assert_same_state(run, finished[0])
+
+
+def test_a_finished_run_says_so_and_trains_no_further(command, run, finished):
+    outcome = launched("char_lm", *command, f"--workdir={run}")
+    assert outcome.code == 0
+    assert "finished; give it more --steps" in outcome.out
+    assert_same_state(run, finished[0])
+    assert result(run) == result(finished[0])
+    assert records(run) == records(finished[0])
+
+
+def test_what_decides_when_to_stop_look_and_save_may_change(command, run):
+    outcome = launched(
+        "char_lm", *command, f"--workdir={run}", "--steps=320", "--evaluate_every=5",
+        "--checkpoint_every=7", "--patience=50",
+    )  # fmt: skip
+    assert outcome.code == 0, outcome.err
+    assert last_state(run)[0] == 320
+    assert result(run)["steps"] == 320
+    assert [r["step"] for r in records(run) if "valid_bits_per_character" in r][-2:] == [310, 320]
+
+
+@pytest.mark.parametrize(
+    ("flag", "named"),
+    [
+        ("--hidden=9", "hidden is [8] there and [9] here"),
+        ("--learning_rate=0.1", "learning_rate is 0.004 there and 0.1 here"),
+        ("--seed=1", "seed is 0 there and 1 here"),
+        ("--dtype=bfloat16", 'dtype is "float32" there and "bfloat16" here'),
+        ("--lowercase", "lowercase is false there and true here"),
+    ],
+)
+def test_another_configuration_is_refused(flag, named, command, finished):
+    before = (finished[0] / "config.json").read_text()
+    outcome = launched("char_lm", *command, f"--workdir={finished[0]}", flag)
+    assert_refused(outcome, named, str(finished[0]))
+    assert "network is" not in outcome.err  # it only follows from the flag
+    assert (finished[0] / "config.json").read_text() == before
+
+
+def test_a_corpus_that_has_changed_is_refused(command, corpus, run):
+    text = corpus.read_text()
+    try:
+        corpus.write_text(text + "the moon\n")
+        outcome = launched("char_lm", *command, f"--workdir={run}")
+    finally:
+        corpus.write_text(text)
+    assert_refused(outcome, "text is", str(run))
+
+
+def test_a_work_directory_in_use_is_refused(command, run):
+    with filelock.FileLock(run / ".lock"):
+        outcome = launched("char_lm", *command, f"--workdir={run}")
+    assert_refused(outcome, "another run is using", str(run))
+
+
+def test_a_work_directory_that_cannot_be_one_is_refused(command, corpus, tmp_path):
+    assert_refused(launched("char_lm", *command, f"--workdir={corpus}"), str(corpus), "is a file")
+    below = corpus / "run"
+    assert_refused(launched("char_lm", *command, f"--workdir={below}"), str(below), "cannot be")
+    (tmp_path / "thesis.tex").touch()
+    outcome = launched("char_lm", *command, f"--workdir={tmp_path}")
+    assert_refused(outcome, str(tmp_path), "thesis.tex")
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_a_damaged_checkpoint_gives_way_to_the_one_before_it(command, run, finished):
+    broken = newest(run)
+    damage(broken)
+    outcome = launched("char_lm", *command, f"--workdir={run}")
+    assert outcome.code == 0, outcome.err
+    assert f"Checkpoint {broken.name}: " in outcome.out
+    assert "Going on from step 250." in outcome.out
+    assert_same_state(run, finished[0])
+    assert [r["step"] for r in records(run)] == [r["step"] for r in records(finished[0])]
+
+
+def test_without_any_good_checkpoint_nothing_is_trained(command, run):
+    for checkpoint in (run / "checkpoints" / "last").iterdir():
+        damage(checkpoint)
+    outcome = launched("char_lm", *command, f"--workdir={run}")
+    assert_refused(outcome, "is intact", str(run))
+    assert len(records(run)) == 6
+
+
+def test_checkpoints_of_another_optimizer_are_refused(command, run):
+    config = read((run / "config.json").read_text())
+    (run / "config.json").write_text(json.dumps(config | {"optimizer": "sgd"}))
+    outcome = launched("char_lm", *command, "--optimizer=sgd", f"--workdir={run}")
+    assert_refused(outcome, "another network or optimiser", str(run))
