@@ -114,7 +114,6 @@ def parameter_shapes(network: Network) -> dict[str, dict[str, tuple[int, ...]]]:
 @functools.lru_cache(maxsize=256)
 def state_shapes(network: Network, batch_size: int) -> dict[str, Any]:
     """The shape of every array in a state; sources that nothing has to remember are left out."""
-    carries = {INPUT: 0} | {layer.name: layer.cell.carries for layer in network.layers}
     counts = {INPUT: (network.memory(INPUT), 0)} | {
         layer.name: (network.memory(layer.name), layer.cell.carries) for layer in network.layers
     }

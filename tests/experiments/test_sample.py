@@ -1,6 +1,7 @@
 """What sample writes, and what it refuses."""
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -140,7 +141,11 @@ def test_a_stream_without_end_stops_at_ctrl_c(model):
 
 def sampling(model: Path, *flags: str) -> subprocess.Popen:
     command = [sys.executable, "-m", "experiments.sample", f"--workdir={model}", *flags]
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    # With a buffer, as a user has it: what is left in it at the end is harder to get right.
+    buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    return subprocess.Popen(
+        command, cwd=ROOT, env=buffered, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
 
 
 @pytest.mark.parametrize(
