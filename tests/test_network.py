@@ -156,7 +156,7 @@ BAD_JSON = {
     "nothing in it": ("{}", r"lacks 'layers'"),
     "no layers": (without("layers", record()), r"lacks 'layers'"),
     "no connections": (without("connections", record()), r"lacks 'connections'"),
-    "no input size": (without("input", record()), r"None where a whole number"),
+    "no input size": (without("input", record()), r"lacks 'input'"),
     "a layer without name": (record(layers=[{"size": 2, "cell": "tanh"}]), r"lacks 'name'"),
     "a layer without size": (record(layers=[{"name": "a", "cell": "tanh"}]), r"lacks 'size'"),
     "a layer without cell": (record(layers=[{"name": "a", "size": 2}]), r"lacks 'cell'"),
