@@ -47,8 +47,8 @@ QUICK: dict[str, Any] = {
     "initializer": None, "recurrent_initializer": None,
     "dropout": 0.0, "locked": False, "l1": 0.0, "l2": 0.0,
     "chunk": 32, "batch": 32, "random_chunks": False,
-    "steps": 9000, "epochs": None, "minutes": None, "patience": 0,
-    "optimizer": "adam", "learning_rate": 4e-3, "schedule": "cosine",
+    "steps": 8500, "epochs": None, "minutes": None, "patience": 0,
+    "optimizer": "adam", "learning_rate": 8e-3, "schedule": "cosine",
     "clip_norm": 1.0, "clip_value": None,
     "evaluate_every": 1000, "checkpoint_every": 500, "seed": 0, "dtype": "float32",
 }  # fmt: skip
@@ -59,7 +59,9 @@ PRESETS: dict[str, dict[str, Any]] = {
         "chunk": 16, "random_chunks": True, "steps": 20_000, "learning_rate": 1e-3,
         "schedule": "constant", "clip_norm": None, "evaluate_every": 2000,
     },
-    "best": QUICK,
+    "best": QUICK | {
+        "hidden": [320, 320], "skip": True, "chunk": 64, "steps": 12_000, "learning_rate": 4e-3,
+    },
 }  # fmt: skip
 LENGTHS = ("steps", "epochs", "minutes")
 GRAPH = ("cell", "hidden", "skip", "feedback")

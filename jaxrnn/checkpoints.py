@@ -107,10 +107,10 @@ class Checkpoints:
             skipped.append(f"{checkpoint.name}: {damage}")
         if skipped:
             raise InputError(
-                f"None of the checkpoints in {folder} is intact ({'; '.join(skipped)}); "
-                "start the run again in another work directory."
+                f"none of the checkpoints in {folder} is intact ({'; '.join(skipped)}); "
+                "start the run again in another work directory"
             )
-        raise InputError(f"There is no checkpoint in {folder}; train there first.")
+        raise InputError(f"there is no checkpoint in {folder}; train there first")
 
     def steps(self, which: Literal["last", "best"] = "last") -> tuple[int, ...]:
         """The steps of the checkpoints on disk, damaged or not, in the order they were saved."""
@@ -140,7 +140,7 @@ def _read(checkpoint: Path, template: Any, skipped: tuple[str, ...]) -> Restored
     if facts["format"] != _FORMAT:
         raise InputError(
             f"{checkpoint} has format {facts['format']!r} where this jaxrnn reads {_FORMAT}; "
-            "restore it with the jaxrnn that saved it."
+            "restore it with the jaxrnn that saved it"
         )
     wanted = _by_name(template)
     _check_fit(checkpoint, facts["arrays"], {name: _kind(leaf) for name, leaf in wanted.items()})
@@ -161,7 +161,7 @@ def _check_fit(checkpoint: Path, found: dict[str, str], wanted: dict[str, str]) 
         if inside != here:
             raise InputError(
                 f"{checkpoint} is of another network or optimiser: {name} is {inside} there and "
-                f"{here} here; give the flags that it was trained with."
+                f"{here} here; give the flags that it was trained with"
             )
 
 

@@ -96,14 +96,14 @@ def load_model(directory: Path | str) -> Model:
     """
     directory = Path(directory)
     if not directory.is_dir():
-        raise InputError(f"There is no directory {directory}; name one that holds {_JSON}.")
+        raise InputError(f"there is no directory {directory}; name one that holds {_JSON}")
     description = _parse_description(directory / _JSON)
     content = _read(directory / _ARRAYS)
     arrays = _parse_arrays(directory / _ARRAYS, content)
     if hashlib.sha256(content).hexdigest() != description["sha256"]:
         raise InputError(
             f"{directory / _ARRAYS} is not the file that {_JSON} beside it was written for (by its "
-            "SHA-256); export the model again."
+            "SHA-256); export the model again"
         )
     params: dict[str, dict[str, np.ndarray]] = {str(layer): {} for layer in description["layers"]}
     for flat, array in arrays.items():
@@ -141,24 +141,24 @@ def check_fit(
 
 
 def _refuse(file: Path | str, why: str) -> NoReturn:
-    raise InputError(f"{file} {why}; take the model that this network was exported with.")
+    raise InputError(f"{file} {why}; take the model that this network was exported with")
 
 
 def _check_replaceable(directory: Path) -> None:
     if directory.exists() and not directory.is_dir():
-        raise InputError(f"{directory} is a file; name a directory to export the model to.")
+        raise InputError(f"{directory} is a file; name a directory to export the model to")
     ours = {_ARRAYS, _JSON, _ARRAYS + _PARTIAL, _JSON + _PARTIAL}
     found = {path.name for path in directory.iterdir()} if directory.exists() else set()
     if others := found - ours:
         raise InputError(
             f"{directory} holds {min(others)}, which is no part of a model; "
-            "export to an empty or a new directory."
+            "export to an empty or a new directory"
         )
     if _JSON in found:
         _parse_description(directory / _JSON)
     elif _ARRAYS in found and _JSON + _PARTIAL not in found:  # both: an export that was killed
         raise InputError(
-            f"{directory} holds {_ARRAYS} without {_JSON}; export to an empty or a new directory."
+            f"{directory} holds {_ARRAYS} without {_JSON}; export to an empty or a new directory"
         )
 
 
@@ -171,12 +171,12 @@ def _flatten(params: Params) -> dict[str, np.ndarray]:
             if array.dtype not in _DTYPES.values():
                 raise InputError(
                     f"{layer}/{name} is of {array.dtype}; a model's arrays are of floating-point "
-                    "numbers, so give the params alone."
+                    "numbers, so give the params alone"
                 )
             if not np.isfinite(array).all():
                 raise InputError(
                     f"{layer}/{name} holds values that are not finite, as after a training that "
-                    "diverged; export an earlier checkpoint."
+                    "diverged; export an earlier checkpoint"
                 )
             flat[f"{_escape(layer)}/{_escape(name)}"] = array
     return flat
@@ -188,7 +188,7 @@ def _read(path: Path) -> bytes:
     except OSError as error:
         raise InputError(
             f"{path} cannot be read ({error.strerror}); name a directory that holds an exported "
-            "model."
+            "model"
         ) from error
 
 
@@ -200,17 +200,17 @@ def _parse_description(path: Path) -> dict[str, Any]:
     if not isinstance(description, dict) or description.get("format") != _FORMAT:
         raise InputError(
             f'{path} does not say "format": "{_FORMAT}", so it is not ours; name a directory that '
-            "holds an exported model."
+            "holds an exported model"
         )
     if description.get("version") != _VERSION:
         raise InputError(
             f"{path} has version {description.get('version')!r} where this jaxrnn reads "
-            f"{_VERSION}; load it with the jaxrnn that wrote it."
+            f"{_VERSION}; load it with the jaxrnn that wrote it"
         )
     for key, kind in _KEYS.items():
         if not isinstance(description.get(key), kind):
             raise InputError(
-                f"{path} should have {key!r}, a JSON {_JSON_NAMES[kind]}; export the model again."
+                f"{path} should have {key!r}, a JSON {_JSON_NAMES[kind]}; export the model again"
             )
     return description
 
@@ -221,14 +221,14 @@ def _parse_arrays(path: Path, content: bytes) -> dict[str, np.ndarray]:
         tensors = safetensors.deserialize(content)
     except safetensors.SafetensorError as error:
         raise InputError(
-            f"{path} is not a whole safetensors file ({error}); export the model again."
+            f"{path} is not a whole safetensors file ({error}); export the model again"
         ) from error
     arrays = {}
     for name, tensor in tensors:
         if tensor["dtype"] not in _DTYPES:
             raise InputError(
                 f"{path} has {name} of {tensor['dtype']} where one of {', '.join(_DTYPES)} was "
-                "expected; export the model again."
+                "expected; export the model again"
             )
         array = np.frombuffer(tensor["data"], _DTYPES[tensor["dtype"]])
         arrays[name] = array.reshape(tensor["shape"])

@@ -44,11 +44,9 @@ def make_optimizer(
             raise InputError(
                 f"gradients are to be clipped by {option} to {limit}; it must exceed 0"
             )
-    return optax.chain(
-        optax.identity() if clip_value is None else optax.clip(clip_value),
-        optax.identity() if clip_norm is None else optax.clip_by_global_norm(clip_norm),
-        OPTIMIZERS[name](),
-    )
+    clipping = [] if clip_value is None else [optax.clip(clip_value)]
+    clipping += [] if clip_norm is None else [optax.clip_by_global_norm(clip_norm)]
+    return optax.chain(*clipping, OPTIMIZERS[name]())
 
 
 def make_schedule(name: str, learning_rate: float, *, warmup: float = 0.02) -> Schedule:

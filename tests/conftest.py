@@ -1,5 +1,29 @@
-"""Checks the shapes in jaxrnn's signatures while the tests run."""
+"""For all tests: shapes in jaxrnn's signatures are checked, and programs are compiled fast."""
 
+from collections.abc import Iterator
+
+import jax
+import pytest
 from jaxtyping import install_import_hook
 
 install_import_hook("jaxrnn", "beartype.beartype")
+
+# The tests spend their time on compiling: little effort for each program, and none a second time.
+JAX_OPTIONS = {
+    "jax_disable_most_optimizations": True,
+    "jax_persistent_cache_min_compile_time_secs": 0,
+    "jax_persistent_cache_min_entry_size_bytes": -1,
+}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def caches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Encoded texts and compiled programs, for this process and those that it starts."""
+    folder = tmp_path_factory.mktemp("caches")
+    options = JAX_OPTIONS | {"jax_compilation_cache_dir": str(folder / "programs")}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JAXRNN_CACHE", str(folder / "texts"))
+        for name, value in options.items():
+            patch.setenv(name.upper(), str(value))
+            jax.config.update(name, value)
+        yield

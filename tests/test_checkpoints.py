@@ -294,7 +294,7 @@ def test_no_intact_checkpoint_is_an_input_error_that_tells_what_is_wrong(tmp_pat
 def test_no_checkpoint_at_all_is_an_input_error(tmp_path, which):
     kept = Checkpoints(tmp_path)
     assert kept.steps(which) == ()
-    with pytest.raises(InputError, match=r"There is no checkpoint in .*; train there first"):
+    with pytest.raises(InputError, match=r"there is no checkpoint in .*; train there first"):
         kept.restore(make_state(), which=which)
     assert list(tmp_path.iterdir()) == []
 

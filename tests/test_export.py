@@ -184,7 +184,7 @@ def test_params_that_are_no_finished_model_are_refused(tmp_path, array, message)
 
 
 def test_a_missing_directory_is_named(tmp_path):
-    with pytest.raises(InputError, match=r"There is no directory .*nowhere"):
+    with pytest.raises(InputError, match=r"there is no directory .*nowhere"):
         load_model(tmp_path / "nowhere")
 
 

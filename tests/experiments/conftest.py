@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.caching import caches  # noqa: F401 (a fixture that is always used)
 from tests.experiments.launching import Outcome, launched
 
 WORDS = "the sun and moon rose over quiet hills while rivers ran to sea"

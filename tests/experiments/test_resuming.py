@@ -132,7 +132,7 @@ def test_what_decides_when_to_stop_look_and_save_may_change(command, run):
     ("flag", "named"),
     [
         ("--hidden=9", "hidden is [8] there and [9] here"),
-        ("--learning_rate=0.1", "learning_rate is 0.004 there and 0.1 here"),
+        ("--learning_rate=0.1", "learning_rate is 0.008 there and 0.1 here"),
         ("--seed=1", "seed is 0 there and 1 here"),
         ("--dtype=bfloat16", 'dtype is "float32" there and "bfloat16" here'),
         ("--lowercase", "lowercase is false there and true here"),
