@@ -37,15 +37,15 @@ print(json.dumps({"characters": text.length, "symbols": text.vocabulary.size,
 
 
 def main() -> int:
-    try:
-        sizes = [int(size) for size in SIZES.value or []]
-    except ValueError:
-        raise InputError(f"--megabytes={SIZES.value} must be whole numbers, with commas") from None
+    sizes = SIZES.value or []
+    for size in sizes:
+        if not size.isdecimal() or not int(size):
+            raise InputError(f"--megabytes has '{size}' where a whole number above 0 is expected")
     console, results = rich.console.Console(), []
     with tempfile.TemporaryDirectory(prefix="jaxrnn-") as folder:
         for size in sizes:
             with console.status(f"{size} MB ..."):
-                results.append(measure(Path(folder), size))
+                results.append(measure(Path(folder), int(size)))
     table = rich.table.Table("text, MB", "symbols", "peak memory, MB", "of it encoding", "MB/s")
     for row in results:
         values = (

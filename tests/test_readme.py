@@ -34,6 +34,6 @@ def test_flags_in_the_documents_exist(document):
     scripts = "".join(
         path.read_text(encoding="utf-8") for path in (ROOT / "experiments").glob("*.py")
     )
-    others = {"requirement", "upgrade", "quiet", "cov"}  # of pip and pytest
+    others = {"requirement", "upgrade", "quiet", "cov", "help"}  # of pip, pytest and absl
     for flag in set(re.findall(r"(?<![\w-])--([a-z_]+)", text)) - others:
         assert f'"{flag}"' in scripts, f"--{flag} of {document} is no flag of any experiment"

@@ -188,8 +188,13 @@ def test_what_is_no_model_is_refused(tmp_path, corpus):
     assert_refused(launched("sample", f"--workdir={tmp_path}"), "config.json")
 
 
-def test_a_run_without_a_best_checkpoint_is_refused(run):
+def test_a_run_stopped_before_its_first_evaluation_writes_with_its_last_state(run):
+    best = launched("sample", f"--workdir={run}").out
     shutil.rmtree(run / "checkpoints" / "best")
+    last = launched("sample", f"--workdir={run}")
+    assert last.code == 0, last.err
+    assert last.out == best  # of this run, the last state is the best
+    shutil.rmtree(run / "checkpoints" / "last")
     assert_refused(launched("sample", f"--workdir={run}"), str(run))
 
 

@@ -1,0 +1,1 @@
+"""What experiments share: flags, work directories, the training loop, progress, pictures."""

@@ -1,0 +1,66 @@
+"""How an experiment is launched: grouped help, and one sentence for a user's mistake.
+
+Exit codes: 0 done, 1 a bug (with its traceback), 2 a user's mistake, 3 training could not go on,
+130 stopped by Ctrl-C and 143 by SIGTERM, both with the work saved.
+"""
+
+import os
+import sys
+import textwrap
+from collections.abc import Callable, Sequence
+
+from absl import flags
+
+from jaxrnn.errors import InputError
+
+MISTAKE, DIVERGED = 2, 3
+
+_groups: list[tuple[str, list[flags.FlagHolder]]] = []
+
+
+def group(title: str, *holders: flags.FlagHolder) -> None:
+    """Puts flags under a title in `--help`, in the order given."""
+    _groups.append((title, list(holders)))
+
+
+def launch(main: Callable[[], int], description: str, argv: Sequence[str] | None = None) -> None:
+    """Parses the flags, runs `main`, and exits with the code that it returns."""
+    argv = list(sys.argv if argv is None else argv)
+    if {"--help", "-help", "-h", "--helpfull", "--helpshort"} & set(argv):
+        print(_help(description))
+        sys.exit(0)
+    try:
+        rest = flags.FLAGS(argv)[1:]
+        if rest:
+            raise InputError(f"'{rest[0]}' is not a flag; flags look like --corpus=shakespeare")
+        code = main()
+        sys.stdout.flush()  # here, where it is known what to do if nobody reads it
+    except (InputError, flags.Error) as mistake:
+        print(f"{_program()}: {mistake}", file=sys.stderr)
+        code = MISTAKE
+    except KeyboardInterrupt:
+        print(f"\n{_program()}: stopped", file=sys.stderr)
+        code = 130
+    except BrokenPipeError:  # whoever read the output has read enough
+        # Python flushes what is left when it ends; it would complain, and exit with 120.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    sys.exit(code)
+
+
+def _program() -> str:
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    return spec.name if spec else sys.argv[0]
+
+
+def _help(description: str) -> str:
+    lines = [description.strip(), "", f"usage: python -m {_program()} [--flag=value ...]"]
+    for title, holders in _groups:
+        lines += ["", f"{title}:"]
+        for holder in holders:
+            flag = flags.FLAGS[holder.name]
+            names = f"--[no]{flag.name}" if flag.boolean else f"--{flag.name}=..."
+            text = flag.help if flag.default is None else f"{flag.help} [{flag.default_as_str}]"
+            lines.append(f"  {names}")
+            lines += textwrap.wrap(text, 90, initial_indent=" " * 6, subsequent_indent=" " * 6)
+    return "\n".join(lines)

@@ -1,0 +1,165 @@
+"""A run's work directory: its configuration, its measurements, its lock.
+
+config.json         everything resolved, versions included
+metrics.jsonl       one object per logged step
+checkpoints/        see jaxrnn.checkpoints
+result.json         written at the end
+"""
+
+import contextlib
+import json
+import platform
+from collections.abc import Iterator, Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import filelock
+
+from jaxrnn.errors import InputError
+
+# What a run may change when it goes on: when to stop, look and save, not what is trained.
+CHANGEABLE = ("steps", "epochs", "minutes", "patience", "evaluate_every", "checkpoint_every")
+# What follows from the rest: named only where nothing else differs.
+DERIVED = ("network", "vocabulary", "text")
+
+
+class WorkDirectory:
+    """One run's files. Made by `open_workdir`, which holds the lock."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def write_text(self, name: str, text: str) -> None:
+        """Replaces a file at once: a reader, or a crash, sees the old one or the new one."""
+        temporary = self.path / f".{name}.unfinished"
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(self.path / name)
+
+    def write_json(self, name: str, record: Mapping[str, Any]) -> None:
+        self.write_text(name, json.dumps(record, indent=2, ensure_ascii=False) + "\n")
+
+    def read_json(self, name: str) -> dict[str, Any] | None:
+        """The record in a file; None if there is no such file."""
+        return read_json(self.path / name)
+
+    def log(self, record: Mapping[str, Any]) -> None:
+        """Appends one line to metrics.jsonl."""
+        with (self.path / "metrics.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(record) + "\n")
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """What has been logged. A line that a crash cut short is left out."""
+        try:
+            text = (self.path / "metrics.jsonl").read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return []
+        records = []
+        for line in text.splitlines():
+            with contextlib.suppress(json.JSONDecodeError):
+                records.append(json.loads(line))
+        return records
+
+    def forget_after(self, step: int) -> None:
+        """Drops from metrics.jsonl what was logged after a checkpoint that is gone back to."""
+        records = self.metrics()
+        kept = [record for record in records if record["step"] <= step]
+        self.write_text("metrics.jsonl", "".join(json.dumps(record) + "\n" for record in kept))
+
+
+@contextlib.contextmanager
+def open_workdir(path: Path, config: Mapping[str, Any]) -> Iterator[WorkDirectory]:
+    """Makes or re-opens a work directory, for one run at a time.
+
+    Args:
+      path: the directory.
+      config: what decides the run. The directory keeps the one that it was made with: another one
+        is refused, but for `CHANGEABLE` fields and versions.
+
+    Raises:
+      InputError: the directory cannot be written, is in use, holds something else, or holds a run
+        of another configuration.
+    """
+    _check_is_ours(path)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        lock = filelock.FileLock(path / ".lock", timeout=0)
+        lock.acquire()
+    except filelock.Timeout:
+        raise InputError(
+            f"another run is using {path}; wait for it, or give another --workdir"
+        ) from None
+    except OSError as error:
+        raise InputError(
+            f"the work directory {path} cannot be written ({error.strerror}); "
+            "give another --workdir"
+        ) from None
+    try:
+        workdir = WorkDirectory(path)
+        known = workdir.read_json("config.json")
+        if known is not None:
+            _check_same(path, known, config)
+        workdir.write_json("config.json", {**config, "versions": versions()})
+        yield workdir
+    finally:
+        lock.release()
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """The JSON object in a file; None if there is no such file."""
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read as JSON ({error}); mend or remove it") from None
+    if not isinstance(record, dict):
+        raise InputError(f"{path} does not hold a JSON object; mend or remove it")
+    return record
+
+
+def versions() -> dict[str, str]:
+    """Of what computes: a resumed run equals an uninterrupted one under the same versions."""
+    packages = ("jax", "jaxlib", "optax", "numpy", "orbax-checkpoint")
+    return {"python": platform.python_version()} | {p: metadata.version(p) for p in packages}
+
+
+def _check_is_ours(path: Path) -> None:
+    if path.exists() and not path.is_dir():
+        raise InputError(f"the work directory {path} is a file; give another --workdir")
+    if path.is_dir() and not (path / "config.json").exists():
+        try:
+            others = [file.name for file in path.iterdir() if not file.name.startswith(".")]
+        except OSError as error:
+            raise InputError(
+                f"the work directory {path} cannot be read ({error.strerror}); "
+                "give another --workdir"
+            ) from None
+        if others:
+            raise InputError(
+                f"{path} holds files but no run ('{sorted(others)[0]}', no config.json); "
+                "give an empty or a new --workdir"
+            )
+
+
+def _check_same(path: Path, known: Mapping[str, Any], config: Mapping[str, Any]) -> None:
+    config = json.loads(json.dumps(config))  # tuples as lists, as on disk
+    fields = [
+        name
+        for name in sorted((known.keys() | config.keys()) - {*CHANGEABLE, "versions"})
+        if known.get(name) != config.get(name)
+    ]
+    if fields:
+        differences = "; ".join(
+            f"{name} is {_short(known.get(name))} there and {_short(config.get(name))} here"
+            for name in [name for name in fields if name not in DERIVED] or fields
+        )
+        raise InputError(
+            f"{path} holds a run of another configuration ({differences}); "
+            "give the same flags to go on with it, or another --workdir"
+        )
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 40 else f"{text[:37]}..."
