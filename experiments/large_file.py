@@ -86,12 +86,13 @@ def measure(folder: Path, megabytes: int) -> dict[str, float]:
 
 
 def write_text(path: Path, megabytes: int) -> None:
-    """Random letters, Greek and ASCII, in lines; two thirds of a megabyte of characters each MB."""
+    """Random lines of Greek and ASCII letters; the same two million of them again and again."""
     random = np.random.default_rng(0)
     letters = np.array([*"abcdefghijklmnopqrstuvwxyz ,.\n", *"αβγδεζηθικλμνξοπρστυφχψω"])
-    with path.open("w", encoding="utf-8", newline="\n") as file:
-        while file.tell() < megabytes * 1e6:
-            file.write("".join(random.choice(letters, size=100_000)))
+    block = "".join(random.choice(letters, size=2_000_000)).encode()
+    with path.open("wb") as file:
+        for _ in range(-(-megabytes * 10**6 // len(block))):
+            file.write(block)
 
 
 if __name__ == "__main__":
