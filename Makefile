@@ -5,7 +5,7 @@ FLAGS ?=
 
 .PHONY: help run test check clean
 help:  ## what there is
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{ printf "%-8s%s\n", $$1, $$2 }'
 
 run: $(VENV)/run  ## train on Shakespeare with the defaults (FLAGS="--cell=lstm" for others)
 	$(VENV)/bin/python -m experiments.char_lm $(FLAGS)

@@ -6,7 +6,6 @@ The same command again goes on from the last checkpoint. Ctrl-C and SIGTERM save
 import math
 import signal
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -23,7 +22,7 @@ from jaxrnn.runs.language_model import (
     training_optimizer,
     training_state,
 )
-from jaxrnn.runs.launch import DIVERGED, group, launch
+from jaxrnn.runs.launch import DIVERGED, group, launch, user_path
 from jaxrnn.runs.plots import draw_learning_curve
 from jaxrnn.runs.progress import ProgressDisplay
 from jaxrnn.runs.workdir import WorkDirectory, open_workdir
@@ -75,11 +74,13 @@ CORPUS = flags.DEFINE_list(
 SPLIT = flags.DEFINE_list("split", None, "Fractions of the text for training, validation, test.")
 BYTES = flags.DEFINE_boolean("bytes", None, "Read bytes instead of characters.")
 LOWERCASE = flags.DEFINE_boolean("lowercase", None, "Read the text in lower case.")
-COLLAPSE = flags.DEFINE_boolean("collapse_whitespace", None, "Read white space as one space.")
+COLLAPSE = flags.DEFINE_boolean(
+    "collapse_whitespace", None, "Read each run of white space as one space."
+)
 
 WORKDIR = flags.DEFINE_string("workdir", None, "Where the run is kept [runs/PRESET].")
 PRESET = flags.DEFINE_enum(
-    "preset", "quick", list(PRESETS), "Settings to start from; other flags override it. quick: a"
+    "preset", "quick", list(PRESETS), "Settings to start from; other flags override them. quick: a"
     " few minutes on two CPU cores; seed: a small plain network without tricks; best: the best"
     " that an hour on two CPU cores buys."
 )  # fmt: skip
@@ -124,13 +125,13 @@ L2 = flags.DEFINE_float(
     "l2", None, "Weight of half the sum of squared weights in the loss.", lower_bound=0
 )
 
-STEPS = flags.DEFINE_integer("steps", None, "Train for so many steps,", lower_bound=1)
+STEPS = flags.DEFINE_integer("steps", None, "Train for so many steps.", lower_bound=1)
 EPOCHS = flags.DEFINE_float(
-    "epochs", None, "or until the training text was read so many times,", lower_bound=1e-9
+    "epochs", None, "Or train until the training text was read so many times.", lower_bound=1e-9
 )
 MINUTES = flags.DEFINE_float(
-    "minutes", None, "or for so long; the schedule then follows the clock, so that no two runs are"
-    " quite equal.", lower_bound=1e-9
+    "minutes", None, "Or train for so long; the schedule then follows the clock, so that no"
+    " two runs are quite equal.", lower_bound=1e-9
 )  # fmt: skip
 PATIENCE = flags.DEFINE_integer(
     "patience",
@@ -148,10 +149,10 @@ CLIP_VALUE = flags.DEFINE_float(
     "clip_value", None, "Cut gradients' entries to this; 0: never.", lower_bound=0
 )
 EVALUATE_EVERY = flags.DEFINE_integer(
-    "evaluate_every", None, "Steps between two evaluations.", lower_bound=1
+    "evaluate_every", None, "Steps between two evaluations, rounded up to tens.", lower_bound=1
 )
 CHECKPOINT_EVERY = flags.DEFINE_integer(
-    "checkpoint_every", None, "Steps between two checkpoints.", lower_bound=1
+    "checkpoint_every", None, "Steps between two checkpoints, rounded up to tens.", lower_bound=1
 )
 
 group("The run", PRESET, WORKDIR, SEED, DTYPE)
@@ -178,8 +179,11 @@ def main() -> int:
         "vocabulary": text.vocabulary.to_dict(),
         "text": {"sha256": text.sha256, "length": text.length},
     }
-    workdir_path = Path(WORKDIR.value or f"runs/{PRESET.value}")
-    with open_workdir(workdir_path, config) as workdir, ProgressDisplay() as display:
+    workdir_path = user_path(WORKDIR.value or f"runs/{PRESET.value}")
+    with (
+        open_workdir(workdir_path, config) as workdir,
+        ProgressDisplay(unit=text.vocabulary.level) as display,
+    ):
         display.say(f"{network}\n\n{describe(corpus.description, text)}\n")
         return train(settings, text, network, stopping, workdir, display)
 
@@ -251,6 +255,7 @@ def train(
         "test_bits_per_character": (
             _finite(best.bits_per_character(text.test)) if len(text.test) > 1 else None
         ),
+        "unit": text.vocabulary.level,  # bytes with --bytes; the names stay
         "parameters": network.parameters,
         "characters_trained": characters,
         "characters_per_second": round(characters / progress.seconds, 1),
@@ -288,6 +293,9 @@ def resolve_settings() -> dict[str, Any]:
     if "split" in given:
         given["split"] = [_number(float, "split", part) for part in given["split"]]
     settings = {**PRESETS[PRESET.value or "quick"], **given}
+    settings["corpus"] = [
+        name if name in NAMES else str(user_path(name).absolute()) for name in settings["corpus"]
+    ]
     if NETWORK.value is not None:
         settings |= dict.fromkeys(GRAPH)
     for name in ("clip_norm", "clip_value"):
@@ -310,7 +318,7 @@ def make_network(settings: Mapping[str, Any], symbols: int) -> Network:
             skip=settings["skip"], feedback=settings["feedback"],
         )  # fmt: skip
     try:
-        network = Network.from_json(Path(NETWORK.value).read_text(encoding="utf-8"), symbols)
+        network = Network.from_json(user_path(NETWORK.value).read_text(encoding="utf-8"), symbols)
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"--network={NETWORK.value} cannot be read ({error})") from None
     except InputError as mistake:
@@ -368,9 +376,9 @@ def _summary(result: Mapping[str, Any]) -> str:
     valid, test = result["valid_bits_per_character"], result["test_bits_per_character"]
     return (
         ("no finite" if valid is None else f"{valid:.4f}")
-        + " bits per character on the validation split"
+        + f" bits per {result['unit']} on the validation split"
         + (f", {test:.4f} on the test split" if test is not None else "")
-        + f", after {result['characters_trained']:,} characters "
+        + f", after {result['characters_trained']:,} {result['unit']}s "
         f"in {result['seconds']:,.0f} s ({result['characters_per_second']:,.0f} a second)."
     )
 
@@ -386,4 +394,4 @@ def _number(kind: type[int] | type[float], flag: str, text: str) -> Any:
 
 
 if __name__ == "__main__":
-    launch(main, __doc__ or "")
+    launch(main, __doc__ or "", defaults=QUICK)

@@ -3,13 +3,11 @@
 The text is read once, in lanes, with the state carried on; every character but the first counts.
 """
 
-from pathlib import Path
-
 from absl import flags
 
 from jaxrnn.errors import InputError
 from jaxrnn.runs.language_model import load_language_model
-from jaxrnn.runs.launch import group, launch
+from jaxrnn.runs.launch import group, launch, user_path
 from jaxrnn.runs.workdir import read_json
 from jaxrnn.text import UNKNOWN, encode_corpus, open_corpus
 
@@ -22,7 +20,7 @@ group("What is evaluated", WORKDIR, CORPUS)
 
 
 def main() -> int:
-    path = Path(WORKDIR.value)
+    path = user_path(WORKDIR.value)
     model = load_language_model(path)
     config = read_json(path / "config.json")
     if CORPUS.value is not None:
@@ -40,12 +38,13 @@ def main() -> int:
         parts = {"training": text.train, "validation": text.valid, "test": text.test}
     else:
         raise InputError(f"{path} is an export, which has no text of its own; give a --corpus")
+    unit = model.vocabulary.level
     print(f"{path} on {corpus.description}:")
     for name, part in parts.items():
         if len(part) > 1 or CORPUS.value:
             bits, unknown = model.bits_per_character(part), (part == UNKNOWN).mean()
             print(
-                f"  {name:14}  {bits:.4f} bits per character  ({len(part):,} characters, "
+                f"  {name:14}  {bits:.4f} bits per {unit}  ({len(part):,} {unit}s, "
                 f"{unknown:.2%} unknown to the model)"
             )
     return 0

@@ -16,7 +16,7 @@ import rich.table
 from absl import flags
 
 from jaxrnn.errors import InputError
-from jaxrnn.runs.launch import group, launch
+from jaxrnn.runs.launch import group, launch, user_path
 
 SIZES = flags.DEFINE_list("megabytes", ["20", "200", "2000"], "Sizes of the texts to encode.")
 OUTPUT = flags.DEFINE_string("output", None, "Write the figures to this file, as JSON.")
@@ -46,7 +46,9 @@ def main() -> int:
         for size in sizes:
             with console.status(f"{size} MB ..."):
                 results.append(measure(Path(folder), int(size)))
-    table = rich.table.Table("text, MB", "symbols", "peak memory, MB", "of it encoding", "MB/s")
+    table = rich.table.Table(
+        "text, MB", "symbols", "peak memory, MB", "of which for encoding", "MB/s"
+    )
     for row in results:
         values = (
             row["megabytes"],
@@ -58,7 +60,7 @@ def main() -> int:
         table.add_row(*(f"{value:,.0f}" for value in values))
     console.print(table)
     if OUTPUT.value:
-        Path(OUTPUT.value).write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+        user_path(OUTPUT.value).write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
     return 0
 
 

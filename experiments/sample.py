@@ -3,13 +3,11 @@
 `--length=0` writes until it is stopped.
 """
 
-from pathlib import Path
-
 from absl import flags
 
 from jaxrnn.errors import InputError
 from jaxrnn.runs.language_model import LanguageModel, load_language_model
-from jaxrnn.runs.launch import group, launch
+from jaxrnn.runs.launch import group, launch, user_path
 from jaxrnn.runs.workdir import read_json
 from jaxrnn.sampling import Choice
 
@@ -25,8 +23,8 @@ SEED = flags.DEFINE_integer(
     "seed", 0, "The same seed writes the same text.", lower_bound=0, upper_bound=2**32 - 1
 )
 TEMPERATURE = flags.DEFINE_float(
-    "temperature", 0.7, "Below 1 more daring than greedy, above 1 wild; 0: always the likeliest"
-    " character.", lower_bound=0,
+    "temperature", 0.7, "Below 1 keeps to likely characters, above 1 strays from them; 0 always"
+    " takes the likeliest.", lower_bound=0,
 )  # fmt: skip
 TOP_K = flags.DEFINE_integer(
     "top_k", None, "Choose among the k likeliest characters only.", lower_bound=1
@@ -45,12 +43,12 @@ group("How each character is chosen", TEMPERATURE, TOP_K, TOP_P)
 
 
 def main() -> int:
-    path = Path(WORKDIR.value)
+    path = user_path(WORKDIR.value)
     model = load_language_model(path)
     if EXPORT.value is not None:
         facts = read_json(path / "result.json") or {}
         try:
-            model.save(Path(EXPORT.value), facts)
+            model.save(user_path(EXPORT.value), facts)
         except OSError as error:
             raise InputError(
                 f"--export={EXPORT.value} cannot be written ({error.strerror})"
@@ -97,7 +95,8 @@ def write_likeliest(model: LanguageModel, choice: Choice) -> None:
     text, bits = model.likeliest_text(
         LENGTH.value, prime=PRIME.value, beams=BEAMS.value, choice=choice, seed=SEED.value
     )
-    print(f"{PRIME.value}{text}\n\n({bits:.3f} bits per character in the model's own eyes)")
+    unit = model.vocabulary.level
+    print(f"{PRIME.value}{text}\n\n({bits:.3f} bits per {unit} in the model's own eyes)")
 
 
 if __name__ == "__main__":

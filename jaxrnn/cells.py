@@ -96,12 +96,17 @@ def _gru(feedforward: Gates, recurrent: Gates, carry: Carry) -> Output:
 
 
 CELLS: dict[str, Cell] = {}
+BUILT_IN: frozenset[str] = frozenset()  # until all of them are registered, below
 
 
 def register(cell: Cell) -> Cell:
-    """Makes a cell known by its name, to `Layer`, to network files and to flags."""
-    if CELLS.setdefault(cell.name, cell) != cell:
-        raise InputError(f"a different cell is already called '{cell.name}'; choose another name")
+    """Makes a cell known by its name, to `Layer`, to network files and to flags.
+
+    One of yours may be registered anew, as when a notebook's cell is run again; jaxrnn's own stay.
+    """
+    if cell.name in BUILT_IN and CELLS[cell.name] != cell:
+        raise InputError(f"jaxrnn has a cell called '{cell.name}'; choose another name for yours")
+    CELLS[cell.name] = cell
     return cell
 
 
@@ -120,3 +125,4 @@ register(elman("elu", jax.nn.elu))
 register(elman("linear", lambda total: total))
 register(Cell("lstm", _lstm, gates=4, carries=1, biases=(0.0, 1.0, 0.0, 0.0)))
 register(Cell("gru", _gru, gates=3, carries=1, separate_sums=True))
+BUILT_IN = frozenset(CELLS)

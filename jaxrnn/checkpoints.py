@@ -99,6 +99,15 @@ class Checkpoints:
                 other arrays than `template`.
         """
         folder = self.directory / which
+        while True:
+            found = _all(folder)
+            try:
+                return self._restore(folder, template)
+            except (InputError, OSError, ValueError):
+                if _all(folder) == found:  # else a run that is training replaced some meanwhile
+                    raise
+
+    def _restore(self, folder: Path, template: Any) -> Restored:
         skipped: list[str] = []
         for _, _, checkpoint in reversed(_all(folder)):
             damage = _damage(checkpoint)

@@ -119,6 +119,16 @@ class Network:
           symbols: stands in for an input size or a size of the output layer that is left out.
         """
         try:
+            for part, known in (
+                (record, ("input", "layers", "connections")),
+                *((layer, ("name", "size", "cell")) for layer in record["layers"]),
+                *((c, ("source", "target", "delay")) for c in record["connections"]),
+            ):
+                if unknown := set(part) - set(known):
+                    raise InputError(
+                        f"the network's JSON has an unknown '{min(unknown)}'; "
+                        f"expected {', '.join(known)}"
+                    )
             layers = [
                 Layer(
                     _text(x["name"]),
@@ -202,6 +212,8 @@ def stacked(
         (Graves 2013, Generating sequences with recurrent neural networks).
       feedback: connect each hidden layer to the one below it with delay 1.
     """
+    if isinstance(hidden, int):
+        raise InputError(f"hidden is {hidden}; give a list of sizes, such as [{hidden}]")
     names = [f"hidden{i}" for i in range(1, len(hidden) + 1)]
     layers = [Layer(name, size, cell) for name, size in zip(names, hidden, strict=True)]
     chain = [INPUT, *names, OUTPUT]
@@ -219,6 +231,12 @@ def _check(network: Network) -> None:
     """Refuses what is not a network, in one sentence."""
     names = [layer.name for layer in network.layers]
     known = {INPUT, *names}
+    numbers = {"the input's size": network.input_size}
+    numbers |= {f"the size of layer '{layer.name}'": layer.size for layer in network.layers}
+    numbers |= {f"the delay of connection {c}": c.delay for c in network.connections}
+    for what, number in numbers.items():
+        if not isinstance(number, int) or isinstance(number, bool):
+            raise InputError(f"{what} is {number!r}; it must be a whole number")
     if network.input_size < 1:
         raise InputError(f"the input has size {network.input_size}; a size is at least 1")
     for name, count in Counter([INPUT, *names]).items():
@@ -234,7 +252,8 @@ def _check(network: Network) -> None:
             raise InputError(f"layer '{layer.name}' has size {layer.size}; a size is at least 1")
     if OUTPUT not in names:
         raise InputError(
-            f"no layer is called '{OUTPUT}'; name the layer that the network returns so"
+            f"no layer is called '{OUTPUT}'; give that name to the layer whose outputs the "
+            "network returns"
         )
     for connection in network.connections:
         for name in (connection.source, connection.target):

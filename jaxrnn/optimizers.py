@@ -29,7 +29,7 @@ SCHEDULES = ("constant", "cosine", "exponential")
 def make_optimizer(
     name: str, *, clip_norm: float | None = None, clip_value: float | None = None
 ) -> optax.GradientTransformation:
-    """The direction to walk in, with a learning rate of 1 and uphill: gradients in, updates out.
+    """What to subtract from the parameters, before it is multiplied by the learning rate.
 
     Args:
       name: one of `OPTIMIZERS`. AdamW decays matrices, not biases, by 0.01 times the rate;

@@ -42,9 +42,12 @@ def _identity(key: Key[Array, ""], shape: tuple[int, int], dtype=jnp.float32) ->
 
 
 INITIALIZERS: dict[str, Callable[..., jax.Array]] = {
+    # Standard deviation 1 / sqrt(fan-in): LeCun and others 1998, Efficient backprop.
     "gaussian": initializers.variance_scaling(1.0, "fan_in", "normal"),
-    "glorot_uniform": initializers.glorot_uniform(),
     "lecun_uniform": initializers.lecun_uniform(),
+    # Glorot and Bengio 2010, Understanding the difficulty of training deep feedforward networks.
+    "glorot_uniform": initializers.glorot_uniform(),
+    # Saxe, McClelland and Ganguli 2014, Exact solutions to the nonlinear dynamics of learning.
     "orthogonal": initializers.orthogonal(),
     "identity": _identity,
 }
@@ -91,7 +94,7 @@ def init(
 def initial_state(
     network: Network, batch_size: int, dtype: jnp.dtype | type = jnp.float32
 ) -> State:
-    """The state before the first time step: zeros."""
+    """The state before the first time step: zeros, of the dtype that `state_dtype` tells."""
     # An array each, not one shared, so that the state can be donated.
     return {
         name: LayerState(
@@ -123,6 +126,11 @@ def state_shapes(network: Network, batch_size: int) -> dict[str, Any]:
         if past or carry:
             shapes[name] = LayerState((shape,) * past, (shape,) * carry)
     return shapes
+
+
+def state_dtype(params: Params) -> jnp.dtype:
+    """Of outputs and carries: the parameters' precision, but at least float32."""
+    return jnp.promote_types(jax.tree.leaves(params)[0].dtype, jnp.float32)
 
 
 def _find(name: str) -> Callable[..., jax.Array]:

@@ -16,7 +16,7 @@ from jaxtyping import Array, Float, Int, Integer, PRNGKeyArray
 
 from jaxrnn.errors import InputError
 from jaxrnn.network import Network
-from jaxrnn.parameters import Params, State, initial_state
+from jaxrnn.parameters import Params, State, initial_state, state_dtype
 from jaxrnn.unroll import step, unroll
 
 BLOCK = 32  # symbols
@@ -52,7 +52,7 @@ def read(
     """Reads a prime text of at least one symbol from the zero state, the same in every stream."""
     if not len(prime):
         raise InputError("the prime text is empty; give at least one symbol to start from")
-    state = initial_state(network, streams, jax.tree.leaves(params)[0].dtype)
+    state = initial_state(network, streams, state_dtype(params))
     inputs = jnp.broadcast_to(jnp.asarray(prime, jnp.int32)[:, None], (len(prime), streams))
     return _read(network, params, state, inputs)
 

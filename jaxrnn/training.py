@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float, Integer, Key, PRNGKeyArray
 
 from jaxrnn.loss import cross_entropy, weight_penalty
 from jaxrnn.network import Network
-from jaxrnn.parameters import Params, State, initial_state
+from jaxrnn.parameters import Params, State, initial_state, state_dtype
 from jaxrnn.unroll import Dropout, unroll
 
 
@@ -57,9 +57,10 @@ TrainingSteps = Callable[..., tuple[TrainingState, Report]]
 def start(
     network: Network, params: Params, optimizer: optax.GradientTransformation, batch_size: int
 ) -> TrainingState:
-    """The training state before the first step."""
-    dtype = jax.tree.leaves(params)[0].dtype
-    return TrainingState(params, optimizer.init(params), initial_state(network, batch_size, dtype))
+    """The training state before the first step; the first step takes the `params` given with it."""
+    return TrainingState(
+        params, optimizer.init(params), initial_state(network, batch_size, state_dtype(params))
+    )
 
 
 def make_training_steps(
@@ -143,7 +144,7 @@ def evaluate(network: Network, params: Params, batches: Iterable) -> float:
     state, nats, characters = None, 0.0, 0.0
     for inputs, targets, weights in batches:
         if state is None:
-            state = initial_state(network, inputs.shape[1], jax.tree.leaves(params)[0].dtype)
+            state = initial_state(network, inputs.shape[1], state_dtype(params))
         scored, state = _score(network, params, state, inputs, targets, weights)
         nats += float(scored)
         characters += float(weights.sum())

@@ -53,14 +53,18 @@ def unroll(
       network: static under `jit`, like the options below.
       params: as from `init`.
       state: as from `initial_state`, or from the chunk before.
-      inputs: features, or symbols that stand for one-hot vectors (never built: rows are looked up).
+      inputs: features, or symbols that stand for one-hot vectors (never built: rows are looked up;
+        that they lie in [0, input_size) is not checked). At least one time step.
       resets: where true, everything before that step is forgotten in that lane, including what
         delayed connections would still hear.
       dropout: left out when not training.
       dropout_key: decides what is dropped; needed with `dropout`.
       hoist: take products that do not recur out of the time loop.
       deferred: use the engine's own rule for BPTT, in which weight gradients are one product over
-        the chunk; `False` is plain autodiff (slower; allows higher derivatives).
+        the chunk; `False` is plain autodiff (slower; for `jax.jvp` and higher derivatives).
+
+    Raises:
+      InputError: parameters, state, inputs, resets or dropout do not fit the network or each other.
     """
     outputs, state = unroll_layers(
         network, params, state, inputs, resets=resets, dropout=dropout, dropout_key=dropout_key,
@@ -217,10 +221,12 @@ def _check(
             f"resets have the shape {list(resets.shape)}; expected {list(inputs.shape[:2])}, the "
             "inputs' [time, batch]"
         )
-    _check_shapes(params, parameter_shapes(network), "parameters do not fit the network", "init")
+    _check_shapes(
+        params, parameter_shapes(network), "parameters do not fit the network", "them with init"
+    )
     _check_shapes(
         state, state_shapes(network, inputs.shape[1]),
-        f"state does not fit the network and {inputs.shape[1]} lanes", "initial_state",
+        f"state does not fit the network and {inputs.shape[1]} lanes", "one with initial_state",
     )  # fmt: skip
     if dropout is not None and not 0 <= dropout.rate < 1:
         raise InputError(f"the dropout rate is {dropout.rate}; it must be at least 0 and below 1")
@@ -235,7 +241,7 @@ def _check_shapes(given: Params | State, shapes: Any, complaint: str, maker: str
     name = next((n for n in wanted | found if wanted.get(n) != found.get(n)), "the whole")
     raise InputError(
         f"the {complaint}: {name} is {found.get(name)} where {wanted.get(name)} is expected; make "
-        f"it with {maker}"
+        f"{maker}"
     )
 
 

@@ -180,7 +180,7 @@ def _evaluate(
     display: ProgressDisplay,
 ) -> None:
     loss = task.evaluate(state.params)
-    loss = loss if math.isfinite(loss) else math.inf  # NaN would be worse than nothing else
+    loss = loss if math.isfinite(loss) else math.inf  # NaN compares as no worse than any
     is_best = progress.best is None or loss < progress.best
     progress.best = loss if is_best else progress.best
     progress.stale = 0 if is_best else progress.stale + 1
@@ -191,7 +191,7 @@ def _evaluate(
         {"step": progress.step, "characters": characters, "valid_bits_per_character": figure}
     )
     display.say(
-        f"\nstep {progress.step:,}: {loss:.4f} bits per character on the validation split"
+        f"\nstep {progress.step:,}: {loss:.4f} bits per {display.unit} on the validation split"
         + (" (the best so far)" if is_best else "")
     )
     display.say(task.sample(state.params))

@@ -106,6 +106,8 @@ class LanguageModel:
 def load_language_model(path: Path) -> LanguageModel:
     """The best model of a work directory, or an exported one.
 
+    One of float64 parameters switches `jax_enable_x64` on, for the whole process.
+
     Raises:
       InputError: there is no model, or its files are damaged or do not fit each other.
     """

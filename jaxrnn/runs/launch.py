@@ -7,7 +7,9 @@ Exit codes: 0 done, 1 a bug (with its traceback), 2 a user's mistake, 3 training
 import os
 import sys
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 from absl import flags
 
@@ -23,11 +25,28 @@ def group(title: str, *holders: flags.FlagHolder) -> None:
     _groups.append((title, list(holders)))
 
 
-def launch(main: Callable[[], int], description: str, argv: Sequence[str] | None = None) -> None:
-    """Parses the flags, runs `main`, and exits with the code that it returns."""
+def user_path(text: str) -> Path:
+    """The path that a person wrote, `~` expanded."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        raise InputError(f"there is no home folder for {text}; write the path out") from None
+
+
+def launch(
+    main: Callable[[], int],
+    description: str,
+    argv: Sequence[str] | None = None,
+    *,
+    defaults: Mapping[str, Any] | None = None,
+) -> None:
+    """Parses the flags, runs `main`, and exits with the code that it returns.
+
+    `defaults` are shown in `--help` for flags whose own default is None.
+    """
     argv = list(sys.argv if argv is None else argv)
     if {"--help", "-help", "-h", "--helpfull", "--helpshort"} & set(argv):
-        print(_help(description))
+        print(_help(description, defaults or {}))
         sys.exit(0)
     try:
         rest = flags.FLAGS(argv)[1:]
@@ -38,13 +57,19 @@ def launch(main: Callable[[], int], description: str, argv: Sequence[str] | None
     except (InputError, flags.Error) as mistake:
         print(f"{_program()}: {mistake}", file=sys.stderr)
         code = MISTAKE
+    except OSError as error:
+        if isinstance(error, BrokenPipeError):  # whoever read the output has read enough
+            # Python flushes what is left when it ends; it would complain, and exit with 120.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            code = 0
+        elif error.strerror is None:
+            raise
+        else:  # a full disk, a name too long, a folder without permission
+            print(f"{_program()}: {error.filename or 'a file'}: {error.strerror}", file=sys.stderr)
+            code = MISTAKE
     except KeyboardInterrupt:
         print(f"\n{_program()}: stopped", file=sys.stderr)
         code = 130
-    except BrokenPipeError:  # whoever read the output has read enough
-        # Python flushes what is left when it ends; it would complain, and exit with 120.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
     sys.exit(code)
 
 
@@ -53,14 +78,16 @@ def _program() -> str:
     return spec.name if spec else sys.argv[0]
 
 
-def _help(description: str) -> str:
+def _help(description: str, defaults: Mapping[str, Any]) -> str:
     lines = [description.strip(), "", f"usage: python -m {_program()} [--flag=value ...]"]
     for title, holders in _groups:
         lines += ["", f"{title}:"]
         for holder in holders:
             flag = flags.FLAGS[holder.name]
             names = f"--[no]{flag.name}" if flag.boolean else f"--{flag.name}=..."
-            text = flag.help if flag.default is None else f"{flag.help} [{flag.default_as_str}]"
+            default = defaults.get(flag.name) if flag.default is None else flag.default
+            shown = ",".join(map(str, default)) if isinstance(default, list) else str(default)
+            text = flag.help if default in (None, "") else f"{flag.help} [{shown}]"
             lines.append(f"  {names}")
             lines += textwrap.wrap(text, 90, initial_indent=" " * 6, subsequent_indent=" " * 6)
     return "\n".join(lines)

@@ -39,7 +39,7 @@ def draw_learning_curve(metrics: Sequence[dict[str, Any]], path: Path) -> None:
 
 
 def _smooth(points: list[tuple[int, float]], most: int = 150) -> list[tuple[int, float]]:
-    """Means of neighbours, at most `most` of them: single chunks say little."""
+    """Means of neighbours, so that at most `most` are left: single chunks say little."""
     width = max(1, -(-len(points) // most))
     groups = [points[i : i + width] for i in range(0, len(points), width)]
     return [(group[-1][0], sum(y for _, y in group) / len(group)) for group in groups]

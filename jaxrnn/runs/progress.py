@@ -12,7 +12,10 @@ PLAIN_INTERVAL = 10.0  # seconds between two plain lines
 class ProgressDisplay:
     """A bar with step, loss, speed and time left; what is printed meanwhile appears above it."""
 
-    def __init__(self, console: rich.console.Console | None = None) -> None:
+    def __init__(
+        self, console: rich.console.Console | None = None, *, unit: str = "character"
+    ) -> None:
+        self.unit = unit  # what bits are counted per
         self.console = console or rich.console.Console(highlight=False, soft_wrap=True)
         self._bar = rich.progress.Progress(
             rich.progress.TextColumn("{task.fields[steps]}"),
@@ -48,8 +51,8 @@ class ProgressDisplay:
     ) -> None:
         """Shows where training is; `fraction` of it is done."""
         facts = (
-            f"{bits_per_character:.3f} bits per character, "
-            f"{characters_per_second:,.0f} characters/s, {_clock(seconds_left)} left"
+            f"{bits_per_character:.3f} bits per {self.unit}, "
+            f"{characters_per_second:,.0f} {self.unit}s/s, {_clock(seconds_left)} left"
         )
         self._bar.update(self._task, completed=fraction, steps=f"step {step:,}", facts=facts)
         if self._bar.disable and time.monotonic() - self._last_line >= PLAIN_INTERVAL:

@@ -8,6 +8,7 @@ result.json         written at the end
 
 import contextlib
 import json
+import os
 import platform
 from collections.abc import Iterator, Mapping
 from importlib import metadata
@@ -33,7 +34,10 @@ class WorkDirectory:
     def write_text(self, name: str, text: str) -> None:
         """Replaces a file at once: a reader, or a crash, sees the old one or the new one."""
         temporary = self.path / f".{name}.unfinished"
-        temporary.write_text(text, encoding="utf-8")
+        with temporary.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())  # before it takes the name, or a power cut may leave it empty
         temporary.replace(self.path / name)
 
     def write_json(self, name: str, record: Mapping[str, Any]) -> None:
@@ -61,7 +65,7 @@ class WorkDirectory:
         return records
 
     def forget_after(self, step: int) -> None:
-        """Drops from metrics.jsonl what was logged after a checkpoint that is gone back to."""
+        """Drops from metrics.jsonl what was logged after the step from which the run resumes."""
         records = self.metrics()
         kept = [record for record in records if record["step"] <= step]
         self.write_text("metrics.jsonl", "".join(json.dumps(record) + "\n" for record in kept))

@@ -82,7 +82,7 @@ def open_bytes(path: Path) -> Iterator[io.BufferedIOBase]:
     try:
         with contextlib.ExitStack() as stack:
             yield stack.enter_context(_opened(path, stack))
-    except (EOFError, lzma.LZMAError, zlib.error, zipfile.BadZipFile) as error:
+    except (EOFError, RuntimeError, lzma.LZMAError, zlib.error, zipfile.BadZipFile) as error:
         raise InputError(_damaged(path, error)) from error
     except OSError as error:
         if error.errno is None:  # how gzip and bz2 report bytes that are not theirs
@@ -131,5 +131,5 @@ def _decode(
     except UnicodeDecodeError as error:
         raise InputError(
             f"{path} is not {encoding} text: {error.reason} at byte {position + error.start};"
-            " name its encoding, or read it at byte level"
+            " convert it to UTF-8, or read it at byte level (--bytes)"
         ) from error
