@@ -124,7 +124,7 @@ class Network:
                 *((layer, ("name", "size", "cell")) for layer in record["layers"]),
                 *((c, ("source", "target", "delay")) for c in record["connections"]),
             ):
-                if unknown := set(part) - set(known):
+                if isinstance(part, dict) and (unknown := set(part) - set(known)):
                     raise InputError(
                         f"the network's JSON has an unknown '{min(unknown)}'; "
                         f"expected {', '.join(known)}"

@@ -181,6 +181,10 @@ BAD_JSON = {
     "a number as source": (edge(source=0), r"0 where a name"),
     "an object as target": (edge(target={}), r"\{\} where a name"),
     "an unknown target": (edge(target="ghost"), r"unknown layer 'ghost'"),
+    "a misspelt delay": (
+        record(connections=[{"source": "input", "target": "output", "dealy": 2}]),
+        r"unknown 'dealy'; expected source, target, delay",
+    ),
     "layers by name": (record(layers={"output": 2}), r"cannot be read"),
     "layers as names": (record(layers=["output"]), r"cannot be read"),
     "a number of layers": (record(layers=1), r"cannot be read"),
@@ -306,3 +310,14 @@ def test_a_layer_takes_a_cell_or_its_name():
     assert isinstance(Layer("a", 1, "lstm").cell, Cell)
     with pytest.raises(InputError, match=r"unknown cell 'lsmt'; the cells are .*lstm"):
         Layer("a", 1, "lsmt")
+
+
+def test_sizes_and_delays_are_whole_numbers():
+    layer, connection = Layer("output", 4, "tanh"), Connection("input", "output")
+    late = Connection("input", "output", 1)
+    object.__setattr__(late, "delay", 1.0)  # set so, for the tests check the types of arguments
+    with pytest.raises(InputError, match=r"delay of connection .* is 1\.0; it must be a whole"):
+        Network(2, [layer], [late])
+    object.__setattr__(layer, "size", 4.0)
+    with pytest.raises(InputError, match=r"size of layer 'output' is 4\.0; it must be a whole"):
+        Network(2, [layer], [connection])
