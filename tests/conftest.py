@@ -1,5 +1,6 @@
 """For all tests: shapes in jaxrnn's signatures are checked, and programs are compiled fast."""
 
+import signal
 from collections.abc import Iterator
 
 import jax
@@ -7,6 +8,9 @@ import pytest
 from jaxtyping import install_import_hook
 
 install_import_hook("jaxrnn", "beartype.beartype")
+
+# A shell starts what it puts in the background with Ctrl-C ignored; some tests send one.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The tests spend their time on compiling: little effort for each program, and none a second time.
 JAX_OPTIONS = {
