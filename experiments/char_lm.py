@@ -81,8 +81,8 @@ COLLAPSE = flags.DEFINE_boolean(
 WORKDIR = flags.DEFINE_string("workdir", None, "Where the run is kept [runs/PRESET].")
 PRESET = flags.DEFINE_enum(
     "preset", "quick", list(PRESETS), "Settings to start from; other flags override them. quick: a"
-    " few minutes on two CPU cores; seed: a small plain network without tricks; best: the best"
-    " that an hour on two CPU cores buys."
+    " few minutes on two CPU cores; seed: a small plain network without tricks; best: a larger"
+    " network, about an hour on two CPU cores."
 )  # fmt: skip
 SEED = flags.DEFINE_integer(
     "seed", None, "Decides parameters, chunks, dropout and samples.", lower_bound=0,
