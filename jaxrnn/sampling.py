@@ -19,7 +19,7 @@ from jaxrnn.network import Network
 from jaxrnn.parameters import Params, State, initial_state, state_dtype
 from jaxrnn.unroll import step, unroll
 
-BLOCK = 32  # symbols
+BLOCK = 256  # symbols
 
 
 class Choice(NamedTuple):
