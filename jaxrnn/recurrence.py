@@ -24,14 +24,13 @@ from jaxtyping import Array, Bool, Float
 from jaxrnn.components import Component
 from jaxrnn.delays import ages_since, delayed
 from jaxrnn.network import Connection, Layer
-from jaxrnn.parameters import LayerState
+from jaxrnn.parameters import LayerState, State
 
 Gates = tuple[Float[Array, "*_time _batch _size"], ...]  # one array a gate
 Drives = tuple[Gates | None, ...]  # (all,), or (feed-forward, recurrent); None where nothing adds
 Weights = dict[Connection, Float[Array, "_source _target"]]
 Masks = dict[Connection, Float[Array, "time_or_1 batch _size"]]
 Outputs = dict[str, Float[Array, "time batch _size"]]
-Memory = dict[str, LayerState]
 Carries = dict[str, tuple[Float[Array, "batch _size"], ...]]
 
 
@@ -41,7 +40,7 @@ def run(
     drives: dict[str, Drives],
     masks: Masks,
     resets: Bool[Array, "time batch"] | None,
-    memory: Memory,
+    memory: State,
     *,
     deferred: bool = True,
 ) -> tuple[Outputs, Carries]:
@@ -91,7 +90,7 @@ def _plain(
     drives: dict[str, Drives],
     masks: Masks,
     resets: Bool[Array, "time batch"] | None,
-    memory: Memory,
+    memory: State,
 ) -> tuple[Outputs, Carries]:
     outputs, carries, _ = _unroll(component, weights, drives, masks, resets, memory)
     return outputs, carries
@@ -134,7 +133,7 @@ def _unroll(component, weights, drives, masks, resets, memory):
     """The chunk forward; last, what the backward pass needs: sums, and carries before each step."""
     matrices = {c: split_gates(matrix, _target(component, c)) for c, matrix in weights.items()}
 
-    def body(memory: Memory, x: tuple) -> tuple[Memory, tuple]:
+    def body(memory: State, x: tuple) -> tuple[State, tuple]:
         drives, masks, reset = x
         memory = _forget(memory, reset)
         carries = {name: state.carry for name, state in memory.items()}
@@ -150,8 +149,8 @@ def _advance(
     matrices: dict[Connection, Gates],
     drives: dict,
     masks: dict,
-    memory: Memory,
-) -> tuple[dict[str, Array], Memory, dict[str, Drives]]:
+    memory: State,
+) -> tuple[dict[str, Array], State, dict[str, Drives]]:
     """One time step (or, without internal connections, many): outputs, memory and sums after it.
 
     Of the sums only those to which an internal connection adds; the others are the drives.
@@ -183,13 +182,13 @@ def _advance(
 
 def _carry_deltas_back(
     component: Component, residuals: tuple, cotangents: tuple
-) -> tuple[dict[str, tuple[Array, ...]], Memory]:
+) -> tuple[dict[str, tuple[Array, ...]], State]:
     """Each layer's deltas at every step, and the gradient with respect to the initial memory."""
     weights, drives, masks, resets, memory, _, (sums, carries) = residuals
     output_grads, carry_grads = cotangents
     transposed = {c: matrix.T for c, matrix in weights.items()}
 
-    def body(grads: Memory, x: tuple) -> tuple[Memory, dict[str, tuple]]:
+    def body(grads: State, x: tuple) -> tuple[State, dict[str, tuple]]:
         """One time step; `grads` are with respect to the memory after it."""
         output_grads, drives, sums, carries, masks, reset = x
         outputs = dict(output_grads)
@@ -239,7 +238,7 @@ def _loop(body: Any, carry: Any, xs: Any, reverse: bool = False) -> tuple[Any, A
     return lax.scan(body, carry, xs, reverse=reverse, unroll=time == 1)
 
 
-def _forget(memory: Memory, reset: Bool[Array, " batch"] | None) -> Memory:
+def _forget(memory: State, reset: Bool[Array, " batch"] | None) -> State:
     if reset is None:
         return memory
     return jax.tree.map(lambda x: jnp.where(reset[:, None], 0, x), memory)

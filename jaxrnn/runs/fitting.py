@@ -123,10 +123,9 @@ def fit(
                 clock.leave_out()
         if caught:
             reason = caught[0]
-        if reason in ("steps", "minutes", "patience") and progress.evaluated < progress.step:
-            _evaluate(task, state, progress, checkpoints, workdir, display)
-        elif reason not in ("not finite", "steps", "minutes", "patience"):
             _save(checkpoints, state, progress)
+        elif reason != "not finite" and progress.evaluated < progress.step:
+            _evaluate(task, state, progress, checkpoints, workdir, display)
     assert reason is not None
     return progress, reason
 
