@@ -227,9 +227,15 @@ def _carry_deltas_back(
 def _outer_product(
     source: Float[Array, "time batch source"], delta: Float[Array, "time batch target"], like: Array
 ) -> Float[Array, "source target"]:
-    """Summed over time and batch, in the precision of `like`."""
-    sources, deltas = (x.reshape(-1, x.shape[-1]).astype(like.dtype) for x in (source, delta))
-    return product(sources.T, deltas).astype(like.dtype)
+    """Summed over time and batch, in the precision of `like`.
+
+    Not as rows of one `[time * batch, size]` matrix: a batch that is spread over devices could not
+    stay so, and every device would be sent all of it.
+    """
+    return lax.dot_general(
+        source.astype(like.dtype), delta.astype(like.dtype), (((0, 1), (0, 1)), ((), ())),
+        preferred_element_type=sum_dtype(like),
+    ).astype(like.dtype)  # fmt: skip
 
 
 def _loop(body: Any, carry: Any, xs: Any, reverse: bool = False) -> tuple[Any, Any]:
