@@ -3,6 +3,7 @@
 The same command again goes on from the last checkpoint. Ctrl-C and SIGTERM save before they stop.
 """
 
+import contextlib
 import math
 import signal
 from collections.abc import Mapping
@@ -11,11 +12,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from absl import flags
+from jax.sharding import Mesh
 
 from jaxrnn import CELLS, INITIALIZERS, Dropout, InputError, Network, stacked
 from jaxrnn.optimizers import OPTIMIZERS, SCHEDULES, make_schedule
+from jaxrnn.parallel import data_mesh, own_lanes, placement, shardings
 from jaxrnn.parameters import Params
-from jaxrnn.runs.fitting import Stopping, Task, fit
+from jaxrnn.runs.fitting import Progress, Stopping, Task, fit
 from jaxrnn.runs.language_model import (
     LanguageModel,
     load_language_model,
@@ -24,8 +27,9 @@ from jaxrnn.runs.language_model import (
 )
 from jaxrnn.runs.launch import DIVERGED, group, launch, user_path
 from jaxrnn.runs.plots import draw_learning_curve
+from jaxrnn.runs.processes import check_alike, from_writer, is_writer, join, together
 from jaxrnn.runs.progress import ProgressDisplay
-from jaxrnn.runs.workdir import WorkDirectory, open_workdir
+from jaxrnn.runs.workdir import WorkDirectory, open_workdir, silent_workdir
 from jaxrnn.sampling import Choice
 from jaxrnn.text import (
     NAMES,
@@ -155,37 +159,60 @@ CHECKPOINT_EVERY = flags.DEFINE_integer(
     "checkpoint_every", None, "Steps between two checkpoints, rounded up to tens.", lower_bound=1
 )
 
+DATA_PARALLEL = flags.DEFINE_integer(
+    "data_parallel", None, "Spread the lanes over so many devices of this process [all; or the most"
+    " that divide --batch].", lower_bound=1,
+)  # fmt: skip
+COORDINATOR = flags.DEFINE_string(
+    "coordinator", None, "HOST:PORT of process 0, where several processes train one model. Slurm,"
+    " Kubernetes, Open MPI and TPU slices need none of these three flags."
+)  # fmt: skip
+PROCESSES = flags.DEFINE_integer(
+    "processes", None, "How many there are; 1: this one alone, also in a cluster.", lower_bound=1
+)
+PROCESS_ID = flags.DEFINE_integer(
+    "process_id", None, "Which one this is, from 0; process 0 writes and speaks.", lower_bound=0
+)
+
 group("The run", PRESET, WORKDIR, SEED, DTYPE)
 group("The text", CORPUS, SPLIT, BYTES, LOWERCASE, COLLAPSE)
 group("The network", CELL, HIDDEN, SKIP, FEEDBACK, NETWORK, INITIALIZER, RECURRENT_INITIALIZER)
 group("Chunks and regularisation", CHUNK, BATCH, RANDOM_CHUNKS, DROPOUT, LOCKED, L1, L2)
 group("How long", STEPS, EPOCHS, MINUTES, PATIENCE, EVALUATE_EVERY, CHECKPOINT_EVERY)
 group("The optimiser", OPTIMIZER, LEARNING_RATE, SCHEDULE, CLIP_NORM, CLIP_VALUE)
+group("Several devices", DATA_PARALLEL, COORDINATOR, PROCESSES, PROCESS_ID)
 
 
 def main() -> int:
-    settings = resolve_settings()
-    if settings["dtype"] == "float64":
-        jax.config.update("jax_enable_x64", True)
-    corpus = open_corpus(settings["corpus"])
-    text = encode_corpus(
-        corpus, split=settings["split"], level="byte" if settings["bytes"] else "character",
-        lowercase=settings["lowercase"], collapse_whitespace=settings["collapse_whitespace"],
-    )  # fmt: skip
-    network = make_network(settings, text.vocabulary.size)
-    stopping = make_stopping(settings, text)
-    config = settings | {
-        "network": network.to_dict(),
-        "vocabulary": text.vocabulary.to_dict(),
-        "text": {"sha256": text.sha256, "length": text.length},
-    }
+    join(COORDINATOR.value, PROCESSES.value, PROCESS_ID.value)
+    with together():
+        settings = resolve_settings()
+        if settings["dtype"] == "float64":
+            jax.config.update("jax_enable_x64", True)
+        corpus = open_corpus(settings["corpus"])
+        text = encode_corpus(
+            corpus, split=settings["split"], level="byte" if settings["bytes"] else "character",
+            lowercase=settings["lowercase"], collapse_whitespace=settings["collapse_whitespace"],
+        )  # fmt: skip
+        network = make_network(settings, text.vocabulary.size)
+        stopping = make_stopping(settings, text)
+        mesh = data_mesh(settings["batch"], DATA_PARALLEL.value)
+        config = settings | {
+            "network": network.to_dict(),
+            "vocabulary": text.vocabulary.to_dict(),
+            "text": {"sha256": text.sha256, "length": text.length},
+        }
+    check_alike(config)
     workdir_path = user_path(WORKDIR.value or f"runs/{PRESET.value}")
-    with (
-        open_workdir(workdir_path, config) as workdir,
-        ProgressDisplay(unit=text.vocabulary.level) as display,
-    ):
+    with contextlib.ExitStack() as stack:
+        with together():
+            opened = open_workdir if is_writer() else silent_workdir
+            workdir = stack.enter_context(opened(workdir_path, config))
+        display = stack.enter_context(ProgressDisplay(unit=text.vocabulary.level))
         display.say(f"{network}\n\n{describe(corpus.description, text)}\n")
-        return train(settings, text, network, stopping, workdir, display)
+        if jax.device_count() > 1:
+            display.say(f"{placement(mesh, settings['batch'])}\n")
+        return train(settings, text, network, stopping, mesh, workdir, display)
 
 
 def train(
@@ -193,30 +220,27 @@ def train(
     text: EncodedText,
     network: Network,
     stopping: Stopping,
+    mesh: Mesh,
     workdir: WorkDirectory,
     display: ProgressDisplay,
 ) -> int:
-    """Trains, or goes on, and writes what a run leaves behind; returns the exit code."""
+    """Trains, or goes on, until told to stop; returns the exit code."""
 
     def chunk(step: int) -> Batch:
         read = random_chunks if settings["random_chunks"] else contiguous_lanes
         return read(
             text.train, batch=settings["batch"], chunk=settings["chunk"], seed=settings["seed"],
-            step=step,
+            step=step, lanes=own_lanes(settings["batch"]),
         )  # fmt: skip
 
     def model(params: Params) -> LanguageModel:
         return LanguageModel(network, params, text.vocabulary)
 
-    def sample(params: Params, length: int = 240) -> str:
-        choice = Choice(temperature=SAMPLE_TEMPERATURE)
-        return model(params).texts(length, choice=choice, seed=settings["seed"])[0].strip("\n")
-
     task = Task(
         chunk,
         settings["batch"] * settings["chunk"],
         evaluate=lambda params: model(params).bits_per_character(text.valid),
-        sample=sample,
+        sample=lambda params: sample(model(params), 240, settings["seed"]),
     )
     state = training_state(network, settings)
     training_steps = make_training_steps(
@@ -226,12 +250,28 @@ def train(
             Dropout(settings["dropout"], settings["locked"]), settings["l1"], settings["l2"]
         ),
         compute_dtype=jnp.bfloat16 if settings["dtype"] == "bfloat16" else None,
+        shardings=shardings(mesh),
     )
     progress, reason = fit(
         task, training_steps, state, make_schedule(settings["schedule"], settings["learning_rate"]),
-        stopping, seed=settings["seed"], evaluate_every=settings["evaluate_every"],
+        stopping, mesh=mesh, seed=settings["seed"], evaluate_every=settings["evaluate_every"],
         checkpoint_every=settings["checkpoint_every"], workdir=workdir, display=display,
     )  # fmt: skip
+    return from_writer(
+        lambda: conclude(settings, text, network, progress, reason, workdir, display)
+    )
+
+
+def conclude(
+    settings: Mapping[str, Any],
+    text: EncodedText,
+    network: Network,
+    progress: Progress,
+    reason: str,
+    workdir: WorkDirectory,
+    display: ProgressDisplay,
+) -> int:
+    """Writes what a run leaves behind and says how it ended; returns the exit code."""
     draw_learning_curve(workdir.metrics(), workdir.path / "learning_curve.png")
     if reason in ("SIGINT", "SIGTERM"):
         display.say(f"\nStopped at step {progress.step:,} and saved; the same command goes on.")
@@ -249,7 +289,7 @@ def train(
         display.say(f"This run is finished; give it {how} to go on.\n{_summary(known)}")
         return 0
     best = load_language_model(workdir.path)
-    characters = progress.step * task.characters_per_step
+    characters = progress.step * settings["batch"] * settings["chunk"]
     result = {
         "valid_bits_per_character": _finite(progress.best),
         "test_bits_per_character": (
@@ -264,12 +304,17 @@ def train(
         "steps_skipped": progress.skipped,
         "stopped_because": reason,
     }
-    written = sample(best.params, 2000)
+    written = sample(best, 2000, settings["seed"])
     workdir.write_text("sample.txt", written + "\n")
     workdir.write_json("result.json", result)
     display.say(f"\nWhat it writes now:\n\n{written}\n\n{_summary(result)}")
     display.say(f"Everything is in {workdir.path}: result.json, learning_curve.png, sample.txt ...")
     return 0
+
+
+def sample(model: LanguageModel, length: int, seed: int) -> str:
+    choice = Choice(temperature=SAMPLE_TEMPERATURE)
+    return model.texts(length, choice=choice, seed=seed)[0].strip("\n")
 
 
 def resolve_settings() -> dict[str, Any]:

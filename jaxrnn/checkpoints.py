@@ -254,6 +254,11 @@ def _orbax() -> Iterator[ocp.Checkpointer]:
     verbosity = logging.get_verbosity()
     logging.set_verbosity(logging.ERROR)
     try:
-        yield ocp.Checkpointer(ocp.PyTreeCheckpointHandler())
+        # Of several processes this one alone: Orbax would wait for the others to save their parts.
+        alone = ocp.options.MultiprocessingOptions(
+            primary_host=jax.process_index(), active_processes={jax.process_index()}
+        )
+        handler = ocp.PyTreeCheckpointHandler(multiprocessing_options=alone)
+        yield ocp.Checkpointer(handler, multiprocessing_options=alone)
     finally:
         logging.set_verbosity(verbosity)

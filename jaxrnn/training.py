@@ -69,6 +69,7 @@ def make_training_steps(
     regularisation: Regularisation = Regularisation(),  # noqa: B008 (frozen)
     *,
     compute_dtype: jnp.dtype | type | None = None,
+    shardings: TrainingState | None = None,
 ) -> TrainingSteps:
     """Compiles `(state, chunks, rates, keys) -> (state, report)`: one step a chunk.
 
@@ -83,6 +84,8 @@ def make_training_steps(
       optimizer: as from `make_optimizer`.
       regularisation: dropout, L1 and L2.
       compute_dtype: of matrix products, bfloat16 say; parameters, carries and loss keep theirs.
+      shardings: where the state that is returned lies, as from `jaxrnn.parallel.shardings`; None:
+        where the compiler finds that it does.
     """
 
     def loss(
@@ -107,7 +110,7 @@ def make_training_steps(
         new = TrainingState(params, optimizer_state, network_state)
         return jax.tree.map(partial(jnp.where, finite), new, state), Report(nats, finite)
 
-    @partial(jax.jit, donate_argnums=0)
+    @partial(jax.jit, donate_argnums=0, out_shardings=(shardings, None))
     def training_steps(
         state: TrainingState,
         chunks: Chunks,

@@ -6,16 +6,19 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 
+from jaxrnn import parallel
 from jaxrnn.checkpoints import Checkpoints
 from jaxrnn.loss import bits_per_character
 from jaxrnn.optimizers import Schedule
 from jaxrnn.parameters import Params
+from jaxrnn.runs.processes import agreed_time, any_of, from_writer, is_writer
 from jaxrnn.runs.progress import ProgressDisplay
 from jaxrnn.runs.workdir import WorkDirectory
 from jaxrnn.text import Batch
@@ -29,7 +32,7 @@ MOST_SKIPPED_IN_A_ROW = 100  # steps
 class Task(NamedTuple):
     """What is trained on, and how it is judged."""
 
-    chunk: Callable[[int], Batch]  # of a step's number alone
+    chunk: Callable[[int], Batch]  # of a step's number alone; this process's lanes
     characters_per_step: int
     evaluate: Callable[[Params], float]  # validation loss in bits per character
     sample: Callable[[Params], str]  # a short text, to watch the model learn
@@ -83,6 +86,7 @@ def fit(
     schedule: Schedule,
     stopping: Stopping,
     *,
+    mesh: Mesh,
     seed: int,
     evaluate_every: int,
     checkpoint_every: int,
@@ -94,17 +98,20 @@ def fit(
     Whatever a step does is a function of the seed and the step's number, so that a resumed run
     equals one that was never interrupted, to the bit, unless `stopping` counts minutes.
 
+    All processes of a run (see `jaxrnn.runs.processes`) call this and take the same decisions.
+
     Returns:
       How far it came, and why it stopped: "steps", "minutes", "patience", "not finite", "SIGINT" or
       "SIGTERM". The last state and the best are in the checkpoints.
     """
     checkpoints = Checkpoints(workdir.path)
     state, progress = _resume(checkpoints, state, workdir, display)
-    prepare = _preparer(task, stopping, schedule, seed)
+    state = parallel.place(mesh, state)
+    prepare = _preparer(task, stopping, schedule, seed, mesh)
     clock = _Clock(task, stopping, progress)
     with _signals() as caught:
         prepared = prepare(progress)
-        while not (reason := progress.reason_to_stop(stopping)) and not caught:
+        while not (reason := _first(caught) or progress.reason_to_stop(stopping)):
             before = progress.step
             chunks, rates, keys = prepared
             state, report = training_steps(state, chunks, rates, keys)
@@ -116,27 +123,25 @@ def fit(
             if _passed(LOG_EVERY, before, progress.step):
                 workdir.log(clock.record(float(rates[-1])))
             if _passed(evaluate_every, before, progress.step):
-                _evaluate(task, state, progress, checkpoints, workdir, display)
+                _evaluate(task, state, progress, checkpoints, mesh, workdir, display)
                 clock.leave_out()
             elif _passed(checkpoint_every, before, progress.step):
-                _save(checkpoints, state, progress)
+                _save(checkpoints, state, progress, mesh)
                 clock.leave_out()
-        if caught:
-            reason = caught[0]
-            _save(checkpoints, state, progress)
+        if reason in ("SIGINT", "SIGTERM"):
+            _save(checkpoints, state, progress, mesh)
         elif reason != "not finite" and progress.evaluated < progress.step:
-            _evaluate(task, state, progress, checkpoints, workdir, display)
-    assert reason is not None
+            _evaluate(task, state, progress, checkpoints, mesh, workdir, display)
     return progress, reason
 
 
 def _resume(
     checkpoints: Checkpoints, state: TrainingState, workdir: WorkDirectory, display: ProgressDisplay
 ) -> tuple[TrainingState, Progress]:
-    if not checkpoints.steps():
+    restored = from_writer(lambda: checkpoints.restore(state) if checkpoints.steps() else None)
+    if restored is None:
         workdir.forget_after(-1)
         return state, Progress()
-    restored = checkpoints.restore(state)
     for skipped in restored.skipped:
         display.say(f"Checkpoint {skipped}; going on from the one before it.")
     progress = Progress(**restored.metrics)
@@ -146,12 +151,12 @@ def _resume(
 
 
 def _preparer(
-    task: Task, stopping: Stopping, schedule: Schedule, seed: int
+    task: Task, stopping: Stopping, schedule: Schedule, seed: int, mesh: Mesh
 ) -> Callable[[Progress], tuple[Chunks, jax.Array, jax.Array]]:
     """A function of progress that makes what the next call of `training_steps` needs."""
     key = jax.random.key(seed)
 
-    @jax.jit
+    @partial(jax.jit, out_shardings=parallel.everywhere(mesh))
     def rates_and_keys(fractions: jax.Array, steps: jax.Array) -> tuple[jax.Array, jax.Array]:
         keys = jax.vmap(jax.random.fold_in, in_axes=(None, 0))(key, steps)
         return jax.vmap(schedule)(fractions), keys
@@ -164,7 +169,7 @@ def _preparer(
         steps = range(progress.step, progress.step + count)
         fractions = [stopping.fraction(step, progress.seconds) for step in steps]
         chunks = [task.chunk(step) for step in steps]
-        stacked = Chunks(*(jnp.asarray(np.stack(arrays)) for arrays in zip(*chunks, strict=True)))
+        stacked = parallel.feed(mesh, (np.stack(arrays) for arrays in zip(*chunks, strict=True)))
         return stacked, *rates_and_keys(np.array(fractions, np.float32), np.array(steps))
 
     return prepare
@@ -175,10 +180,12 @@ def _evaluate(
     state: TrainingState,
     progress: Progress,
     checkpoints: Checkpoints,
+    mesh: Mesh,
     workdir: WorkDirectory,
     display: ProgressDisplay,
 ) -> None:
-    loss = task.evaluate(state.params)
+    params = parallel.local(state.params)
+    loss = from_writer(lambda: task.evaluate(params))
     loss = loss if math.isfinite(loss) else math.inf  # NaN compares as no worse than any
     is_best = progress.best is None or loss < progress.best
     progress.best = loss if is_best else progress.best
@@ -193,14 +200,20 @@ def _evaluate(
         f"\nstep {progress.step:,}: {loss:.4f} bits per {display.unit} on the validation split"
         + (" (the best so far)" if is_best else "")
     )
-    display.say(task.sample(state.params))
-    _save(checkpoints, state, progress, best=is_best)
+    if is_writer():
+        display.say(task.sample(params))
+    _save(checkpoints, state, progress, mesh, best=is_best)
 
 
 def _save(
-    checkpoints: Checkpoints, state: TrainingState, progress: Progress, best: bool = False
+    checkpoints: Checkpoints,
+    state: TrainingState,
+    progress: Progress,
+    mesh: Mesh,
+    best: bool = False,
 ) -> None:
-    checkpoints.save(progress.step, state, metrics=dataclasses.asdict(progress), best=best)
+    state, metrics = parallel.whole(mesh, state), dataclasses.asdict(progress)
+    from_writer(lambda: checkpoints.save(progress.step, state, metrics=metrics, best=best))
 
 
 def _count_skipped(progress: Progress, finite: np.ndarray) -> None:
@@ -225,7 +238,9 @@ class _Clock:
         self.since = progress.step, progress.seconds
 
     def tick(self, losses: np.ndarray, finite: np.ndarray) -> None:
-        self.progress.seconds = time.monotonic() - self.began
+        seconds = time.monotonic() - self.began
+        # Counted minutes decide what is trained; else each process may go by its own clock.
+        self.progress.seconds = seconds if self.stopping.steps else agreed_time(seconds)
         self.losses += losses[finite].tolist()
 
     def leave_out(self) -> None:
@@ -263,6 +278,12 @@ class _Clock:
         step, seconds = self.since
         steps = self.progress.step - step
         return steps * self.task.characters_per_step / max(self.progress.seconds - seconds, 1e-9)
+
+
+def _first(caught: list[str]) -> str | None:
+    """The signal that was caught first, in whichever process."""
+    number = any_of(signal.Signals[caught[0]] if caught else 0)
+    return signal.Signals(number).name if number else None
 
 
 @contextmanager

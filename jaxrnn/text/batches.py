@@ -37,6 +37,7 @@ def contiguous_lanes(
     chunk: int,
     step: int,
     seed: int | None = None,
+    lanes: slice = slice(None),
 ) -> Batch:
     """Lanes that read on: in each, this step's chunk starts where the last step's ended.
 
@@ -44,14 +45,15 @@ def contiguous_lanes(
     seed, each epoch begins at another place, drawn from the seed and the epoch's number, and reads
     around the end of the text (where a reset is set), so that the cuts fall elsewhere each time;
     without one every epoch is the same. The pairs left over, less than one step's, are skipped.
-    Raises `InputError` if the text is too short for one step.
+    `lanes` are those of the batch that are wanted. Raises `InputError` if the text is too short for
+    one step.
     """
     steps = steps_per_epoch(len(tokens), batch=batch, chunk=chunk)
     epoch, step_in_epoch = divmod(step, steps)
     pairs = len(tokens) - 1
     start = _epoch_start(seed, epoch, pairs) + step_in_epoch * chunk
-    positions = (_lanes(batch, chunk, steps) + start) % pairs
-    resets = positions == 0 if seed is not None else np.zeros((chunk, batch), np.bool_)
+    positions = (_lanes(batch, chunk, steps)[:, lanes] + start) % pairs
+    resets = positions == 0 if seed is not None else np.zeros(positions.shape, np.bool_)
     resets[0] |= step_in_epoch == 0
     tokens = np.asarray(tokens)  # a plain view: a memmap costs ten times as much to index
     return Batch(tokens[positions].astype(np.int32), tokens[positions + 1].astype(np.int32), resets)
@@ -72,11 +74,18 @@ def steps_per_epoch(length: int, *, batch: int, chunk: int) -> int:
 
 
 def random_chunks(
-    tokens: Integer[np.ndarray, " length"], *, batch: int, chunk: int, seed: int, step: int
+    tokens: Integer[np.ndarray, " length"],
+    *,
+    batch: int,
+    chunk: int,
+    seed: int,
+    step: int,
+    lanes: slice = slice(None),
 ) -> Batch:
     """Chunks from places drawn uniformly and independently, each a start from the zero state.
 
-    Raises `InputError` if the text is shorter than one chunk and its last target.
+    `lanes` are those of the batch that are wanted. Raises `InputError` if the text is shorter than
+    one chunk and its last target.
     """
     places = len(tokens) - chunk
     if places < 1:
@@ -86,9 +95,9 @@ def random_chunks(
         )
     # The step is half of the generator's key: no earlier step needs to be drawn first.
     random = np.random.Generator(np.random.Philox(key=np.array([seed, step], np.uint64)))
-    starts = random.integers(places, size=batch)
+    starts = random.integers(places, size=batch)[lanes]
     text = np.asarray(tokens)[starts + np.arange(chunk + 1)[:, None]].astype(np.int32)
-    resets = np.zeros((chunk, batch), np.bool_)
+    resets = np.zeros((chunk, len(starts)), np.bool_)
     resets[0] = True
     return Batch(text[:-1], text[1:], resets)
 

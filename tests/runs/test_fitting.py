@@ -14,6 +14,7 @@ import pytest
 from jaxrnn import init, stacked
 from jaxrnn.checkpoints import Checkpoints
 from jaxrnn.optimizers import make_optimizer, make_schedule
+from jaxrnn.parallel import data_mesh
 from jaxrnn.runs import fitting
 from jaxrnn.runs.fitting import Progress, Stopping, Task, fit
 from jaxrnn.runs.progress import ProgressDisplay
@@ -67,8 +68,8 @@ def fitted(tmp_path: Path):
         settings = {"evaluate_every": 20, "checkpoint_every": 10, "seed": 0} | options
         progress, reason = fit(
             Task(chunk, 10, evaluate, lambda _: "sample"), training_steps, new_state(),
-            make_schedule("cosine", 0.1), stopping, workdir=workdir, display=ProgressDisplay(),
-            **settings,
+            make_schedule("cosine", 0.1), stopping, mesh=data_mesh(2), workdir=workdir,
+            display=ProgressDisplay(), **settings,
         )  # fmt: skip
         return Fitted(progress, reason, rates, workdir)
 

@@ -1,0 +1,114 @@
+"""Data parallelism: the lanes of a batch are spread over devices, all else is on each of them.
+
+One mesh with one axis, `data`. The network and the training step know nothing of it: `jit` follows
+the arrays to where they lie, and the compiler puts in the one sum over devices that a step needs,
+that of its gradients. The devices may belong to several processes (`jaxrnn.runs.processes`), each
+of which makes only the lanes that its own devices train on.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+from jaxtyping import Shaped
+
+from jaxrnn.errors import InputError
+from jaxrnn.parameters import Params
+from jaxrnn.training import Chunks, TrainingState
+
+_AXIS = "data"
+
+
+def data_mesh(batch: int, limit: int | None = None) -> Mesh:
+    """The devices over which the lanes of a batch are spread evenly.
+
+    Args:
+      batch: how many lanes there are, over all processes.
+      limit: how many devices to use of each process; None: the most that divide the batch.
+
+    Raises:
+      InputError: the lanes cannot be spread evenly, or there are not so many devices.
+    """
+    processes = [_of_process(index) for index in range(jax.process_count())]
+    most = min(map(len, processes))
+    share, left_over = divmod(batch, len(processes))
+    if left_over:
+        raise InputError(
+            f"a batch of {batch} lanes cannot be spread evenly over {len(processes)} processes; "
+            f"take a multiple of {len(processes)}"
+        )
+    count = max(n for n in range(1, most + 1) if share % n == 0) if limit is None else limit
+    if count > most:
+        raise InputError(
+            f"there are {most} devices in a process and not {count}; take fewer, or all of them"
+        )
+    if share % count:
+        raise InputError(
+            f"a batch of {batch} lanes cannot be spread evenly over {count * len(processes)} "
+            f"devices; take a multiple of {count * len(processes)}, or fewer devices"
+        )
+    # In the order of the processes, so that the lanes of each lie side by side.
+    chosen = [device for devices in processes for device in devices[:count]]
+    return Mesh(np.array(chosen), (_AXIS,), axis_types=(AxisType.Auto,))
+
+
+def placement(mesh: Mesh, batch: int) -> str:
+    """One line on where a run trains."""
+    used, there = mesh.size, jax.device_count()
+    return (
+        f"Training on {used} of {there} devices"
+        + (f" in {jax.process_count()} processes" if jax.process_count() > 1 else "")
+        + (f"; {there} cannot share {batch} lanes evenly" if batch % there else "")
+        + "."
+    )
+
+
+def own_lanes(batch: int) -> slice:
+    """Which lanes this process makes."""
+    share = batch // jax.process_count()
+    return slice(jax.process_index() * share, (jax.process_index() + 1) * share)
+
+
+def everywhere(mesh: Mesh) -> NamedSharding:
+    """The whole of an array on each device."""
+    return NamedSharding(mesh, PartitionSpec())
+
+
+def shardings(mesh: Mesh) -> TrainingState:
+    """Where a training state lies: the lanes of the network's state apart, the rest everywhere."""
+    lanes = NamedSharding(mesh, PartitionSpec(_AXIS))
+    places: tuple[Any, ...] = (everywhere(mesh), everywhere(mesh), lanes)
+    return TrainingState(*places)
+
+
+def place(mesh: Mesh, state: TrainingState) -> TrainingState:
+    """Puts a state, which every process has whole, where training wants it."""
+    return jax.device_put(state, shardings(mesh))
+
+
+def feed(mesh: Mesh, own: Iterable[Shaped[np.ndarray, "steps time lanes"]]) -> Chunks:
+    """The fields of `Chunks`, from every process's own lanes."""
+    lanes = NamedSharding(mesh, PartitionSpec(None, None, _AXIS))
+    if jax.process_count() == 1:
+        return Chunks(*jax.device_put(tuple(own), lanes))  # as below, at half the cost
+    return Chunks(*(jax.make_array_from_process_local_data(lanes, array) for array in own))
+
+
+def whole(mesh: Mesh, state: TrainingState) -> TrainingState:
+    """A state of which every process can read all, to be saved. All processes must call it."""
+    if jax.process_count() == 1:
+        return state
+    return jax.jit(lambda state: state, out_shardings=everywhere(mesh))(state)
+
+
+def local(params: Params) -> Params:
+    """A copy of the parameters for this process alone, on one device, as `init` would make them."""
+    return jax.tree.map(lambda array: jnp.array(np.asarray(array)), params)
+
+
+def _of_process(index: int) -> list:
+    devices = (device for device in jax.devices() if device.process_index == index)
+    return sorted(devices, key=lambda device: device.id)
