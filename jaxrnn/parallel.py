@@ -43,7 +43,7 @@ def data_mesh(batch: int, limit: int | None = None) -> Mesh:
     count = max(n for n in range(1, most + 1) if share % n == 0) if limit is None else limit
     if count > most:
         raise InputError(
-            f"there are {most} devices in a process and not {count}; take fewer, or all of them"
+            f"{count} devices were asked for where there are {most}; take at most {most}"
         )
     if share % count:
         raise InputError(

@@ -10,6 +10,7 @@ import pytest
 
 from tests.experiments.launching import (
     ROOT,
+    SIGNALLED,
     assert_refused,
     assert_same_state,
     last_state,
@@ -18,21 +19,6 @@ from tests.experiments.launching import (
     records,
     result,
 )
-
-# Runs char_lm, and sends it a signal when a function is called for the n-th time.
-SIGNALLED = """
-import functools, importlib, itertools, os, runpy, signal, sys
-module, path, count, name = sys.argv.pop(1).split(":")
-*owners, function = path.split(".")
-owner = functools.reduce(getattr, owners, importlib.import_module(module))
-original, calls = getattr(owner, function), itertools.count(1)
-def wrapped(*args, **kwargs):
-    if next(calls) == int(count):
-        os.kill(os.getpid(), getattr(signal, name))
-    return original(*args, **kwargs)
-setattr(owner, function, wrapped)
-runpy.run_module("experiments.char_lm", run_name="__main__", alter_sys=True)
-"""
 
 
 def signalled(moment: str, *flags: str) -> subprocess.CompletedProcess:

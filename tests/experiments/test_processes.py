@@ -1,0 +1,180 @@
+"""Two processes of two devices each train as one process with one device does."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+from tests.experiments.launching import (
+    ROOT,
+    SIGNALLED,
+    Outcome,
+    assert_refused,
+    last_state,
+    launched,
+    records,
+    result,
+)
+
+FLAGS = (
+    "--hidden=8", "--batch=8", "--chunk=8", "--dropout=0.3", "--schedule=constant",
+    "--evaluate_every=30", "--checkpoint_every=10",
+)  # fmt: skip
+ALL = "--steps=60"
+NEVER = "jaxrnn.runs.fitting:_count_skipped:0:SIGTERM"
+
+
+class Run(NamedTuple):
+    workdir: Path
+    outcomes: list[Outcome]
+
+
+def on_devices(count: int, *command: str) -> subprocess.Popen:
+    """Starts a process of its own that sees so many devices."""
+    flags = os.environ.get("XLA_FLAGS", "") + f" --xla_force_host_platform_device_count={count}"
+    return subprocess.Popen(
+        [sys.executable, *command], cwd=ROOT, text=True,
+        env=os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"},
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+
+
+def two_processes(*flags: str, moment: str = NEVER, second: tuple[str, ...] = ()) -> list[Outcome]:
+    """Runs char_lm in two; process 1 is sent a signal at a moment, and has flags of its own."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    together = (f"--coordinator=127.0.0.1:{port}", "--processes=2")
+    started = [
+        on_devices(2, "-m", "experiments.char_lm", *flags, *together, "--process_id=0"),
+        on_devices(2, "-c", SIGNALLED, moment, *flags, *together, "--process_id=1", *second),
+    ]
+    try:
+        texts = [process.communicate(timeout=120) for process in started]
+    finally:
+        for process in started:
+            process.kill()
+    return [Outcome(p.returncode, *text) for p, text in zip(started, texts, strict=True)]
+
+
+@pytest.fixture(scope="module")
+def flags(corpus: Path) -> tuple[str, ...]:
+    return (f"--corpus={corpus}", *FLAGS)
+
+
+@pytest.fixture(scope="module")
+def half(flags, tmp_path_factory) -> Path:
+    """What one device has learnt after half of the steps; do not change it."""
+    workdir = tmp_path_factory.mktemp("half") / "run"
+    assert launched("char_lm", *flags, "--steps=30", f"--workdir={workdir}").code == 0
+    return workdir
+
+
+@pytest.fixture(scope="module")
+def whole(flags, half, tmp_path_factory) -> Path:
+    """And after all of them; do not change it."""
+    workdir = tmp_path_factory.mktemp("whole") / "run"
+    shutil.copytree(half, workdir)
+    assert launched("char_lm", *flags, ALL, f"--workdir={workdir}").code == 0
+    return workdir
+
+
+@pytest.fixture(scope="module")
+def stopped(flags, tmp_path_factory) -> Run:
+    """Two processes, of which the second one is told to stop at half of the steps."""
+    workdir = tmp_path_factory.mktemp("stopped") / "run"
+    moment = "jaxrnn.runs.fitting:_count_skipped:3:SIGTERM"
+    return Run(workdir, two_processes(*flags, ALL, f"--workdir={workdir}", moment=moment))
+
+
+def assert_same_run(one: Path, other: Path) -> None:
+    """The same step, and the same numbers within what the order of sums in float32 does."""
+    (step, arrays), (other_step, other_arrays) = last_state(one), last_state(other)
+    assert step == other_step
+    for array, other_array in zip(arrays, other_arrays, strict=True):
+        np.testing.assert_allclose(array, other_array, rtol=1e-3, atol=1e-5)
+
+
+def validation_losses(workdir: Path) -> list[float]:
+    return [
+        r["valid_bits_per_character"]
+        for r in records(workdir)
+        if "valid_bits_per_character" in r
+    ]  # fmt: skip
+
+
+def test_four_devices_train_as_one_does(flags, whole, tmp_path):
+    four = on_devices(
+        4, "-m", "experiments.char_lm", *flags, ALL, f"--workdir={tmp_path / 'run'}"
+    )  # fmt: skip
+    out, err = four.communicate(timeout=120)
+    assert four.returncode == 0, err
+    assert "Training on 4 of 4 devices." in out
+    assert_same_run(tmp_path / "run", whole)
+    assert validation_losses(tmp_path / "run") == pytest.approx(validation_losses(whole), rel=1e-4)
+
+
+def test_two_processes_train_as_one_device_does_and_a_signal_to_either_stops_both(stopped, half):
+    assert [outcome.code for outcome in stopped.outcomes] == [128 + signal.SIGTERM] * 2
+    writer, other = stopped.outcomes
+    assert "Training on 4 of 4 devices in 2 processes." in writer.out
+    assert "Stopped at step 30 and saved; the same command goes on." in writer.out
+    assert (other.out, other.err) == ("", "")
+    assert_same_run(stopped.workdir, half)
+
+
+def test_a_run_of_two_processes_goes_on_in_one(flags, stopped, whole, tmp_path):
+    workdir = Path(shutil.copytree(stopped.workdir, tmp_path / "run"))
+    outcome = launched("char_lm", *flags, ALL, f"--workdir={workdir}")
+    assert outcome.code == 0, outcome.err
+    assert "Going on from step 30." in outcome.out
+    assert_same_run(workdir, whole)
+
+
+def test_a_run_of_one_process_goes_on_in_two(flags, half, whole, tmp_path):
+    workdir = Path(shutil.copytree(half, tmp_path / "run"))
+    writer, other = two_processes(*flags, ALL, f"--workdir={workdir}")
+    assert (writer.code, other.code) == (0, 0), writer.err + other.err
+    assert "Going on from step 30." in writer.out
+    assert (other.out, other.err) == ("", "")
+    assert_same_run(workdir, whole)
+    assert validation_losses(workdir) == pytest.approx(validation_losses(whole), rel=1e-4)
+    for split in ("valid", "test"):
+        figure = f"{split}_bits_per_character"
+        assert result(workdir)[figure] == pytest.approx(result(whole)[figure], rel=1e-4)
+
+
+def test_processes_that_do_not_agree_are_refused_by_the_one_that_differs(flags, tmp_path):
+    workdir = tmp_path / "run"
+    writer, other = two_processes(*flags, f"--workdir={workdir}", second=("--seed=1",))
+    assert (writer.code, writer.err) == (2, "")
+    assert_refused(other, "process 1 trains something else than process 0")
+    assert not workdir.exists()
+
+
+@pytest.mark.parametrize(
+    ("mistake", "named"),
+    [
+        ("--data_parallel=3", "3 devices were asked for where there are 1"),
+        ("--processes=2", "--coordinator, --processes and --process_id go together"),
+    ],
+)
+def test_mistakes_are_refused(mistake, named, flags, tmp_path):
+    outcome = launched("char_lm", *flags, f"--workdir={tmp_path / 'run'}", mistake)
+    assert_refused(outcome, named)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_launcher_whose_processes_cannot_meet_is_told_of(flags, tmp_path, monkeypatch):
+    monkeypatch.setenv("OMPI_COMM_WORLD_SIZE", "2")
+    outcome = launched("char_lm", *flags, f"--workdir={tmp_path / 'run'}")
+    assert_refused(outcome, "the processes cannot meet", "--coordinator=HOST:PORT")
+    alone = launched("char_lm", *flags, "--steps=1", "--processes=1", f"--workdir={tmp_path / 'a'}")
+    assert alone.code == 0, alone.err
