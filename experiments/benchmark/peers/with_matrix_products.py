@@ -1,0 +1,44 @@
+"""The limit: the largest rate at which JAX multiplies float32 matrices on this machine."""
+
+import time
+
+import jax
+import jax.numpy as jnp
+
+from experiments.benchmark.children import Contender
+
+SIZES = ((1024, 1024, 1024), (2048, 2048, 2048), (4096, 1024, 1024), (2500, 256, 1024))
+
+
+def open() -> "MatrixProduct":
+    products = [MatrixProduct(*size) for size in SIZES]
+    return max(products, key=MatrixProduct.rate)
+
+
+class MatrixProduct(Contender):
+    """One product, `[m, k] @ [k, n]`."""
+
+    def __init__(self, m: int, k: int, n: int) -> None:
+        self.operations = 2 * m * k * n
+        keys = jax.random.split(jax.random.key(0))
+        self.left = jax.random.normal(keys[0], (m, k))
+        self.right = jax.random.normal(keys[1], (k, n))
+        self.product = jax.jit(jnp.matmul)
+
+    def run(self, count: int) -> None:
+        for _ in range(count):
+            result = self.product(self.left, self.right)
+        jax.block_until_ready(result)
+
+    def operations_each(self) -> int:
+        return self.operations
+
+    def rate(self) -> float:
+        """The best of a few tries, in operations a second."""
+        self.run(2)
+        tries = []
+        for _ in range(5):
+            began = time.perf_counter()
+            self.run(5)
+            tries.append(time.perf_counter() - began)
+        return 5 * self.operations / min(tries)
