@@ -15,7 +15,7 @@ class Disagreement(RuntimeError):
 
 
 def is_variant(contender: str, shape: Shape) -> bool:
-    """haiku's GRU multiplies the state by the reset gate before the recurrent product."""
+    """The GRU of haiku multiplies the state by the reset gate before the recurrent product."""
     return contender == "haiku" and shape.cell == "gru"
 
 

@@ -1,5 +1,6 @@
 """What is measured: networks, batches and chunks; and the data that all contenders are given."""
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -96,7 +97,7 @@ def layers(shape: Shape, params: Params) -> Sequence[tuple[np.ndarray, np.ndarra
     names = [INPUT, *(f"hidden{i + 1}" for i in range(len(shape.hidden)))]
     return [
         (params[name][f"{below}@0"], params[name][f"{name}@1"], params[name]["bias"])
-        for below, name in zip(names, names[1:], strict=False)
+        for below, name in itertools.pairwise(names)
     ]
 
 

@@ -1,5 +1,6 @@
 """flax: `nnx.RNN`, trained by the functional loop of its performance guide."""
 
+import itertools
 from functools import partial
 from typing import Any
 
@@ -31,7 +32,7 @@ class Model(nnx.Module):
         sizes = (SYMBOLS, *shape.hidden)
         self.layers = nnx.List(
             nnx.RNN(CELLS[shape.cell](below, size, rngs=rngs), time_major=True, return_carry=True)
-            for below, size in zip(sizes, sizes[1:], strict=False)
+            for below, size in itertools.pairwise(sizes)
         )
         self.output = nnx.Linear(sizes[-1], SYMBOLS, rngs=rngs)
 

@@ -58,7 +58,7 @@ def open(shape: Shape, params: Params, data: Data) -> JaxTrainer:
 
 
 def copied(shape: Shape, params: Params) -> hk.Params:
-    """jaxrnn's parameters in haiku's names, order of gates and signs."""
+    """The parameters in haiku's names, order of gates and signs."""
     copies: dict[str, dict[str, np.ndarray]] = {}
     for i, (below, recurrent, bias) in enumerate(layers(shape, params)):
         suffix = f"_{i}" if i else ""
