@@ -8,12 +8,12 @@ from types import ModuleType
 import rich.console
 from absl import flags
 
-from experiments.benchmark import peers, report, train
+from experiments.benchmark import peers, report, sample, train
 from experiments.benchmark.options import Options
 from jaxrnn.errors import InputError
 from jaxrnn.runs.launch import group, launch, user_path
 
-SUITES: dict[str, ModuleType] = {"train": train}
+SUITES: dict[str, ModuleType] = {"train": train, "sample": sample}
 
 SUITE = flags.DEFINE_list("suite", list(SUITES), "What to measure.")
 PEERS = flags.DEFINE_list(

@@ -38,6 +38,16 @@ def check_losses(
             )
 
 
+def check_logits(shape: Shape, logits: Mapping[str, np.ndarray]) -> None:
+    """Raises where a contender, having read the same text, expects another symbol to follow."""
+    for contender, found in logits.items():
+        if not np.allclose(found, logits["jaxrnn"], rtol=1e-4, atol=1e-4):
+            raise Disagreement(
+                f"{contender} does not compute what it is compared with ({shape.network_name}): its "
+                f"logits differ by {np.abs(found - logits['jaxrnn']).max():.2g}; nothing was timed"
+            )
+
+
 def _variant_loss(shape: Shape, params: Params, inputs: np.ndarray, targets: np.ndarray) -> float:
     """Of a stack of GRUs as in v3 of Cho and others 2014, in float64, from the zero state."""
     values = np.eye(params["hidden1"]["input@0"].shape[0])[inputs]

@@ -13,13 +13,15 @@ import signal
 import time
 import traceback
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
 
 import numpy as np
 
 FEWEST_ROUNDS, MOST_SECONDS = 5, 60.0
+
+Timer = Callable[[float], float]  # at least so many seconds of runs -> seconds each
 
 
 class Contender(ABC):
@@ -47,10 +49,13 @@ class Contender(ABC):
 
 
 class Child:
-    """A process that opens one contender after the other, from one module, and asks it things."""
+    """A process that holds one contender after the other, made by one module, and asks it things.
+
+    The module's functions `open_...` make contenders; what else is asked for are methods of the
+    contender that was opened last.
+    """
 
     def __init__(self, module: str) -> None:
-        """Starts; `module` has a function `open` that makes a contender."""
         context = multiprocessing.get_context("spawn")
         self._module = module
         self._connection, theirs = context.Pipe()
@@ -58,11 +63,8 @@ class Child:
         self._process.start()
         theirs.close()
 
-    def open(self, *arguments: Any) -> None:
-        self.ask("open", *arguments)
-
     def ask(self, method: str, *arguments: Any) -> Any:
-        """What the contender's method returns."""
+        """What the contender's method returns; of `open_...` nothing."""
         self.send(method, *arguments)
         return self.receive()
 
@@ -82,6 +84,9 @@ class Child:
         if not done:
             raise RuntimeError(f"in the process of {self._module}:\n{answer}")
         return answer
+
+    def seconds_each(self, at_least: float) -> float:
+        return self.ask("seconds_each", at_least)
 
     def close(self) -> None:
         self._connection.close()
@@ -109,10 +114,8 @@ def ask_all(asked: Mapping[str, Child], method: str, *arguments: Any) -> dict[st
     return {name: child.receive() for name, child in asked.items()}
 
 
-def take_turns(
-    contenders: Mapping[str, Child], rounds: int, seconds: float
-) -> dict[str, np.ndarray]:
-    """Each contender's seconds a run in each round; the first round's are thrown away.
+def take_turns(timers: Mapping[str, Timer], rounds: int, seconds: float) -> dict[str, np.ndarray]:
+    """What each timer finds in each round; the first round's figures are thrown away.
 
     Ends earlier where that takes more than a minute, but not before the fifth round.
     """
@@ -121,9 +124,9 @@ def take_turns(
     for i in range(rounds + 1):
         if i > FEWEST_ROUNDS and time.monotonic() - began > MOST_SECONDS:
             break
-        figure = {name: child.ask("seconds_each", seconds) for name, child in contenders.items()}
+        figure = {name: timer(seconds) for name, timer in timers.items()}
         figures += [figure] * (i > 0)
-    return {name: np.array([figure[name] for figure in figures]) for name in contenders}
+    return {name: np.array([figure[name] for figure in figures]) for name in timers}
 
 
 class Spread(NamedTuple):
@@ -147,9 +150,9 @@ def _serve(connection: Connection, module: str) -> None:
         while True:
             method, arguments = connection.recv()
             try:
-                if method == "open":
+                if method.startswith("open_"):
                     contender = None  # frees the last one's memory first
-                    contender = importlib.import_module(module).open(*arguments)
+                    contender = getattr(importlib.import_module(module), method)(*arguments)
                     answer = None
                 else:
                     answer = getattr(contender, method)(*arguments)

@@ -9,6 +9,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import rich.box
 import rich.console
 import rich.table
 

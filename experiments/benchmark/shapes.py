@@ -30,10 +30,14 @@ class Shape:
 
     @property
     def name(self) -> str:
+        return f"{self.network_name} B{self.batch} T{self.chunk}"
+
+    @property
+    def network_name(self) -> str:
         sizes = f"{len(self.hidden)}x{self.hidden[0]}"
         extras = [word for word, has in (("skips", self.skip), ("feedback", self.feedback)) if has]
         cell = self.cell if self.cell == "tanh" else self.cell.upper()
-        return " ".join([cell, sizes, *extras, f"B{self.batch}", f"T{self.chunk}"])
+        return " ".join([cell, sizes, *extras])
 
     @property
     def is_plain(self) -> bool:
@@ -83,6 +87,12 @@ TRAINED_QUICKLY = (
     Shape("gru", (16, 16), 4, 8),
     Shape("tanh", (16, 16), 4, 8, skip=True, feedback=True),
 )
+WRITTEN = (
+    Shape("tanh", (128, 128), 1, 1),
+    Shape("gru", (256,), 1, 1),
+    Shape("lstm", (256, 256), 1, 1),
+)
+WRITTEN_QUICKLY = (Shape("tanh", (16, 16), 1, 1),)
 
 
 def random_data(shape: Shape) -> Data:

@@ -23,7 +23,7 @@ def run(options: Options) -> list[dict[str, Any]]:
     records = []
     with children({name: module_of(name) for name in names}) as started:
         options.say("looking for the largest rate of matrix products")
-        started[LIMIT].open()
+        started[LIMIT].ask("open_product")
         for shape in options.chosen(TRAINED_QUICKLY if options.quick else TRAINED):
             options.say(f"training {shape.name}")
             others = options.peers if shape.is_plain else (PLAIN,)
@@ -36,13 +36,14 @@ def _measure(
     shape: Shape, contenders: dict[str, Child], limit: Child, options: Options
 ) -> list[dict[str, Any]]:
     data = random_data(shape)
-    contenders["jaxrnn"].open(shape, None, data)
+    contenders["jaxrnn"].ask("open_trainer", shape, None, data)
     params = contenders["jaxrnn"].ask("start_params")
     others = {name: child for name, child in contenders.items() if name != "jaxrnn"}
-    ask_all(others, "open", shape, params, data)
+    ask_all(others, "open_trainer", shape, params, data)
     losses = ask_all(contenders, "losses", agreement.STEPS)
     agreement.check_losses(shape, params, data, losses)
-    seconds = take_turns(contenders | {LIMIT: limit}, options.rounds, options.seconds)
+    timers = {name: child.seconds_each for name, child in (*contenders.items(), (LIMIT, limit))}
+    seconds = take_turns(timers, options.rounds, options.seconds)
     rate = limit.ask("operations_each") / seconds[LIMIT]
     return [
         {

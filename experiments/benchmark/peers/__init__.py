@@ -1,8 +1,9 @@
 """The other libraries, each as its own documentation recommends to write it.
 
-A module here has one function for training, `open(shape, params, data)`, which makes a contender
-that also has `losses(count)`: of that many training steps from the start. Peers take one-hot
-input, which for them is the way to the same function.
+A module here has `open_trainer(shape, params, data)`, which makes a contender that has also
+`losses(count)`, of that many training steps from the start. Peers take one-hot input, which for
+them is the way to the same function. Some have `open_writer(shape, params, streams)` too, whose
+contender has `logits(prime)`, and `characters()`: how many one run writes.
 """
 
 import importlib.util

@@ -44,7 +44,7 @@ class Model(nnx.Module):
         return self.output(values), after
 
 
-def open(shape: Shape, params: Params, data: Data) -> JaxTrainer:
+def open_trainer(shape: Shape, params: Params, data: Data) -> JaxTrainer:
     rngs = nnx.Rngs(0)
     model = Model(shape, rngs)
     copy_into(model, shape, params)

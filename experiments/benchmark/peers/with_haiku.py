@@ -34,7 +34,7 @@ class TanhRNN(hk.RNNCore):
 CORES = {"tanh": TanhRNN, "lstm": hk.LSTM, "gru": hk.GRU}
 
 
-def open(shape: Shape, params: Params, data: Data) -> JaxTrainer:
+def open_trainer(shape: Shape, params: Params, data: Data) -> JaxTrainer:
     def core() -> hk.RNNCore:
         return hk.DeepRNN([CORES[shape.cell](size) for size in shape.hidden])
 

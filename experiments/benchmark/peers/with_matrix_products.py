@@ -10,7 +10,7 @@ from experiments.benchmark.children import Contender
 SIZES = ((1024, 1024, 1024), (2048, 2048, 2048), (4096, 1024, 1024), (2500, 256, 1024))
 
 
-def open() -> "MatrixProduct":
+def open_product() -> "MatrixProduct":
     products = [MatrixProduct(*size) for size in SIZES]
     return max(products, key=MatrixProduct.rate)
 

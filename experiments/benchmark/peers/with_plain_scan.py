@@ -12,7 +12,7 @@ from experiments.benchmark.shapes import Data, Params, Shape
 from jaxrnn import State, initial_state, unroll
 
 
-def open(shape: Shape, params: Params, data: Data) -> JaxTrainer:
+def open_trainer(shape: Shape, params: Params, data: Data) -> JaxTrainer:
     network = shape.network()
 
     def loss(

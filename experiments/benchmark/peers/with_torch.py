@@ -88,6 +88,37 @@ class Trainer(Contender):
         return loss.detach()
 
 
-def open(shape: Shape, params: Params, data: Data) -> Trainer:
+class Writer(Contender):
+    """One call of the model per character; one run is `AT_ONCE` characters."""
+
+    AT_ONCE = 32
+
+    def __init__(self, model: Model, streams: int) -> None:
+        self.model, self.streams = model.eval(), streams
+        self.symbols, self.state = torch.zeros(streams, dtype=torch.int64), None
+
+    @torch.no_grad()
+    def run(self, count: int) -> None:
+        for _ in range(count * self.AT_ONCE):
+            logits, self.state = self.model(self.symbols[None], self.state)
+            self.symbols = torch.multinomial(logits[0].softmax(dim=1), 1)[:, 0]
+
+    def characters(self) -> int:
+        return self.AT_ONCE * self.streams
+
+    @torch.no_grad()
+    def logits(self, prime: np.ndarray) -> np.ndarray:
+        state = None
+        for symbol in prime:
+            logits, state = self.model(torch.full((1, self.streams), int(symbol)), state)
+        return logits[0].numpy()
+
+
+def open_trainer(shape: Shape, params: Params, data: Data) -> Trainer:
     torch.set_num_threads(os.cpu_count() or 1)
     return Trainer(Model(shape, params), data)
+
+
+def open_writer(shape: Shape, params: Params, streams: int) -> Writer:
+    torch.set_num_threads(os.cpu_count() or 1)
+    return Writer(Model(shape, params), streams)
