@@ -1,6 +1,7 @@
 """Measures jaxrnn: against its peers, against the machine's limit, and as the work grows.
 
-train: a training step. Tables, benchmark.json and pictures are what is left.
+train: a training step; sample: writing; growth: larger networks and longer chunks; corpus: larger
+texts; startup: the main job's first seconds, and the time that its loop adds to its steps.
 """
 
 from types import ModuleType
@@ -8,12 +9,14 @@ from types import ModuleType
 import rich.console
 from absl import flags
 
-from experiments.benchmark import peers, report, sample, train
+from experiments.benchmark import corpus, growth, peers, report, sample, startup, train
 from experiments.benchmark.options import Options
 from jaxrnn.errors import InputError
 from jaxrnn.runs.launch import group, launch, user_path
 
-SUITES: dict[str, ModuleType] = {"train": train, "sample": sample}
+SUITES: dict[str, ModuleType] = {
+    "train": train, "sample": sample, "growth": growth, "corpus": corpus, "startup": startup,
+}  # fmt: skip
 
 SUITE = flags.DEFINE_list("suite", list(SUITES), "What to measure.")
 PEERS = flags.DEFINE_list(
@@ -24,11 +27,12 @@ ONLY = flags.DEFINE_string("only", "", "Leave of the networks those with this in
 REPETITIONS = flags.DEFINE_integer(
     "repetitions", 15, "Rounds, in each of which every contender gives one figure.", lower_bound=1
 )
+MEGABYTES = flags.DEFINE_list("megabytes", ["20", "200"], "Sizes of the texts to encode.")
 QUICK = flags.DEFINE_boolean("quick", False, "Tiny sizes: shows that all works, and no more.")
 OUTPUT = flags.DEFINE_string("output", None, "Write benchmark.json and pictures to this folder.")
 
 group("What is measured", SUITE, PEERS, ONLY)
-group("How", REPETITIONS, QUICK, OUTPUT)
+group("How", REPETITIONS, MEGABYTES, QUICK, OUTPUT)
 
 
 def main() -> int:
@@ -41,7 +45,7 @@ def main() -> int:
             seconds=0.02 if QUICK.value else 0.3,
             only=ONLY.value,
             quick=QUICK.value,
-            megabytes=(),
+            megabytes=megabytes(),
             say=lambda text: status.update(f"{text} ..."),
         )
         folder = user_path(OUTPUT.value) if OUTPUT.value else None
@@ -77,6 +81,13 @@ def chosen_peers(console: rich.console.Console) -> list[str]:
                 "requirements-benchmark.txt lists, or leave it out"
             )
     return PEERS.value
+
+
+def megabytes() -> tuple[int, ...]:
+    for size in MEGABYTES.value:
+        if not size.isdecimal() or not int(size):
+            raise InputError(f"--megabytes has '{size}' where a whole number above 0 is expected")
+    return tuple(map(int, MEGABYTES.value))
 
 
 def chosen(flag: str, names: list[str], known: list[str]) -> list[str]:

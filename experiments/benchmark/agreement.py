@@ -43,8 +43,8 @@ def check_logits(shape: Shape, logits: Mapping[str, np.ndarray]) -> None:
     for contender, found in logits.items():
         if not np.allclose(found, logits["jaxrnn"], rtol=1e-4, atol=1e-4):
             raise Disagreement(
-                f"{contender} does not compute what it is compared with ({shape.network_name}): its "
-                f"logits differ by {np.abs(found - logits['jaxrnn']).max():.2g}; nothing was timed"
+                f"{contender} does not compute what it is compared with ({shape.network_name}): its"
+                f" logits differ by {np.abs(found - logits['jaxrnn']).max():.2g}; nothing was timed"
             )
 
 

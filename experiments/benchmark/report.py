@@ -73,15 +73,22 @@ def write(record: Mapping[str, Any], folder: Path) -> None:
 
 
 def figure(width: float, height: float) -> tuple[Any, Any]:
-    """A picture and its axes, in the style of the learning curves."""
-    from matplotlib.figure import Figure
+    """A picture and its axes."""
+    picture, (axes,) = figures(width, height, 1)
+    return picture, axes
+
+
+def figures(width: float, height: float, panels: int) -> tuple[Any, list[Any]]:
+    """A picture and the axes of its panels, side by side, in the style of the learning curves."""
+    from matplotlib.figure import Figure  # late: it takes a second, and may not be needed
 
     picture = Figure(figsize=(width, height), layout="constrained")
-    axes = picture.add_subplot()
-    axes.grid(alpha=0.25)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
-    return picture, axes
+    rows = [picture.add_subplot(1, panels, i + 1) for i in range(panels)]
+    for axes in rows:
+        axes.grid(alpha=0.25)
+        axes.set_axisbelow(True)
+        axes.spines[["top", "right"]].set_visible(False)
+    return picture, rows
 
 
 def save(picture: Any, path: Path) -> None:

@@ -1,5 +1,7 @@
 """flax: `nnx.RNN`, trained by the functional loop of its performance guide."""
 
+# pyright: reportMissingImports=false
+
 import itertools
 from functools import partial
 from typing import Any
@@ -37,7 +39,8 @@ class Model(nnx.Module):
         self.output = nnx.Linear(sizes[-1], SYMBOLS, rngs=rngs)
 
     def __call__(self, inputs: jax.Array, carries: list) -> tuple[jax.Array, list]:
-        values, after = jax.nn.one_hot(inputs, SYMBOLS), []
+        values: Any = jax.nn.one_hot(inputs, SYMBOLS)
+        after = []
         for layer, carry in zip(self.layers, carries, strict=True):
             carry, values = layer(values, initial_carry=carry)
             after.append(carry)
@@ -76,7 +79,7 @@ def open_trainer(shape: Shape, params: Params, data: Data) -> JaxTrainer:
 def copy_into(model: Model, shape: Shape, params: Params) -> None:
     """The order of gates is jaxrnn's; the bias goes with one of a cell's two products."""
     for layer, (below, recurrent, bias) in zip(model.layers, layers(shape, params), strict=True):
-        cell = layer.cell
+        cell: Any = layer.cell
         _set(cell.dense_i.kernel, below)
         _set(cell.dense_h.kernel, recurrent)
         _set((cell.dense_h if shape.cell == "lstm" else cell.dense_i).bias, bias)

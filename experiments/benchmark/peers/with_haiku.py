@@ -4,6 +4,8 @@ Its `VanillaRNN` has ReLU only, so tanh is a core of one's own in its image. Its
 variant (v3 of Cho and others 2014): the reset gate acts before the recurrent product.
 """
 
+# pyright: reportMissingImports=false
+
 import haiku as hk
 import jax
 import jax.numpy as jnp

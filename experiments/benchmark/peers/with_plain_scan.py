@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+import jaxrnn
 from experiments.benchmark.peers.training_in_jax import JaxTrainer, trainer
 from experiments.benchmark.shapes import Data, Params, Shape
 from jaxrnn import State, initial_state, unroll
@@ -16,7 +17,7 @@ def open_trainer(shape: Shape, params: Params, data: Data) -> JaxTrainer:
     network = shape.network()
 
     def loss(
-        params: Params, state: State, inputs: jax.Array, targets: jax.Array
+        params: jaxrnn.Params, state: State, inputs: jax.Array, targets: jax.Array
     ) -> tuple[jax.Array, State]:
         logits, state = unroll(network, params, state, inputs, hoist=False, deferred=False)
         nats = optax.softmax_cross_entropy_with_integer_labels(logits, targets)

@@ -3,6 +3,8 @@
 Its layers have a second bias; it stays zero and untrained, so that the function is the same.
 """
 
+# pyright: reportMissingImports=false
+
 import os
 
 import numpy as np
