@@ -41,7 +41,7 @@ def main() -> int:
     with console.status("starting") as status:
         options = Options(
             peers=tuple(chosen_peers(console)),
-            rounds=2 if QUICK.value else REPETITIONS.value,
+            rounds=3 if QUICK.value else REPETITIONS.value,
             seconds=0.02 if QUICK.value else 0.3,
             only=ONLY.value,
             quick=QUICK.value,

@@ -15,23 +15,24 @@ from experiments.benchmark.peers import module_of
 from experiments.benchmark.report import COLORS, Table, figure, save, spread
 from experiments.benchmark.shapes import SYMBOLS, WRITTEN, WRITTEN_QUICKLY
 
-STREAMS = (1, 64)
+STREAMS, STREAMS_QUICKLY = (1, 64), (2,)
 PEERS = ("torch",)  # the others would need a loop of one's own
 
 
 def run(options: Options) -> list[dict[str, Any]]:
+    shapes = options.chosen(WRITTEN_QUICKLY if options.quick else WRITTEN)
     names = ["jaxrnn", *(peer for peer in options.peers if peer in PEERS)]
     prime = np.random.default_rng(0).integers(0, SYMBOLS, 16)
     records = []
     with children({name: module_of(name) for name in names}) as started:
-        for shape in options.chosen(WRITTEN_QUICKLY if options.quick else WRITTEN):
-            for streams in STREAMS:
+        for shape in shapes:
+            for streams in STREAMS_QUICKLY if options.quick else STREAMS:
                 options.say(f"writing with {shape.network_name}, {streams} at once")
                 params = None
                 for child in started.values():
-                    child.ask("open_writer", shape, params, streams)
+                    child.ask("open_writer", shape, params, streams, prime)
                     params = started["jaxrnn"].ask("start_params")
-                logits = {name: child.ask("logits", prime) for name, child in started.items()}
+                logits = {name: child.ask("logits") for name, child in started.items()}
                 check_logits(shape, logits)
                 timers = {name: child.seconds_each for name, child in started.items()}
                 seconds = take_turns(timers, options.rounds, options.seconds)

@@ -82,8 +82,6 @@ TRAINED = (
     Shape("tanh", (256, 256), 32, 32, skip=True, feedback=True),
 )
 TRAINED_QUICKLY = (
-    Shape("tanh", (16, 16), 4, 8),
-    Shape("lstm", (16, 16), 4, 8),
     Shape("gru", (16, 16), 4, 8),
     Shape("tanh", (16, 16), 4, 8, skip=True, feedback=True),
 )

@@ -19,12 +19,13 @@ LIMIT = "matrix_products"
 
 
 def run(options: Options) -> list[dict[str, Any]]:
+    shapes = options.chosen(TRAINED_QUICKLY if options.quick else TRAINED)
     names = ["jaxrnn", *options.peers, PLAIN, LIMIT]
     records = []
     with children({name: module_of(name) for name in names}) as started:
         options.say("looking for the largest rate of matrix products")
         started[LIMIT].ask("open_product")
-        for shape in options.chosen(TRAINED_QUICKLY if options.quick else TRAINED):
+        for shape in shapes:
             options.say(f"training {shape.name}")
             others = options.peers if shape.is_plain else (PLAIN,)
             contenders = {name: started[name] for name in ("jaxrnn", *others)}

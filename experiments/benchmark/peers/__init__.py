@@ -2,8 +2,9 @@
 
 A module here has `open_trainer(shape, params, data)`, which makes a contender that has also
 `losses(count)`, of that many training steps from the start. Peers take one-hot input, which for
-them is the way to the same function. Some have `open_writer(shape, params, streams)` too, whose
-contender has `logits(prime)`, and `characters()`: how many one run writes.
+them is the way to the same function. Some have `open_writer(shape, params, streams, prime)`
+too, which reads a prime text; its contender has `logits()` of what follows the prime text, and
+`characters()`: how many one run writes.
 """
 
 import importlib.util

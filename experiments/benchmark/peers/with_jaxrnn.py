@@ -8,10 +8,9 @@ from experiments.benchmark.children import Contender
 from experiments.benchmark.peers.training_in_jax import JaxTrainer
 from experiments.benchmark.shapes import CLIP_NORM, LEARNING_RATE, Data, Params, Shape
 from jaxrnn import init
-from jaxrnn import parameters as jax_params
 from jaxrnn.optimizers import make_optimizer
 from jaxrnn.parameters import BIAS
-from jaxrnn.sampling import BLOCK, Position, read, write
+from jaxrnn.sampling import BLOCK, read, write
 from jaxrnn.training import Chunks, TrainingState, make_training_steps, start
 
 
@@ -58,18 +57,20 @@ class JaxrnnTrainer(JaxTrainer):
         return [self._next().item() for _ in range(count)]
 
 
-def open_writer(shape: Shape, params: Params | None, streams: int) -> "JaxrnnWriter":
-    return JaxrnnWriter(shape, draw_params(shape) if params is None else params, streams)
+def open_writer(
+    shape: Shape, params: Params | None, streams: int, prime: np.ndarray
+) -> "JaxrnnWriter":
+    return JaxrnnWriter(shape, draw_params(shape) if params is None else params, streams, prime)
 
 
 class JaxrnnWriter(Contender):
     """`jaxrnn.sampling.write`; one run is a block."""
 
-    def __init__(self, shape: Shape, params: Params, streams: int) -> None:
-        self.params, self.streams, self.network = params, streams, shape.network()
-        self.blocks = write(
-            self.network, self._arrays(), self._position(np.zeros(1, int)), jax.random.key(0)
-        )
+    def __init__(self, shape: Shape, params: Params, streams: int, prime: np.ndarray) -> None:
+        self.params, self.streams = params, streams
+        network, arrays = shape.network(), jax.tree.map(jnp.array, params)
+        self.position = read(network, arrays, prime, streams)
+        self.blocks = write(network, arrays, self.position, jax.random.key(0))
 
     def run(self, count: int) -> None:
         for _ in range(count):
@@ -81,11 +82,5 @@ class JaxrnnWriter(Contender):
     def start_params(self) -> Params:
         return self.params
 
-    def logits(self, prime: np.ndarray) -> np.ndarray:
-        return np.asarray(self._position(prime).logits)
-
-    def _arrays(self) -> jax_params.Params:
-        return jax.tree.map(jnp.array, self.params)
-
-    def _position(self, prime: np.ndarray) -> Position:
-        return read(self.network, self._arrays(), prime, self.streams)
+    def logits(self) -> np.ndarray:
+        return np.asarray(self.position.logits)

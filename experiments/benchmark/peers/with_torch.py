@@ -95,25 +95,24 @@ class Writer(Contender):
 
     AT_ONCE = 32
 
-    def __init__(self, model: Model, streams: int) -> None:
-        self.model, self.streams = model.eval(), streams
-        self.symbols, self.state = torch.zeros(streams, dtype=torch.int64), None
+    @torch.no_grad()
+    def __init__(self, model: Model, streams: int, prime: np.ndarray) -> None:
+        self.model, self.streams, self.state = model.eval(), streams, None
+        for symbol in prime:
+            symbols = torch.full((1, streams), int(symbol))
+            self.next, self.state = self.model(symbols, self.state)
 
     @torch.no_grad()
     def run(self, count: int) -> None:
         for _ in range(count * self.AT_ONCE):
-            logits, self.state = self.model(self.symbols[None], self.state)
-            self.symbols = torch.multinomial(logits[0].softmax(dim=1), 1)[:, 0]
+            symbols = torch.multinomial(self.next[0].softmax(dim=1), 1)[:, 0]
+            self.next, self.state = self.model(symbols[None], self.state)
 
     def characters(self) -> int:
         return self.AT_ONCE * self.streams
 
-    @torch.no_grad()
-    def logits(self, prime: np.ndarray) -> np.ndarray:
-        state = None
-        for symbol in prime:
-            logits, state = self.model(torch.full((1, self.streams), int(symbol)), state)
-        return logits[0].numpy()
+    def logits(self) -> np.ndarray:
+        return self.next[0].numpy()
 
 
 def open_trainer(shape: Shape, params: Params, data: Data) -> Trainer:
@@ -121,6 +120,6 @@ def open_trainer(shape: Shape, params: Params, data: Data) -> Trainer:
     return Trainer(Model(shape, params), data)
 
 
-def open_writer(shape: Shape, params: Params, streams: int) -> Writer:
+def open_writer(shape: Shape, params: Params, streams: int, prime: np.ndarray) -> Writer:
     torch.set_num_threads(os.cpu_count() or 1)
-    return Writer(Model(shape, params), streams)
+    return Writer(Model(shape, params), streams, prime)
