@@ -1,7 +1,8 @@
 """Measures jaxrnn: against its peers, against the machine's limit, and as the work grows.
 
 train: a training step; sample: writing; growth: larger networks and longer chunks; corpus: larger
-texts; startup: the main job's first seconds, and the time that its loop adds to its steps.
+texts; scale: more devices; startup: the main job's first seconds, and what its loop adds to its
+steps.
 """
 
 from types import ModuleType
@@ -9,13 +10,14 @@ from types import ModuleType
 import rich.console
 from absl import flags
 
-from experiments.benchmark import corpus, growth, peers, report, sample, startup, train
+from experiments.benchmark import corpus, growth, peers, report, sample, scale, startup, train
 from experiments.benchmark.options import Options
 from jaxrnn.errors import InputError
 from jaxrnn.runs.launch import group, launch, user_path
 
 SUITES: dict[str, ModuleType] = {
-    "train": train, "sample": sample, "growth": growth, "corpus": corpus, "startup": startup,
+    "train": train, "sample": sample, "growth": growth, "corpus": corpus, "scale": scale,
+    "startup": startup,
 }  # fmt: skip
 
 SUITE = flags.DEFINE_list("suite", list(SUITES), "What to measure.")

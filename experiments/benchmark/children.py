@@ -9,6 +9,7 @@ are medians over the rounds and, for ratios, medians of the ratios within each r
 import contextlib
 import importlib
 import multiprocessing
+import os
 import signal
 import time
 import traceback
@@ -145,6 +146,7 @@ class Spread(NamedTuple):
 def _serve(connection: Connection, module: str) -> None:
     """The child's life: answers until nobody asks any more."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then hangs up
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # a GPU has room for all
     contender = None
     with contextlib.suppress(EOFError, BrokenPipeError):
         while True:

@@ -13,7 +13,7 @@ from experiments.benchmark.peers.with_jaxrnn import draw_params, open_trainer
 from experiments.benchmark.shapes import Shape, random_data
 from tests.experiments.launching import Outcome, assert_refused, launched
 
-SUITES = ("train", "sample", "growth", "corpus", "startup")
+SUITES = ("train", "sample", "growth", "corpus", "scale", "startup")
 GRU = Shape("gru", (8, 8), 2, 4)
 
 
@@ -35,7 +35,15 @@ def test_every_suite_leaves_a_table_figures_and_a_picture(quick, measured):
     for suite in SUITES:
         assert measured[suite]
         assert (folder / f"{suite}.png").stat().st_size > 0
-    for title in ("Training step", "Writing", "Growth", "A long chunk", "Encoding", "main job"):
+    for title in (
+        "Training step",
+        "Writing",
+        "Growth",
+        "A long chunk",
+        "Encoding",
+        "Devices",
+        "main job",
+    ):
         assert title in outcome.out
 
 
