@@ -32,7 +32,7 @@ def test_files_that_the_readme_links_to_exist():
 def test_flags_in_the_documents_exist(document):
     text = (ROOT / document).read_text(encoding="utf-8")
     scripts = "".join(
-        path.read_text(encoding="utf-8") for path in (ROOT / "experiments").glob("*.py")
+        path.read_text(encoding="utf-8") for path in (ROOT / "experiments").rglob("*.py")
     )
     others = {"requirement", "upgrade", "quiet", "cov", "help"}  # of pip, pytest and absl
     for flag in set(re.findall(r"(?<![\w-])--([a-z_]+)", text)) - others:

@@ -46,14 +46,17 @@ class Outcome(NamedTuple):
 
 
 class Experiment:
-    """A module of experiments/, whose flags are known to absl only while it runs.
+    """A program of experiments/, whose flags are known to absl only while it runs.
 
     In one process two experiments' flags of one name would clash.
     """
 
     def __init__(self, name: str) -> None:
         titles = list(launch._groups)
-        self.module: ModuleType = importlib.import_module(f"experiments.{name}")
+        module = f"experiments.{name}"
+        if not (ROOT / "experiments" / f"{name}.py").exists():  # a package
+            module += ".__main__"
+        self.module: ModuleType = importlib.import_module(module)
         own = flags.FLAGS.flags_by_module_dict()[self.module.__name__]
         self.flags = {flag.name: flag for flag in own}
         self.groups = launch._groups[len(titles) :]
@@ -80,11 +83,9 @@ class Experiment:
             delattr(flags.FLAGS, name)
 
 
-EXPERIMENTS = {
-    path.stem: Experiment(path.stem)
-    for path in sorted((ROOT / "experiments").glob("*.py"))
-    if path.stem != "__init__"
-}
+NAMES = {path.stem for path in (ROOT / "experiments").glob("*.py")} - {"__init__"}
+NAMES |= {path.parent.name for path in (ROOT / "experiments").glob("*/__main__.py")}
+EXPERIMENTS = {name: Experiment(name) for name in sorted(NAMES)}
 
 
 def launched(name: str, *arguments: object) -> Outcome:
