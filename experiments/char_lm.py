@@ -49,7 +49,7 @@ QUICK: dict[str, Any] = {
     "cell": "gru", "hidden": [256], "skip": False, "feedback": False,
     "initializer": None, "recurrent_initializer": None,
     "dropout": 0.0, "locked": False, "l1": 0.0, "l2": 0.0,
-    "chunk": 32, "batch": 32, "random_chunks": False,
+    "chunk": 32, "segment": None, "batch": 32, "random_chunks": False,
     "steps": 8500, "epochs": None, "minutes": None, "patience": 0,
     "optimizer": "adam", "learning_rate": 8e-3, "schedule": "cosine",
     "clip_norm": 1.0, "clip_value": None,
@@ -115,6 +115,10 @@ RECURRENT_INITIALIZER = flags.DEFINE_enum(
 CHUNK = flags.DEFINE_integer(
     "chunk", None, "Time steps that back-propagation through time sees.", lower_bound=1
 )
+SEGMENT = flags.DEFINE_integer(
+    "segment", None, "Run chunks in segments of so many steps, which saves memory and costs one"
+    " more forward pass; 0: never [128 for chunks of 1024 and more].", lower_bound=0,
+)  # fmt: skip
 BATCH = flags.DEFINE_integer("batch", None, "Lanes: chunks in one step.", lower_bound=1)
 RANDOM_CHUNKS = flags.DEFINE_boolean(
     "random_chunks", None, "Draw chunks at random and start each from the zero state, instead of"
@@ -177,7 +181,7 @@ PROCESS_ID = flags.DEFINE_integer(
 group("The run", PRESET, WORKDIR, SEED, DTYPE)
 group("The text", CORPUS, SPLIT, BYTES, LOWERCASE, COLLAPSE)
 group("The network", CELL, HIDDEN, SKIP, FEEDBACK, NETWORK, INITIALIZER, RECURRENT_INITIALIZER)
-group("Chunks and regularisation", CHUNK, BATCH, RANDOM_CHUNKS, DROPOUT, LOCKED, L1, L2)
+group("Chunks and regularisation", CHUNK, SEGMENT, BATCH, RANDOM_CHUNKS, DROPOUT, LOCKED, L1, L2)
 group("How long", STEPS, EPOCHS, MINUTES, PATIENCE, EVALUATE_EVERY, CHECKPOINT_EVERY)
 group("The optimiser", OPTIMIZER, LEARNING_RATE, SCHEDULE, CLIP_NORM, CLIP_VALUE)
 group("Several devices", DATA_PARALLEL, COORDINATOR, PROCESSES, PROCESS_ID)
@@ -250,6 +254,7 @@ def train(
             Dropout(settings["dropout"], settings["locked"]), settings["l1"], settings["l2"]
         ),
         compute_dtype=jnp.bfloat16 if settings["dtype"] == "bfloat16" else None,
+        segment=settings["segment"],
         shardings=shardings(mesh),
     )
     progress, reason = fit(

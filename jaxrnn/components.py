@@ -28,6 +28,11 @@ class Component:
         """Whether its layers depend on their own past; otherwise a whole chunk is one step."""
         return bool(self.internal) or any(layer.cell.carries for layer in self.layers)
 
+    @property
+    def is_linear(self) -> bool:
+        """Whether it is one layer that depends on its past through a linear carry alone."""
+        return len(self.layers) == 1 and not self.internal and bool(self.layers[0].cell.terms)
+
     def memory(self, layer: Layer) -> int:
         """How many past outputs of the layer the component itself needs."""
         return max((c.delay for c in self.internal if c.source == layer.name), default=0)

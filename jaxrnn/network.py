@@ -90,9 +90,9 @@ class Network:
         return max((c.delay for c in self.connections if c.source == source), default=0)
 
     def shape(self, connection: Connection) -> tuple[int, int]:
-        """Of the connection's matrix: source size, gates times target size."""
+        """Of the connection's matrix: source size, gates that hear it times target size."""
         target = self.layer(connection.target)
-        return self.size(connection.source), target.cell.gates * target.size
+        return self.size(connection.source), target.cell.heard_gates * target.size
 
     @property
     def parameters(self) -> int:
@@ -207,7 +207,8 @@ def stacked(
       input_size: how many features or symbols the input has.
       hidden: the size of each hidden layer, from the input up.
       output_size: how many outputs there are.
-      cell: of the hidden layers.
+      cell: of the hidden layers. One that is linear in its carry, min_gru say, comes without
+        recurrent connections, as published: so it needs no loop.
       skip: connect the input to every hidden layer, and every hidden layer to the output
         (Graves 2013, Generating sequences with recurrent neural networks).
       feedback: connect each hidden layer to the one below it with delay 1.
@@ -218,7 +219,7 @@ def stacked(
     layers = [Layer(name, size, cell) for name, size in zip(names, hidden, strict=True)]
     chain = [INPUT, *names, OUTPUT]
     connections = [Connection(a, b) for a, b in itertools.pairwise(chain)]
-    connections += [Connection(name, name, delay=1) for name in names]
+    connections += [Connection(x.name, x.name, delay=1) for x in layers if not x.cell.terms]
     if skip:
         connections += [Connection(INPUT, name) for name in names[1:]]
         connections += [Connection(name, OUTPUT) for name in names[:-1]]

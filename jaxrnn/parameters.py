@@ -1,7 +1,7 @@
 """Parameters and state of a network: pytrees of named arrays.
 
 Parameters are `{layer: {"bias": [gates*size], "source@delay": [source size, gates*size], ...}}`;
-gates lie side by side in the last axis.
+gates lie side by side in the last axis. Matrices leave out gates that hear no connection.
 """
 
 import functools
@@ -75,8 +75,11 @@ def init(
     params: Params = {}
     for layer in network.layers:
         cell, arrays = layer.cell, {}
-        biases = jnp.array(cell.biases or (0.0,) * cell.gates, dtype)
-        arrays[BIAS] = jnp.repeat(biases, layer.size)
+        biases = [
+            bias(layer.size) if callable(bias) else jnp.full(layer.size, bias)
+            for bias in cell.biases or (0.0,) * cell.gates
+        ]
+        arrays[BIAS] = jnp.concatenate(biases).astype(dtype)
         for connection in network.into(layer.name):
             if connection.delay and connection.source != INPUT:
                 draw = _find(recurrent_initializer or cell.recurrent_initializer)
@@ -85,7 +88,7 @@ def init(
             key, matrix_key = jax.random.split(key)
             shape = (network.size(connection.source), layer.size)
             full = jnp.promote_types(dtype, jnp.float32)  # there is no half-precision QR
-            gates = [draw(k, shape, full) for k in jax.random.split(matrix_key, cell.gates)]
+            gates = [draw(k, shape, full) for k in jax.random.split(matrix_key, cell.heard_gates)]
             arrays[connection.key] = jnp.concatenate(gates, axis=1).astype(dtype)
         params[layer.name] = arrays
     return params

@@ -1,7 +1,7 @@
 """How one component is run over a chunk, and back-propagation through time for it.
 
-`run` is one function of (weights, drives, initial state) -> (outputs, final state): the seam for
-other ways to run a component.
+`run_component` is one function of (weights, drives, initial state) -> (outputs, final state): the
+seam for other ways to run a component.
 
 Plain autodiff of a scan adds the whole weight gradient up once per time step. The rule here is the
 three steps of textbook BPTT (Werbos 1990) instead: unroll, and keep each layer's sums; carry the
@@ -23,6 +23,7 @@ from jaxtyping import Array, Bool, Float
 
 from jaxrnn.components import Component
 from jaxrnn.delays import ages_since, delayed
+from jaxrnn.linear_recurrence import linear_recurrence
 from jaxrnn.network import Connection, Layer
 from jaxrnn.parameters import LayerState, State
 
@@ -34,7 +35,7 @@ Outputs = dict[str, Float[Array, "time batch _size"]]
 Carries = dict[str, tuple[Float[Array, "batch _size"], ...]]
 
 
-def run(
+def run_component(
     component: Component,
     weights: Weights,
     drives: dict[str, Drives],
@@ -61,6 +62,13 @@ def run(
     if not component.is_stepped:
         outputs, _, _ = _advance(component, {}, drives, {}, {})
         return outputs, {}
+    if component.is_linear:
+        (layer,) = component.layers
+        decay, drive = layer.cell.terms(*drives[layer.name])
+        decay = decay if resets is None else jnp.where(resets[..., None], 0, decay)
+        (initial,) = memory[layer.name].carry
+        carries = linear_recurrence(decay, drive, initial, deferred=deferred)
+        return {layer.name: carries}, {layer.name: (carries[-1],)}
     time = jax.tree.leaves(drives)[0].shape[0]
     masks = {c: jnp.broadcast_to(mask, (time, *mask.shape[1:])) for c, mask in masks.items()}
     scan = _deferred if deferred else _plain
@@ -78,10 +86,8 @@ def sum_dtype(weights: Array) -> jnp.dtype:
 
 
 def split_gates(row: Float[Array, "*any sums"], layer: Layer) -> Gates:
-    return tuple(
-        lax.slice_in_dim(row, k * layer.size, (k + 1) * layer.size, axis=-1)
-        for k in range(layer.cell.gates)
-    )
+    starts = range(0, row.shape[-1], layer.size)
+    return tuple(lax.slice_in_dim(row, start, start + layer.size, axis=-1) for start in starts)
 
 
 def _plain(
@@ -114,7 +120,7 @@ def _backward(component: Component, residuals: tuple, cotangents: tuple) -> tupl
         elif connection in masks:
             source = source * masks[connection]
         delta = deltas[connection.target][_sum_index(component, connection)]
-        weight_grads[connection] = _outer_product(source, delta, matrix)
+        weight_grads[connection] = _outer_product(source, _heard(delta, matrix), matrix)
     drive_grads = {
         layer.name: tuple(
             None if drive is None else split_gates(delta, layer)
@@ -167,7 +173,7 @@ def _advance(
                 source = source * masks[connection] if connection in masks else source
             heard = tuple(product(source, matrix) for matrix in matrices[connection])
             i = _sum_index(component, connection)
-            terms[i] = heard if terms[i] is None else jax.tree.map(jnp.add, terms[i], heard)
+            terms[i] = heard if terms[i] is None else _add(terms[i], heard)
             summed[i] = True
         carry = memory[layer.name].carry if layer.name in memory else ()
         output, carries[layer.name] = layer.cell.apply(*_filled(terms), carry)
@@ -206,7 +212,7 @@ def _carry_deltas_back(
             deltas[name] = tuple(jnp.concatenate(gate, axis=-1) for gate in gates)
             for connection in (c for c in component.internal if c.target == name):
                 delta = deltas[name][_sum_index(component, connection)]
-                grad = product(delta, transposed[connection])
+                grad = product(_heard(delta, weights[connection]), transposed[connection])
                 if connection.delay:
                     past[connection.source][connection.delay - 1] += grad
                 else:
@@ -222,6 +228,16 @@ def _carry_deltas_back(
     xs = (output_grads, drives, sums, carries, masks, resets)
     grads, deltas = _loop(body, last, xs, reverse=True)
     return deltas, grads
+
+
+def _add(sums: Gates, heard: Gates) -> Gates:
+    """What a connection adds to the gates that hear it; a cell's own gates come after those."""
+    return (*map(jnp.add, sums, heard), *sums[len(heard) :])
+
+
+def _heard(delta: Float[Array, "*any sums"], matrix: Array) -> Float[Array, "*any heard"]:
+    """The deltas of the gates that hear a connection."""
+    return delta[..., : matrix.shape[1]]
 
 
 def _outer_product(

@@ -69,6 +69,7 @@ def make_training_steps(
     regularisation: Regularisation = Regularisation(),  # noqa: B008 (frozen)
     *,
     compute_dtype: jnp.dtype | type | None = None,
+    segment: int | None = None,
     shardings: TrainingState | None = None,
 ) -> TrainingSteps:
     """Compiles `(state, chunks, rates, keys) -> (state, report)`: one step a chunk.
@@ -84,6 +85,7 @@ def make_training_steps(
       optimizer: as from `make_optimizer`.
       regularisation: dropout, L1 and L2.
       compute_dtype: of matrix products, bfloat16 say; parameters, carries and loss keep theirs.
+      segment: as for `unroll`.
       shardings: where the state that is returned lies, as from `jaxrnn.parallel.shardings`; None:
         where the compiler finds that it does.
     """
@@ -93,7 +95,7 @@ def make_training_steps(
     ) -> tuple[Float[Array, ""], tuple[Float[Array, ""], State]]:
         logits, state = unroll(
             network, _cast(params, compute_dtype), state, chunk.inputs, resets=chunk.resets,
-            dropout=regularisation.dropout, dropout_key=key,
+            dropout=regularisation.dropout, dropout_key=key, segment=segment,
         )  # fmt: skip
         nats = cross_entropy(logits, chunk.targets).mean()
         return nats + weight_penalty(params, regularisation.l1, regularisation.l2), (nats, state)

@@ -1,8 +1,8 @@
 """The engine: `unroll` runs a network over a chunk of time steps, `step` over one.
 
 Components (see `jaxrnn.components`) run one after the other. What enters a component is summed for
-the whole chunk at once: its drive. Only what is inside a component is stepped, by `run`, which also
-has a rule of its own for back-propagation through time.
+the whole chunk at once: its drive. Only what is inside a component is stepped, by `run_component`,
+which also has a rule of its own for back-propagation through time.
 """
 
 from typing import Any, NamedTuple
@@ -16,7 +16,8 @@ from jaxrnn.delays import Ages, Past, ages_since, delayed, newest
 from jaxrnn.errors import InputError
 from jaxrnn.network import INPUT, OUTPUT, Connection, Layer, Network
 from jaxrnn.parameters import BIAS, LayerState, Params, State, parameter_shapes, state_shapes
-from jaxrnn.recurrence import Drives, product, run, split_gates, sum_dtype
+from jaxrnn.recurrence import Drives, Gates, product, run_component, split_gates, sum_dtype
+from jaxrnn.segments import run_in_segments, segment_length
 
 Inputs = Float[Array, "time batch features"] | Integer[Array, "time batch"]
 Sequence = Shaped[Array, "time batch *_features"]
@@ -46,6 +47,7 @@ def unroll(
     dropout_key: PRNGKeyArray | None = None,
     hoist: bool = True,
     deferred: bool = True,
+    segment: int | None = None,
 ) -> tuple[Float[Array, "time batch outputs"], State]:
     """Runs a chunk; returns the output layer's outputs and the state after the last step.
 
@@ -62,15 +64,32 @@ def unroll(
       hoist: take products that do not recur out of the time loop.
       deferred: use the engine's own rule for BPTT, in which weight gradients are one product over
         the chunk; `False` is plain autodiff (slower; for `jax.jvp` and higher derivatives).
+      segment: run the chunk in segments of so many steps, which takes less memory and one more
+        forward pass under `jax.grad`; 0: in one piece; None: in segments of 128 steps from a chunk
+        of 1024 on. Each segment draws its own dropout masks, unless they are locked.
 
     Raises:
-      InputError: parameters, state, inputs, resets or dropout do not fit the network or each other.
+      InputError: parameters, state, inputs, resets, dropout or segment do not fit the network or
+        each other.
     """
-    outputs, state = unroll_layers(
-        network, params, state, inputs, resets=resets, dropout=dropout, dropout_key=dropout_key,
-        hoist=hoist, deferred=deferred,
-    )  # fmt: skip
-    return outputs[OUTPUT], state
+
+    def run(state: State, sequences: tuple, index: Array | None) -> tuple[State, Array]:
+        inputs, resets = sequences
+        key = dropout_key
+        if index is not None and key is not None and not (dropout and dropout.locked):
+            key = jax.random.fold_in(key, index)
+        outputs, state = unroll_layers(
+            network, params, state, inputs, resets=resets, dropout=dropout, dropout_key=key,
+            hoist=hoist, deferred=deferred,
+        )  # fmt: skip
+        return state, outputs[OUTPUT]
+
+    length = segment_length(segment, inputs.shape[0])
+    if length == inputs.shape[0]:
+        state, outputs = run(state, (inputs, resets), None)
+    else:
+        state, outputs = run_in_segments(run, state, (inputs, resets), length)
+    return outputs, state
 
 
 def unroll_layers(
@@ -105,7 +124,7 @@ def unroll_layers(
         }
         weights = {c: params[c.target][c.key] for c in component.internal}
         internal_masks = {c: masks[c] for c in component.internal if c in masks}
-        outputs, final = run(
+        outputs, final = run_component(
             component, weights, drives, internal_masks, resets, memory, deferred=deferred
         )
         sequences |= outputs
@@ -144,7 +163,9 @@ def _drive(
     nothing adds is None.
     """
     bias = params[layer.name][BIAS]
-    feedforward, recurrent = bias.astype(sum_dtype(bias)), None
+    bias = bias.astype(sum_dtype(bias))
+    heard_size = layer.cell.heard_gates * layer.size
+    feedforward, recurrent = bias[:heard_size], None
     for connection in (c for c in component.entering if c.target == layer.name):
         matrix = params[layer.name][connection.key]
         source = sequences[connection.source]
@@ -158,9 +179,13 @@ def _drive(
         else:
             feedforward = feedforward + heard
     time, batch = sequences[INPUT].shape[:2]
-    feedforward = jnp.broadcast_to(feedforward, (time, batch, feedforward.shape[-1]))
-    split = [None if x is None else split_gates(x, layer) for x in (feedforward, recurrent)]
-    return tuple(split) if layer.cell.separate_sums else (split[0],)
+
+    def gates(row: Array) -> Gates:
+        return split_gates(jnp.broadcast_to(row, (time, batch, row.shape[-1])), layer)
+
+    if layer.cell.separate_sums:
+        return gates(feedforward), None if recurrent is None else gates(recurrent)
+    return ((*gates(feedforward), *gates(bias[heard_size:])),)
 
 
 def _product(source: Sequence, matrix: Array, mask: Array | None = None) -> Array:

@@ -28,6 +28,9 @@ CELLS = (
     "linear",
     "leaky_relu",
     "elu",
+    "min_gru",
+    "min_lstm",
+    "rg_lru",
 )
 
 
@@ -131,7 +134,7 @@ def random_params(network: Network, rng: np.random.Generator) -> dict:
         width = layer.cell.gates * layer.size
         params[layer.name] = {"bias": rng.normal(size=width)}
         for c in network.into(layer.name):
-            matrix = 0.7 * rng.normal(size=(network.size(c.source), width))
+            matrix = 0.7 * rng.normal(size=network.shape(c))
             params[layer.name][f"{c.source}@{c.delay}"] = matrix
     return params
 

@@ -70,12 +70,70 @@ def gru_backward(feedforward, recurrent, previous, d_output):
     return d_feedforward, d_recurrent, d_output * update
 
 
+def min_gru(total, previous):
+    update, candidate = np.split(total, 2, axis=-1)
+    z = sigmoid(update)
+    return (1 - z) * previous + z * candidate
+
+
+def min_gru_backward(total, previous, d_output):
+    update, candidate = np.split(total, 2, axis=-1)
+    z = sigmoid(update)
+    d_update = d_output * (candidate - previous) * z * (1 - z)
+    return np.concatenate([d_update, d_output * z], axis=-1), d_output * (1 - z)
+
+
+def min_lstm(total, previous):
+    i, f, candidate = np.split(total, 3, axis=-1)
+    i, f = sigmoid(i), sigmoid(f)
+    return f / (f + i) * previous + i / (f + i) * candidate
+
+
+def min_lstm_backward(total, previous, d_output):
+    i, f, candidate = np.split(total, 3, axis=-1)
+    i, f = sigmoid(i), sigmoid(f)
+    d_i = d_output * (candidate - previous) * f / (f + i) ** 2 * i * (1 - i)
+    d_f = d_output * (previous - candidate) * i / (f + i) ** 2 * f * (1 - f)
+    d_total = np.concatenate([d_i, d_f, d_output * i / (f + i)], axis=-1)
+    return d_total, d_output * f / (f + i)
+
+
+def rg_lru(total, previous):
+    r, i, value, retention = np.split(total, 4, axis=-1)
+    a = sigmoid(retention) ** (8 * sigmoid(r))
+    return a * previous + np.sqrt(1 - a**2) * sigmoid(i) * value
+
+
+def rg_lru_backward(total, previous, d_output):
+    r, i, value, retention = np.split(total, 4, axis=-1)
+    r, i, keep = sigmoid(r), sigmoid(i), sigmoid(retention)
+    a = keep ** (8 * r)
+    root = np.sqrt(1 - a**2)
+    d_a = d_output * (previous - a / root * i * value)
+    d_r = d_a * a * 8 * np.log(keep) * r * (1 - r)
+    d_retention = d_a * 8 * r * a * (1 - keep)
+    d_i = d_output * root * value * i * (1 - i)
+    d_total = np.concatenate([d_r, d_i, d_output * root * i, d_retention], axis=-1)
+    return d_total, d_output * a
+
+
+# Cells whose output is their carry, and linear in it.
+LINEAR = {
+    "min_gru": (min_gru, min_gru_backward),
+    "min_lstm": (min_lstm, min_lstm_backward),
+    "rg_lru": (rg_lru, rg_lru_backward),
+}
+
+
 def cell_forward(name, feedforward, recurrent, carry):
     if name == "lstm":
         output, memory = lstm(feedforward + recurrent, *carry)
         return output, (memory,)
     if name == "gru":
         output = gru(feedforward, recurrent, *carry)
+        return output, (output,)
+    if name in LINEAR:
+        output = LINEAR[name][0](feedforward + recurrent, *carry)
         return output, (output,)
     return ACTIVATIONS[name][0](feedforward + recurrent), ()
 
@@ -90,6 +148,10 @@ def cell_backward(name, feedforward, recurrent, carry, d_output, d_carry):
             feedforward, recurrent, *carry, d_output + d_carry[0]
         )
         return d_ff, d_rec, (d_previous,)
+    if name in LINEAR:
+        total = feedforward + recurrent
+        d_total, d_previous = LINEAR[name][1](total, *carry, d_output + d_carry[0])
+        return d_total, d_total, (d_previous,)
     activation, derivative = ACTIVATIONS[name]
     total = feedforward + recurrent
     d_total = d_output * derivative(total, activation(total))
@@ -156,6 +218,8 @@ def forward(network, params, state, inputs, resets=None, masks=None) -> Tape:
                 if c.target == layer.name:
                     heard = out[c.source][t - c.delay] * tape.gain(c, t)
                     heard = heard @ params[layer.name][f"{c.source}@{c.delay}"]
+                    # A cell's own gates, the last ones, hear nothing.
+                    heard = np.pad(heard, ((0, 0), (0, width - heard.shape[1])))
                     if c.delay:
                         recurrent = recurrent + heard
                     else:
@@ -198,6 +262,7 @@ def backward(tape: Tape, d_outputs, d_state):
             for c in network.connections:
                 if c.target == name:
                     key, delta = f"{c.source}@{c.delay}", d_rec if c.delay else d_ff
+                    delta = delta[:, : params[name][key].shape[1]]
                     source, gain = tape.out[c.source][t - c.delay], tape.gain(c, t)
                     d_params[name][key] += (source * gain).T @ delta
                     d_out[c.source, t - c.delay] += delta @ params[name][key].T * gain

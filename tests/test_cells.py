@@ -193,6 +193,8 @@ def test_what_a_test_registers_is_forgotten():
     [
         ({"gates": 0}, r"'bad' has 0 gates"),
         ({"carries": -1}, r"'bad' has 1 gates and -1 carries"),
+        ({"own_gates": 1}, r"'bad' has 1 own gates of 1"),
+        ({"gates": 2, "own_gates": 1, "separate_sums": True}, r"'bad' has own gates and separate"),
         ({"gates": 2, "biases": (1.0,)}, r"'bad' has 2 gates but 1 initial biases"),
     ],
 )

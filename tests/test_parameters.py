@@ -36,12 +36,16 @@ def gates(matrix: np.ndarray, count: int = 4) -> list[np.ndarray]:
 @given(networks())
 @examples(30)
 def test_each_layer_has_a_bias_and_a_matrix_for_each_connection(network):
+    gates = {"lstm": 4, "gru": 3, "min_gru": 2, "min_lstm": 3, "rg_lru": 4}
+    deaf = {"rg_lru": 1}  # gates that hear no connection
     params = jax.eval_shape(lambda key: init(network, key), jax.random.key(0))
     expected = {}
     for layer in network.layers:
-        width = {"lstm": 4, "gru": 3}.get(layer.cell.name, 1) * layer.size
+        name = layer.cell.name
+        width = gates.get(name, 1) * layer.size
+        heard = width - deaf.get(name, 0) * layer.size
         expected[layer.name] = {"bias": (width,)} | {
-            f"{c.source}@{c.delay}": (network.size(c.source), width)
+            f"{c.source}@{c.delay}": (network.size(c.source), heard)
             for c in network.connections
             if c.target == layer.name
         }
@@ -54,7 +58,8 @@ def test_a_state_is_zeros_for_what_delays_and_carries_need_and_nothing_else(netw
     state = initial_state(network, 2)
     for name in ("input", *(layer.name for layer in network.layers)):
         delays = max((c.delay for c in network.connections if c.source == name), default=0)
-        carries = name != "input" and network.layer(name).cell.name in ("lstm", "gru")
+        carrying = ("lstm", "gru", "min_gru", "min_lstm", "rg_lru")
+        carries = name != "input" and network.layer(name).cell.name in carrying
         assert (name in state) == bool(delays or carries)
         if name in state:
             assert (len(state[name].past), len(state[name].carry)) == (delays, carries)
@@ -163,3 +168,11 @@ def test_an_unknown_initialiser_is_refused_with_the_known_ones(option):
     with pytest.raises(InputError, match=r"unknown initialiser 'xavier'") as refusal:
         init(LSTM, jax.random.key(0), **{option: "xavier"})
     assert all(name in str(refusal.value) for name in INITIALIZERS)
+
+
+def test_an_rg_lru_starts_with_decays_from_0_9_to_0_999():
+    network = Network(3, [Layer("output", 5, "rg_lru")], [Connection("input", "output")])
+    bias = np.asarray(init(network, jax.random.key(0))["output"]["bias"])
+    np.testing.assert_array_equal(bias[:15], np.zeros(15))
+    decays = (1 / (1 + np.exp(-bias[15:]))) ** 8
+    np.testing.assert_allclose(decays, np.linspace(0.9, 0.999, 5), rtol=1e-5)
