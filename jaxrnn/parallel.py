@@ -91,9 +91,9 @@ def place(mesh: Mesh, state: TrainingState) -> TrainingState:
 
 def feed(mesh: Mesh, own: Iterable[Shaped[np.ndarray, "steps time lanes"]]) -> Chunks:
     """The fields of `Chunks`, from every process's own lanes."""
+    if mesh.size == 1:
+        return Chunks(*map(jnp.asarray, own))  # as below, at half the cost
     lanes = NamedSharding(mesh, PartitionSpec(None, None, _AXIS))
-    if jax.process_count() == 1:
-        return Chunks(*jax.device_put(tuple(own), lanes))  # as below, at half the cost
     return Chunks(*(jax.make_array_from_process_local_data(lanes, array) for array in own))
 
 

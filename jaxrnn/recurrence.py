@@ -63,16 +63,30 @@ def run_component(
         outputs, _, _ = _advance(component, {}, drives, {}, {})
         return outputs, {}
     if component.is_linear:
-        (layer,) = component.layers
-        decay, drive = layer.cell.terms(*drives[layer.name])
-        decay = decay if resets is None else jnp.where(resets[..., None], 0, decay)
-        (initial,) = memory[layer.name].carry
-        carries = linear_recurrence(decay, drive, initial, deferred=deferred)
-        return {layer.name: carries}, {layer.name: (carries[-1],)}
+        return _run_linear(component, drives, resets, memory, deferred)
     time = jax.tree.leaves(drives)[0].shape[0]
     masks = {c: jnp.broadcast_to(mask, (time, *mask.shape[1:])) for c, mask in masks.items()}
     scan = _deferred if deferred else _plain
     return scan(component, weights, drives, masks, resets, memory)
+
+
+def _run_linear(
+    component: Component,
+    drives: dict[str, Drives],
+    resets: Bool[Array, "time batch"] | None,
+    memory: State,
+    deferred: bool,
+) -> tuple[Outputs, Carries]:
+    """One layer, whose past reaches it through a linear carry alone."""
+    (layer,) = component.layers
+    (sums,), (initial,) = drives[layer.name], memory[layer.name].carry
+    assert layer.cell.terms is not None
+    assert sums is not None  # there is a bias
+    decay, drive = layer.cell.terms(sums)
+    if resets is not None:
+        decay = jnp.where(resets[..., None], 0, decay)
+    carries = linear_recurrence(decay, drive, initial, deferred=deferred)
+    return {layer.name: carries}, {layer.name: (carries[-1],)}
 
 
 def product(source: Array, matrix: Array) -> Array:

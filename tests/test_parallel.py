@@ -76,8 +76,6 @@ print(json.dumps(facts))
 def facts() -> dict[str, Any]:
     flags = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=4"
     environment = os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
-    # Only an optimised program shows what really crosses.
-    environment.pop("JAX_DISABLE_MOST_OPTIMIZATIONS", None)
     done = subprocess.run(
         [sys.executable, "-c", FOUR_DEVICES],
         cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False,

@@ -35,5 +35,7 @@ def test_flags_in_the_documents_exist(document):
         path.read_text(encoding="utf-8") for path in (ROOT / "experiments").rglob("*.py")
     )
     others = {"requirement", "upgrade", "quiet", "cov", "help"}  # of pip, pytest and absl
+    others |= {"nodes", "ntasks", "gpus", "zone", "worker", "command"}  # of Slurm and Google Cloud
+    others |= {"xla_force_host_platform_device_count"}
     for flag in set(re.findall(r"(?<![\w-])--([a-z_]+)", text)) - others:
         assert f'"{flag}"' in scripts, f"--{flag} of {document} is no flag of any experiment"

@@ -264,8 +264,9 @@ def test_training_goes_on_after_a_step_that_is_not_finite_as_if_it_had_not_been(
     assert_close(interrupted, smooth, 1e-6)
 
 
-def test_computing_in_bfloat16_keeps_float32_and_moves_the_loss_a_little():
-    network, optimizer = stacked(SYMBOLS, [8], SYMBOLS, "gru"), make_optimizer("adam")
+@pytest.mark.parametrize("cell", ["gru", "lstm"])  # one without a carry, one with
+def test_computing_in_bfloat16_keeps_float32_and_moves_the_loss_a_little(cell):
+    network, optimizer = stacked(SYMBOLS, [8], SYMBOLS, cell), make_optimizer("adam")
     params = init(network, jax.random.key(0))
     states, losses = [], []
     for dtype in (None, jnp.bfloat16):
@@ -277,7 +278,8 @@ def test_computing_in_bfloat16_keeps_float32_and_moves_the_loss_a_little():
         losses.append(np.asarray(report.losses))
     for full, half in zip(*map(jax.tree.leaves, states), strict=True):
         assert full.dtype == half.dtype
-    assert {x.dtype for x in jax.tree.leaves(states[1].params)} == {jnp.dtype("float32")}
+    kept = (states[1].params, states[1].network_state, losses[1])
+    assert {x.dtype for x in jax.tree.leaves(kept)} == {jnp.dtype("float32")}
     moved = np.abs(losses[1] - losses[0]) / losses[0]
     assert (moved > 0).all()  # else it was not computed in bfloat16
     assert moved.max() < 0.01

@@ -14,6 +14,11 @@ SYMBOLS = 65  # the size of the vocabulary of Tiny Shakespeare
 CHUNKS = 8  # different ones, read again and again
 LEARNING_RATE, CLIP_NORM = 1e-3, 1.0
 
+WRITTEN_AS = {
+    "tanh": "tanh", "lstm": "LSTM", "gru": "GRU",
+    "min_gru": "minGRU", "min_lstm": "minLSTM", "rg_lru": "RG-LRU",
+}  # fmt: skip
+
 Params = dict[str, dict[str, np.ndarray]]
 
 
@@ -36,13 +41,12 @@ class Shape:
     def network_name(self) -> str:
         sizes = f"{len(self.hidden)}x{self.hidden[0]}"
         extras = [word for word, has in (("skips", self.skip), ("feedback", self.feedback)) if has]
-        cell = self.cell if self.cell == "tanh" else self.cell.upper()
-        return " ".join([cell, sizes, *extras])
+        return " ".join([WRITTEN_AS[self.cell], sizes, *extras])
 
     @property
     def is_plain(self) -> bool:
         """Whether a stack of recurrent layers, all that the peers offer, can express it."""
-        return not (self.skip or self.feedback)
+        return self.cell in ("tanh", "lstm", "gru") and not (self.skip or self.feedback)
 
     @property
     def characters(self) -> int:
@@ -80,6 +84,9 @@ TRAINED = (
     Shape("gru", (256, 256), 50, 50),
     Shape("lstm", (512, 512), 64, 100),
     Shape("tanh", (256, 256), 32, 32, skip=True, feedback=True),
+    Shape("min_gru", (256, 256), 50, 50),
+    Shape("min_lstm", (256, 256), 50, 50),
+    Shape("rg_lru", (256, 256), 50, 50),
 )
 TRAINED_QUICKLY = (
     Shape("gru", (16, 16), 4, 8),

@@ -157,3 +157,12 @@ def test_a_batch_costs_microseconds(tmp_path):
     # Bounds are generous: the signatures are being checked, and the machine may be busy.
     assert best(lambda: contiguous_lanes(tokens, batch=32, chunk=16, step=7)) < 5e-4
     assert best(lambda: random_chunks(tokens, batch=32, chunk=16, seed=0, step=7)) < 5e-4
+
+
+@pytest.mark.parametrize("read", [contiguous_lanes, random_chunks])
+def test_some_lanes_are_those_of_the_whole_batch(read):
+    tokens = np.random.default_rng(0).integers(9, size=200)
+    options = {"batch": 6, "chunk": 4, "seed": 3, "step": 11}
+    whole, some = read(tokens, **options), read(tokens, **options, lanes=slice(2, 5))
+    for all_lanes, own in zip(whole, some, strict=True):
+        np.testing.assert_array_equal(own, all_lanes[:, 2:5])

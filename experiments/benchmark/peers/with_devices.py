@@ -3,13 +3,13 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from experiments.benchmark.children import Contender
 from experiments.benchmark.shapes import CLIP_NORM, LEARNING_RATE, Shape, random_data
 from jaxrnn import init
 from jaxrnn.optimizers import make_optimizer
-from jaxrnn.training import Chunks, TrainingState, make_training_steps, start
+from jaxrnn.parallel import data_mesh, everywhere, feed, place, shardings
+from jaxrnn.training import make_training_steps, start
 
 VIRTUAL = 4  # devices, where there is only a CPU
 
@@ -31,23 +31,20 @@ class Census:
 
 
 class SpreadStep(Contender):
-    """Lanes apart, parameters and optimiser on every device; `jit` follows where arrays lie."""
+    """As the main job spreads it."""
 
     def __init__(self, shape: Shape, devices: int) -> None:
-        mesh = Mesh(np.array(jax.devices()[:devices]), ("data",), axis_types=(AxisType.Auto,))
-        everywhere = NamedSharding(mesh, PartitionSpec())
+        mesh = data_mesh(shape.batch, devices)
         network, optimizer = shape.network(), make_optimizer("adam", clip_norm=CLIP_NORM)
-        training = start(network, init(network, jax.random.key(0)), optimizer, shape.batch)
-        lanes = NamedSharding(mesh, PartitionSpec("data"))
-        self.training = jax.device_put(training, TrainingState(everywhere, everywhere, lanes))  # pyright: ignore[reportArgumentType]
+        params = init(network, jax.random.key(0))
+        self.training = place(mesh, start(network, params, optimizer, shape.batch))
         data = random_data(shape)
         resets = np.zeros((1, shape.chunk, shape.batch), bool)
-        chunks = Chunks(data.inputs[:1], data.targets[:1], resets)  # pyright: ignore[reportArgumentType]
-        self.chunks = jax.device_put(chunks, NamedSharding(mesh, PartitionSpec(None, None, "data")))
+        self.chunks = feed(mesh, (data.inputs[:1], data.targets[:1], resets))
         self.rest = jax.device_put(
-            (jnp.full(1, LEARNING_RATE), jax.random.split(jax.random.key(0), 1)), everywhere
+            (jnp.full(1, LEARNING_RATE), jax.random.split(jax.random.key(0), 1)), everywhere(mesh)
         )
-        self.step = make_training_steps(network, optimizer)
+        self.step = make_training_steps(network, optimizer, shardings=shardings(mesh))
 
     def run(self, count: int) -> None:
         for _ in range(count):
