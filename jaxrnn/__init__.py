@@ -1,6 +1,6 @@
 """Recurrent neural networks in JAX: any graph of layers and delays, one jitted program."""
 
-from jaxrnn.cells import CELLS, Cell, register
+from jaxrnn.cells import CELLS, Cell, linear_cell, register
 from jaxrnn.errors import InputError
 from jaxrnn.network import Connection, Layer, Network, stacked
 from jaxrnn.parameters import INITIALIZERS, Params, State, init, initial_state
@@ -19,6 +19,7 @@ __all__ = [
     "State",
     "init",
     "initial_state",
+    "linear_cell",
     "register",
     "stacked",
     "step",

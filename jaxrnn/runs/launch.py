@@ -11,9 +11,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import jax
 from absl import flags
 
 from jaxrnn.errors import InputError
+from jaxrnn.text.download import cache_folder
 
 MISTAKE, DIVERGED = 2, 3
 
@@ -52,6 +54,7 @@ def launch(
         rest = flags.FLAGS(argv)[1:]
         if rest:
             raise InputError(f"'{rest[0]}' is not a flag; flags look like --corpus=shakespeare")
+        _keep_compiled_programs()
         code = main()
         sys.stdout.flush()  # here, where it is known what to do if nobody reads it
     except (InputError, flags.Error) as mistake:
@@ -71,6 +74,20 @@ def launch(
         print(f"\n{_program()}: stopped", file=sys.stderr)
         code = 130
     sys.exit(code)
+
+
+def _keep_compiled_programs() -> None:
+    """Has JAX compile a program once for all runs, where the user has not told it what to keep."""
+    if jax.config.jax_compilation_cache_dir is not None:
+        return
+    folder = cache_folder() / "programs"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return  # it only saves time
+    jax.config.update("jax_compilation_cache_dir", str(folder))
+    jax.config.update("jax_compilation_cache_max_size", 2**30)  # bytes
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
 
 
 def _program() -> str:
