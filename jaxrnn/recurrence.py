@@ -151,7 +151,10 @@ _deferred.defvjp(_forward, _backward)
 
 def _unroll(component, weights, drives, masks, resets, memory):
     """The chunk forward; last, what the backward pass needs: sums, and carries before each step."""
-    matrices = {c: split_gates(matrix, _target(component, c)) for c, matrix in weights.items()}
+    time = jax.tree.leaves(drives)[0].shape[0]
+    matrices: dict[Connection, Gates] = {c: (matrix,) for c, matrix in weights.items()}
+    if time > 1:  # for one step, splitting the product's row is cheaper than splitting the matrix
+        matrices = {c: split_gates(matrix, _target(component, c)) for c, matrix in weights.items()}
 
     def body(memory: State, x: tuple) -> tuple[State, tuple]:
         drives, masks, reset = x
@@ -186,6 +189,8 @@ def _advance(
                 source = outputs[connection.source]
                 source = source * masks[connection] if connection in masks else source
             heard = tuple(product(source, matrix) for matrix in matrices[connection])
+            if len(heard) < layer.cell.gates:
+                heard = split_gates(heard[0], layer)
             i = _sum_index(component, connection)
             terms[i] = heard if terms[i] is None else _add(terms[i], heard)
             summed[i] = True
