@@ -189,7 +189,7 @@ def _advance(
                 source = outputs[connection.source]
                 source = source * masks[connection] if connection in masks else source
             heard = tuple(product(source, matrix) for matrix in matrices[connection])
-            if len(heard) < layer.cell.gates:
+            if len(heard) == 1:
                 heard = split_gates(heard[0], layer)
             i = _sum_index(component, connection)
             terms[i] = heard if terms[i] is None else _add(terms[i], heard)

@@ -7,6 +7,7 @@ Exit codes: 0 done, 1 a bug (with its traceback), 2 a user's mistake, 3 training
 import os
 import sys
 import textwrap
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -78,16 +79,19 @@ def launch(
 
 def _keep_compiled_programs() -> None:
     """Has JAX compile a program once for all runs, where the user has not told it what to keep."""
-    if jax.config.jax_compilation_cache_dir is not None:
+    if jax.config.values["jax_compilation_cache_dir"] is not None:
         return
-    folder = cache_folder() / "programs"
     try:
+        folder = cache_folder() / "programs"
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError:
+    except (OSError, RuntimeError):  # RuntimeError: there is no home folder
         return  # it only saves time
+    if not os.access(folder, os.W_OK | os.X_OK):
+        return
+    warnings.filterwarnings("ignore", "Error (reading|writing) persistent compilation cache")
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_compilation_cache_max_size", 2**30)  # bytes
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)  # small ones add up
 
 
 def _program() -> str:
