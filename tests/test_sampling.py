@@ -218,10 +218,11 @@ def test_reading_and_writing_is_a_loop_of_single_steps_with_the_same_noise(choic
     reference.assert_close(position, Position(state, logits), 1e-5)
     written = []
     for block in range(2):
-        shape = BLOCK, streams, 1
-        for noise in np.asarray(jax.random.uniform(jax.random.fold_in(key, block), shape)):
+        shape = BLOCK, streams, SYMBOLS
+        for noise in np.asarray(jax.random.gumbel(jax.random.fold_in(key, block), shape)):
             rows = [chances(row, choice) for row in np.asarray(logits, np.float64)]
-            symbols = (np.cumsum(rows, axis=1) > noise).argmax(axis=1)
+            with np.errstate(divide="ignore"):
+                symbols = (np.log(rows) + noise).argmax(axis=1)
             written.append(symbols)
             logits, state = take(PARAMS, state, jnp.asarray(symbols))
     np.testing.assert_array_equal(blocks(choice, 5, position=position, count=2), written)
@@ -284,12 +285,11 @@ def test_a_population_without_comparisons_returns_the_likeliest_of_its_streams()
     position = read(NETWORK, PARAMS, PRIME, 8)
     _, nats = beams(BLOCK, interval=BLOCK)
     write_key, _ = jax.random.split(jax.random.fold_in(jax.random.key(0), 0))
-    noise = jax.random.uniform(write_key, (BLOCK, 8, 1))
+    noise = jax.random.gumbel(write_key, (BLOCK, 8, SYMBOLS))
     take, texts = compiled(partial(step, NETWORK)), []
     logits, state = position.logits, position.state
-    for drawn in noise:
-        rows = [chances(row, Choice()) for row in np.asarray(logits, np.float64)]
-        texts.append((np.cumsum(rows, axis=1) > drawn).argmax(axis=1))
+    for row in noise:
+        texts.append(np.asarray(logits + row).argmax(axis=1))
         logits, state = take(PARAMS, state, jnp.asarray(texts[-1]))
     assert nats == pytest.approx(max(map(rescored, np.transpose(texts))), rel=1e-4)
 
