@@ -15,7 +15,6 @@ import numpy as np
 from experiments.benchmark.children import Child, Spread, children, take_turns
 from experiments.benchmark.options import Options
 from experiments.benchmark.peers import module_of
-from experiments.benchmark.peers.with_compiled_steps import can_segment
 from experiments.benchmark.report import COLORS, Table, figures, save, spread
 from experiments.benchmark.shapes import Shape
 
@@ -46,8 +45,6 @@ def run(options: Options) -> list[dict[str, Any]]:
             records += _grow(axis, sizes, started["steps"], options)
     # Whether a long chunk is cut into segments; never, and as jaxrnn chooses by itself.
     variants: dict[str, dict[str, Any]] = {"whole": {"segment": 0}, "in segments": {}}
-    if not can_segment():
-        variants = {"whole": {}}
     with children(dict.fromkeys(variants, module)) as started:
         records += _long_chunk(variants, started, options)
     return records

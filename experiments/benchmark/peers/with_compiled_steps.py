@@ -1,6 +1,5 @@
 """Training steps of jaxrnn, each compiled ahead of time: how long that takes, and what it needs."""
 
-import inspect
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -14,11 +13,6 @@ from experiments.benchmark.shapes import CLIP_NORM, LEARNING_RATE, Shape, random
 from jaxrnn import init
 from jaxrnn.optimizers import make_optimizer
 from jaxrnn.training import Chunks, make_training_steps, start
-
-
-def can_segment() -> bool:
-    """Whether long chunks can be cut into segments that are computed again in the backward pass."""
-    return "segment" in inspect.signature(make_training_steps).parameters
 
 
 def open_steps(shapes: Sequence[Shape], options: dict[str, Any]) -> "CompiledSteps":
