@@ -51,7 +51,7 @@ def run_component(
       component: which.
       weights: of its internal connections.
       drives: what each of its layers hears from outside the component.
-      masks: dropout masks of internal delay-0 connections.
+      masks: dropout masks of internal connections.
       resets: where true, the layers' memory is forgotten before that step.
       memory: the state of its layers before the chunk; of layers that have one.
       deferred: use this module's rule for BPTT; else plain autodiff.
@@ -131,7 +131,7 @@ def _backward(component: Component, residuals: tuple, cotangents: tuple) -> tupl
         if connection.delay:
             past = memory[connection.source].past
             source = delayed(source, past, connection.delay, ages)
-        elif connection in masks:
+        if connection in masks:
             source = source * masks[connection]
         delta = deltas[connection.target][_sum_index(component, connection)]
         weight_grads[connection] = _outer_product(source, _heard(delta, matrix), matrix)
@@ -187,7 +187,7 @@ def _advance(
                 source = memory[connection.source].past[connection.delay - 1]
             else:
                 source = outputs[connection.source]
-                source = source * masks[connection] if connection in masks else source
+            source = source * masks[connection] if connection in masks else source
             heard = tuple(product(source, matrix) for matrix in matrices[connection])
             if len(heard) == 1:
                 heard = split_gates(heard[0], layer)
@@ -232,10 +232,10 @@ def _carry_deltas_back(
             for connection in (c for c in component.internal if c.target == name):
                 delta = deltas[name][_sum_index(component, connection)]
                 grad = product(_heard(delta, weights[connection]), transposed[connection])
+                grad = grad * masks[connection] if connection in masks else grad
                 if connection.delay:
                     past[connection.source][connection.delay - 1] += grad
                 else:
-                    grad = grad * masks[connection] if connection in masks else grad
                     outputs[connection.source] = outputs[connection.source] + grad
         before = {name: LayerState(tuple(past.get(name, ())), carry[name]) for name in grads}
         return _forget(before, reset), deltas

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Bool, Float, Integer, Key, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Integer, Key, PRNGKeyArray, Shaped
 
 from jaxrnn.loss import cross_entropy, weight_penalty
 from jaxrnn.network import Network
@@ -24,18 +24,26 @@ class TrainingState(NamedTuple):
 
 
 class Chunks(NamedTuple):
-    """The data of several training steps."""
+    """The data of several training steps.
 
-    inputs: Integer[Array, "steps time batch"]
-    targets: Integer[Array, "steps time batch"]
+    Attributes:
+      inputs: symbols or features, as for `unroll`.
+      targets: what the loss compares the outputs with.
+      resets: as for `unroll`.
+      weights: how much each time step counts in the loss, a mean; None: all the same.
+    """
+
+    inputs: Shaped[Array, "steps time batch *features"]
+    targets: Shaped[Array, "steps time batch *outputs"]
     resets: Bool[Array, "steps time batch"]
+    weights: Float[Array, "steps time batch"] | None = None
 
 
 class Report(NamedTuple):
     """What happened in several training steps.
 
     Attributes:
-      losses: cross-entropy in nats per character, without penalties.
+      losses: without penalties; cross-entropy in nats per character, unless told otherwise.
       finite: false where the loss or the gradient was not finite, so that the step was skipped.
     """
 
@@ -52,6 +60,7 @@ class Regularisation(NamedTuple):
 
 
 TrainingSteps = Callable[..., tuple[TrainingState, Report]]
+Loss = Callable[[Array, Array], Array]  # outputs, targets -> [time, batch]
 
 
 def start(
@@ -68,6 +77,7 @@ def make_training_steps(
     optimizer: optax.GradientTransformation,
     regularisation: Regularisation = Regularisation(),  # noqa: B008 (frozen)
     *,
+    loss: Loss = cross_entropy,
     compute_dtype: jnp.dtype | type | None = None,
     segment: int | None = None,
     shardings: TrainingState | None = None,
@@ -84,33 +94,34 @@ def make_training_steps(
       network: what is trained.
       optimizer: as from `make_optimizer`.
       regularisation: dropout, L1 and L2.
+      loss: `(outputs, targets)` of a chunk -> loss of each time step in each lane.
       compute_dtype: of matrix products, bfloat16 say; parameters, carries and loss keep theirs.
       segment: as for `unroll`.
       shardings: where the state that is returned lies, as from `jaxrnn.parallel.shardings`; None:
         where the compiler finds that it does.
     """
 
-    def loss(
+    def objective(
         params: Params, state: State, chunk: Chunks, key: PRNGKeyArray
     ) -> tuple[Float[Array, ""], tuple[Float[Array, ""], State]]:
-        logits, state = unroll(
+        outputs, state = unroll(
             network, _cast(params, compute_dtype), state, chunk.inputs, resets=chunk.resets,
             dropout=regularisation.dropout, dropout_key=key, segment=segment,
         )  # fmt: skip
-        nats = cross_entropy(logits, chunk.targets).mean()
-        return nats + weight_penalty(params, regularisation.l1, regularisation.l2), (nats, state)
+        mean = jnp.average(loss(outputs, chunk.targets), weights=chunk.weights)
+        return mean + weight_penalty(params, regularisation.l1, regularisation.l2), (mean, state)
 
     def train(
         state: TrainingState, x: tuple[Chunks, Float[Array, ""], PRNGKeyArray]
     ) -> tuple[TrainingState, Report]:
         chunk, rate, key = x
-        grad = jax.grad(loss, has_aux=True)
-        gradient, (nats, network_state) = grad(state.params, state.network_state, chunk, key)
+        grad = jax.grad(objective, has_aux=True)
+        gradient, (mean, network_state) = grad(state.params, state.network_state, chunk, key)
         updates, optimizer_state = optimizer.update(gradient, state.optimizer_state, state.params)
         params = jax.tree.map(lambda p, u: p - (rate * u).astype(p.dtype), state.params, updates)
-        finite = jnp.isfinite(nats) & jnp.isfinite(optax.tree.norm(gradient))
+        finite = jnp.isfinite(mean) & jnp.isfinite(optax.tree.norm(gradient))
         new = TrainingState(params, optimizer_state, network_state)
-        return jax.tree.map(partial(jnp.where, finite), new, state), Report(nats, finite)
+        return jax.tree.map(partial(jnp.where, finite), new, state), Report(mean, finite)
 
     @partial(jax.jit, donate_argnums=0, out_shardings=(shardings, None))
     def training_steps(
@@ -125,7 +136,7 @@ def make_training_steps(
 
 
 @partial(jax.jit, static_argnums=0, donate_argnums=2)
-def _score(
+def score(
     network: Network,
     params: Params,
     state: State,
@@ -133,6 +144,7 @@ def _score(
     targets: Integer[Array, "time batch"],
     weights: Float[Array, "time batch"],
 ) -> tuple[Float[Array, ""], State]:
+    """The summed cross-entropy of weighted characters, in nats, and the state after them."""
     logits, state = unroll(network, params, state, inputs)
     return (weights * cross_entropy(logits, targets)).sum(), state
 
@@ -150,7 +162,7 @@ def evaluate(network: Network, params: Params, batches: Iterable) -> float:
     for inputs, targets, weights in batches:
         if state is None:
             state = initial_state(network, inputs.shape[1], state_dtype(params))
-        scored, state = _score(network, params, state, inputs, targets, weights)
+        scored, state = score(network, params, state, inputs, targets, weights)
         nats += float(scored)
         characters += float(weights.sum())
     return nats / characters

@@ -24,16 +24,19 @@ Sequence = Shaped[Array, "time batch *_features"]
 
 
 class Dropout(NamedTuple):
-    """Dropout on delay-0 connections, never on delayed ones (Zaremba and others 2014).
+    """Dropout on delay-0 connections, not on delayed ones (Zaremba and others 2014).
 
     Attributes:
       rate: the share of a source's outputs that a connection does not hear, in [0, 1).
       locked: hold one mask for the whole chunk (Gal and Ghahramani 2016) instead of drawing a
         fresh one at each time step.
+      recurrent: drop on delayed connections as well. Locked, that is what Gal and Ghahramani
+        propose; fresh masks at each step wash memories out.
     """
 
     rate: float
     locked: bool = False
+    recurrent: bool = False
 
 
 def unroll(
@@ -171,7 +174,8 @@ def _drive(
         source = sequences[connection.source]
         if connection.delay:
             past = state[connection.source].past
-            heard = _delayed_product(source, past, connection.delay, matrix, ages)
+            mask = masks.get(connection)
+            heard = _delayed_product(source, past, connection.delay, matrix, ages, mask)
         else:
             heard = _product(source, matrix, masks.get(connection))
         if connection.delay and layer.cell.separate_sums:
@@ -201,11 +205,19 @@ def _product(source: Sequence, matrix: Array, mask: Array | None = None) -> Arra
 
 
 def _delayed_product(
-    source: Sequence, past: Past, delay: int, matrix: Array, ages: Ages | None
+    source: Sequence,
+    past: Past,
+    delay: int,
+    matrix: Array,
+    ages: Ages | None,
+    mask: Array | None = None,
 ) -> Array:
     """The source, `delay` steps late, times the matrix."""
-    if source.ndim == 3:
-        return product(delayed(source, past, delay, ages), matrix)
+    if source.ndim == 3 or mask is not None:
+        if source.ndim == 2:
+            source = jax.nn.one_hot(source, matrix.shape[0], dtype=sum_dtype(matrix))
+        late = delayed(source, past, delay, ages)
+        return product(late if mask is None else late * mask, matrix)
     remembered = tuple(product(output, matrix) for output in past[:delay])
     return delayed(matrix[source], remembered, delay, ages)
 
@@ -213,12 +225,13 @@ def _delayed_product(
 def _draw_masks(
     network: Network, inputs: Inputs, dropout: Dropout | None, key: PRNGKeyArray | None
 ) -> dict[Connection, Float[Array, "time_or_1 batch _size"]]:
-    """For each delay-0 connection 0 where it does not hear its source, else 1 / (1 - rate)."""
+    """For each connection to drop on: 0 where its source is not heard, else 1 / (1 - rate)."""
     if dropout is None or key is None or not dropout.rate:
         return {}
     time, batch = inputs.shape[:2]
     masks = {}
-    for i, connection in enumerate(c for c in network.connections if c.delay == 0):
+    dropped = sorted(network.connections, key=lambda c: c.delay > 0)  # the same masks either way
+    for i, connection in enumerate(c for c in dropped if c.delay == 0 or dropout.recurrent):
         shape = (1 if dropout.locked else time, batch, network.size(connection.source))
         kept = jax.random.bernoulli(jax.random.fold_in(key, i), 1 - dropout.rate, shape)
         masks[connection] = kept / (1 - dropout.rate)
