@@ -151,7 +151,8 @@ def cases(draw, nets: st.SearchStrategy[Network] | None = None, dropout: bool = 
     rng = np.random.default_rng(draw(SEEDS))
     time, batch = int(rng.integers(1, 7)), int(rng.integers(1, 4))
     resets = rng.random((time, batch)) < 0.3 if rng.random() < 0.6 else None
-    masked = [Dropout(0.4), Dropout(0.4, locked=True), None][rng.integers(3)]
+    dropouts = [Dropout(0.4), Dropout(0.4, locked=True), Dropout(0.4, recurrent=True)]
+    masked = [*dropouts, None][rng.integers(4)]
     with random_left_alone():
         params, state = random_params(network, rng), initial_state(network, batch)
     return Case(

@@ -179,9 +179,8 @@ class Tape:
 
     def gain(self, connection: Connection, time: int) -> Any:
         """What the source's outputs are multiplied by before the matrix."""
-        if connection.delay:
-            return self.visible(time, connection.delay)
-        return self.masks[connection][time] if connection in self.masks else 1.0
+        heard = self.masks[connection][time] if connection in self.masks else 1.0
+        return heard * self.visible(time, connection.delay) if connection.delay else heard
 
 
 def in_order(network: Network) -> list[Layer]:

@@ -98,7 +98,7 @@ def test_steps_are_textbook_bptt_on_each_chunk_from_the_state_that_the_one_befor
         params, losses = copied(params), []
         state = copied(initial_state(NETWORK, BATCH, jnp.float64))
         clip, trace = optax.clip_by_global_norm(0.5), jax.tree.map(np.zeros_like, params)
-        for inputs, targets, resets, rate in zip(*copied(chunks), rates, strict=True):
+        for inputs, targets, resets, rate in zip(*copied(chunks[:3]), rates, strict=True):
             tape = reference.forward(NETWORK, params, state, one_hot(inputs, SYMBOLS), resets)
             losses.append(nats_per_character(tape.outputs, targets).mean())
             d_logits = (softmax(tape.outputs) - one_hot(targets, SYMBOLS)) / targets.size

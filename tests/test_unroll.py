@@ -270,6 +270,23 @@ def test_dropout_leaves_delayed_connections_alone(cell, locked, hoist):
     jax.tree.map(np.testing.assert_array_equal, run(Dropout(0.9, locked)), run(None))
 
 
+@pytest.mark.parametrize("cell", ["tanh", "gru"])
+def test_recurrent_dropout_touches_delayed_connections_and_leaves_the_other_masks(cell):
+    layers = [Layer("hidden", 4, cell), Layer("output", 3, "linear")]
+    edges = [("input", "hidden", 0), ("hidden", "hidden", 1), ("hidden", "output", 0)]
+    network = Network(3, layers, [Connection(*edge) for edge in edges])
+    params, state = made(network)
+    inputs = jax.random.normal(jax.random.key(1), (6, 2, 3))
+
+    def run(dropout):
+        options = {"dropout": dropout, "dropout_key": jax.random.key(2)}
+        return compiled(partial(unroll, network, **options))(params, state, inputs)[0]
+
+    plain, recurrent = run(Dropout(0.5)), run(Dropout(0.5, recurrent=True))
+    np.testing.assert_array_equal(recurrent[0], plain[0])  # before the first step there are zeros
+    assert not np.allclose(recurrent[1:], plain[1:])
+
+
 def test_dropout_draws_a_mask_for_each_delay_0_connection():
     """Two layers that copy the input hear different parts of it."""
     layers = [Layer("copy", 50, "linear"), Layer("output", 50, "linear")]

@@ -14,6 +14,7 @@ from experiments.benchmark import corpus, growth, peers, report, sample, scale, 
 from experiments.benchmark.options import Options
 from jaxrnn.errors import InputError
 from jaxrnn.runs.launch import group, launch, user_path
+from jaxrnn.runs.tables import make_console
 
 SUITES: dict[str, ModuleType] = {
     "train": train, "sample": sample, "growth": growth, "corpus": corpus, "scale": scale,
@@ -38,7 +39,7 @@ group("How", REPETITIONS, MEGABYTES, QUICK, OUTPUT)
 
 
 def main() -> int:
-    console = report.make_console()
+    console = make_console()
     suites = chosen("suite", SUITE.value, list(SUITES))
     with console.status("starting") as status:
         options = Options(

@@ -14,8 +14,10 @@ from experiments.benchmark.agreement import TOLERANCE, Disagreement
 from experiments.benchmark.children import Spread, children, take_turns
 from experiments.benchmark.options import Options
 from experiments.benchmark.peers import module_of
-from experiments.benchmark.report import COLORS, Table, figure, save, spread
+from experiments.benchmark.report import spread
 from experiments.benchmark.shapes import Shape
+from jaxrnn.runs.plots import COLORS, figure, save
+from jaxrnn.runs.tables import Table
 
 BASE, BASE_QUICKLY = Shape("gru", (256, 256), 64, 50), Shape("gru", (8,), 4, 4)
 

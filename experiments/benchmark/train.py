@@ -11,8 +11,10 @@ from experiments.benchmark import agreement
 from experiments.benchmark.children import Child, Spread, ask_all, children, take_turns
 from experiments.benchmark.options import Options
 from experiments.benchmark.peers import module_of
-from experiments.benchmark.report import COLORS, Table, figure, save, spread
+from experiments.benchmark.report import spread
 from experiments.benchmark.shapes import TRAINED, TRAINED_QUICKLY, Shape, random_data
+from jaxrnn.runs.plots import COLORS, figure, save
+from jaxrnn.runs.tables import Table
 
 PLAIN = "plain_scan"  # the contender where no peer can take part
 LIMIT = "matrix_products"

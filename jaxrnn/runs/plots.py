@@ -1,17 +1,43 @@
-"""Pictures of a run."""
+"""Pictures, in one style."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+COLORS = ("#b4442a", "#9db4c8", "#5c8a64", "#d9b44a", "#7d6b91", "#999999", "#4a6a8a")
 
-def draw_learning_curve(metrics: Sequence[dict[str, Any]], path: Path) -> None:
-    """Bits per character against characters trained on: training text, and validation text."""
+
+def figure(width: float, height: float) -> tuple[Any, Any]:
+    """A picture and its axes; sizes are in inches."""
+    picture, (axes,) = figures(width, height, 1)
+    return picture, axes
+
+
+def figures(width: float, height: float, panels: int, rows: int = 1) -> tuple[Any, list[Any]]:
+    """A picture and the axes of its panels, in `rows` rows from the upper left."""
     # Imported late: it takes as long as the rest of jaxrnn, and a run draws once.
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(7, 4.2), layout="constrained")
-    axes = figure.add_subplot()
+    picture = Figure(figsize=(width, height), layout="constrained")
+    columns = -(-panels // rows)
+    all_axes = [picture.add_subplot(rows, columns, i + 1) for i in range(panels)]
+    for axes in all_axes:
+        axes.grid(alpha=0.25)
+        axes.set_axisbelow(True)
+        axes.spines[["top", "right"]].set_visible(False)
+    return picture, all_axes
+
+
+def save(picture: Any, path: Path) -> None:
+    """Replaces the file at once."""
+    temporary = path.with_name(f".{path.name}.unfinished")
+    picture.savefig(temporary, dpi=120, format="png")
+    temporary.replace(path)
+
+
+def draw_learning_curve(metrics: Sequence[dict[str, Any]], path: Path) -> None:
+    """Bits per character against characters trained on: training text, and validation text."""
+    picture, axes = figure(7, 4.2)
     trained = _smooth([(m["characters"], m["train_bits_per_character"]) for m in metrics
                        if m.get("train_bits_per_character") is not None])  # fmt: skip
     valid = [(m["characters"], m["valid_bits_per_character"]) for m in metrics
@@ -30,12 +56,8 @@ def draw_learning_curve(metrics: Sequence[dict[str, Any]], path: Path) -> None:
         axes.set_ylim(min(points) - 0.1, min(max(points), min(points) + 2.5) + 0.1)
         axes.legend(frameon=False)
     axes.set(xlabel="characters trained on", ylabel="bits per character")
-    axes.xaxis.set_major_formatter(_millions)
-    axes.grid(alpha=0.25)
-    axes.spines[["top", "right"]].set_visible(False)
-    temporary = path.with_name(f".{path.name}.unfinished")
-    figure.savefig(temporary, dpi=120, format="png")
-    temporary.replace(path)
+    axes.xaxis.set_major_formatter(millions)
+    save(picture, path)
 
 
 def _smooth(points: list[tuple[int, float]], most: int = 150) -> list[tuple[int, float]]:
@@ -45,5 +67,6 @@ def _smooth(points: list[tuple[int, float]], most: int = 150) -> list[tuple[int,
     return [(group[-1][0], sum(y for _, y in group) / len(group)) for group in groups]
 
 
-def _millions(value: float, _: object) -> str:
+def millions(value: float, _: object) -> str:
+    """For an axis of characters."""
     return f"{value / 1e6:g} M" if value >= 1e5 else f"{value:g}"

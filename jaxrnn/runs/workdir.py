@@ -1,7 +1,7 @@
 """A run's work directory: its configuration, its measurements, its lock.
 
 config.json         everything resolved, versions included
-metrics.jsonl       one object per logged step
+metrics.jsonl       one object per logged step (of a study: trials.jsonl, one per trial)
 checkpoints/        see jaxrnn.checkpoints
 result.json         written at the end
 """
@@ -47,15 +47,23 @@ class WorkDirectory:
         """The record in a file; None if there is no such file."""
         return read_json(self.path / name)
 
-    def log(self, record: Mapping[str, Any]) -> None:
-        """Appends one line to metrics.jsonl."""
-        with (self.path / "metrics.jsonl").open("a", encoding="utf-8") as file:
+    def append(self, name: str, record: Mapping[str, Any]) -> None:
+        """Adds one line to a file of records."""
+        with (self.path / name).open("a", encoding="utf-8") as file:
             file.write(json.dumps(record) + "\n")
 
+    def log(self, record: Mapping[str, Any]) -> None:
+        """Appends one line to metrics.jsonl."""
+        self.append("metrics.jsonl", record)
+
     def metrics(self) -> list[dict[str, Any]]:
-        """What has been logged. A line that a crash cut short is left out."""
+        """What has been logged."""
+        return self.records("metrics.jsonl")
+
+    def records(self, name: str) -> list[dict[str, Any]]:
+        """The lines of a file of records. A line that a crash cut short is left out."""
         try:
-            text = (self.path / "metrics.jsonl").read_text(encoding="utf-8")
+            text = (self.path / name).read_text(encoding="utf-8")
         except FileNotFoundError:
             return []
         records = []
@@ -113,7 +121,7 @@ class _Silent(WorkDirectory):
     def write_text(self, name: str, text: str) -> None:
         pass
 
-    def log(self, record: Mapping[str, Any]) -> None:
+    def append(self, name: str, record: Mapping[str, Any]) -> None:
         pass
 
 

@@ -1,0 +1,65 @@
+"""What several seeds say: intervals, and whether one setting is better than the others.
+
+All intervals are two-sided, from Student's t distribution, at a level of 95%.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import scipy.stats
+
+LEVEL = 0.95
+
+
+class Interval(NamedTuple):
+    """A mean, and the bounds of its confidence interval; NaN where one value says nothing of it."""
+
+    mean: float
+    low: float
+    high: float
+
+    def __format__(self, form: str) -> str:
+        """As in `2.341 (2.330 to 2.352)`."""
+        form = form or ".3f"
+        if np.isnan(self.low):
+            return f"{self.mean:{form}}"
+        return f"{self.mean:{form}} ({self.low:{form}} to {self.high:{form}})"
+
+
+def mean_of(values: Sequence[float]) -> Interval:
+    """The mean over seeds."""
+    mean = float(np.mean(values))
+    if len(values) < 2:
+        return Interval(mean, float("nan"), float("nan"))
+    half = scipy.stats.t.ppf((1 + LEVEL) / 2, len(values) - 1) * scipy.stats.sem(values)
+    return Interval(mean, float(mean - half), float(mean + half))
+
+
+def difference(a: Sequence[float], b: Sequence[float], comparisons: int = 1) -> Interval:
+    """The mean of `a` less that of `b`, whose variances may differ (Welch 1947).
+
+    With `comparisons` above 1 the interval is as much wider as it must be for so many of them to
+    hold together (Bonferroni).
+    """
+    mean = float(np.mean(a) - np.mean(b))
+    if min(len(a), len(b)) < 2:
+        return Interval(mean, float("nan"), float("nan"))
+    test = scipy.stats.ttest_ind(a, b, equal_var=False)
+    bounds = test.confidence_interval(1 - (1 - LEVEL) / comparisons)
+    return Interval(mean, float(bounds.low), float(bounds.high))
+
+
+def best_of(losses: Mapping[str, Sequence[float]]) -> tuple[str, list[str]]:
+    """The setting of the lowest mean loss, and those that cannot be told from it.
+
+    A setting can be told from the best where the interval of their difference, corrected for the
+    number of settings, leaves out 0. With one seed nothing can.
+    """
+    best = min(losses, key=lambda name: float(np.mean(losses[name])))
+    others = [name for name in losses if name != best]
+    equals = [
+        name for name in others
+        if not difference(losses[name], losses[best], len(others)).low > 0
+    ]  # fmt: skip
+    return best, equals
