@@ -1,9 +1,9 @@
 """Which activation function is best in a plain character-level RNN, and does the answer depend on
 how the recurrent matrices are drawn?
 
-Elman networks of two hidden layers learn Shakespeare: logistic, tanh, ReLU, leaky ReLU and ELU, from
-Gaussian, orthogonal and identity recurrent matrices. All see equally many characters, each at a
-learning rate of its own.
+Elman networks of two hidden layers learn Shakespeare: logistic, tanh, ReLU, leaky ReLU and ELU,
+from Gaussian, orthogonal and identity recurrent matrices. All see equally many characters, each at
+a learning rate of its own.
 """
 
 import itertools
@@ -24,6 +24,10 @@ from jaxrnn.text import EncodedText, encode_corpus, open_corpus
 ACTIVATIONS = ("logistic", "tanh", "relu", "leaky_relu", "elu")
 INITIALIZERS = ("gaussian", "orthogonal", "identity")
 BATCH, CHUNK = 32, 16
+# The sizes of hidden layers; steps; steps of tuning, and how often it may move on; characters of
+# the validation text.
+FULL = {"hidden": [128, 256], "steps": 3000, "tuning_steps": 400, "moves": 2, "valid": 100_000}
+QUICK = {"hidden": [16], "steps": 40, "tuning_steps": 10, "moves": 0, "valid": 2000}
 
 define_flags("activations", seeds=5)
 
@@ -40,8 +44,7 @@ class Setting(NamedTuple):
 
 def main() -> int:
     quick, seeds = flags.FLAGS.quick, seeds_of("activations")
-    sizes = {"hidden": [16] if quick else [128, 256], "steps": 40 if quick else 3000,
-             "tuning_steps": 10 if quick else 400, "moves": 0 if quick else 2, "valid": 2000 if quick else 100_000}  # fmt: skip
+    sizes = QUICK if quick else FULL
     settings = {"corpus": flags.FLAGS.corpus, "seeds": list(seeds), **sizes}
     text = encode_corpus(open_corpus(flags.FLAGS.corpus))
     compared = [
