@@ -123,7 +123,7 @@ def test_a_step_with_dropout_is_one_of_jax_grad_and_optax():
     chunk, params = random_chunks(1), params_of()
 
     def loss(params):
-        inputs, targets, resets = (x[0] for x in chunk)
+        inputs, targets, resets = (x[0] for x in chunk[:3])
         logits, _ = unroll(
             NETWORK, params, initial_state(NETWORK, BATCH), inputs, resets=resets,
             dropout=dropout, dropout_key=key[0], deferred=False,

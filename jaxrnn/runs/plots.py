@@ -7,13 +7,15 @@ from typing import Any
 COLORS = ("#b4442a", "#9db4c8", "#5c8a64", "#d9b44a", "#7d6b91", "#999999", "#4a6a8a")
 
 
-def figure(width: float, height: float) -> tuple[Any, Any]:
+def figure(width: float | int, height: float | int) -> tuple[Any, Any]:
     """A picture and its axes; sizes are in inches."""
     picture, (axes,) = figures(width, height, 1)
     return picture, axes
 
 
-def figures(width: float, height: float, panels: int, rows: int = 1) -> tuple[Any, list[Any]]:
+def figures(
+    width: float | int, height: float | int, panels: int, rows: int = 1
+) -> tuple[Any, list[Any]]:
     """A picture and the axes of its panels, in `rows` rows from the upper left."""
     # Imported late: it takes as long as the rest of jaxrnn, and a run draws once.
     from matplotlib.figure import Figure

@@ -185,16 +185,14 @@ def train_replicas(
                 after(reached[-1], state.params)
             if solved is not None and np.all(figures[-1] < solved):
                 break
-    trained = np.concatenate(losses, axis=1).reshape(len(seeds), len(reached), every)
-    steps_finite = np.concatenate(finite, axis=1)
-    trained = np.where(steps_finite.reshape(trained.shape), trained, np.nan)
+    shape = len(seeds), len(reached), every
+    is_finite = np.concatenate(finite, axis=1).reshape(shape)
+    counted = np.where(is_finite, np.concatenate(losses, axis=1).reshape(shape), 0).sum(axis=2)
+    means = counted / np.where(is_finite.any(axis=2), is_finite.sum(axis=2), np.nan)
     curves = [
         Curve(
-            int(seed), float(rate), reached,
-            [_finite(figure[i]) for figure in figures],
-            [_finite(np.mean(window[np.isfinite(window)])) if np.isfinite(window).any() else None
-             for window in trained[i]],
-            int((~steps_finite[i]).sum()),
+            seed, rate, reached, _listed(np.array([figure[i] for figure in figures])),
+            _listed(means[i]), int((~is_finite[i]).sum()),
         )
         for i, (seed, rate) in enumerate(zip(seeds, rates, strict=True))
     ]  # fmt: skip
@@ -271,5 +269,6 @@ def _chunks(problem: Problem, seeds: Sequence[int], step: int) -> Chunks:
     return Chunks(*(jnp.asarray(np.stack(arrays)) for arrays in zip(*stacked, strict=True)))
 
 
-def _finite(value: float) -> float | None:
-    return round(float(value), 5) if np.isfinite(value) else None
+def _listed(values: np.ndarray) -> list[float | None]:
+    """For JSON: what is not finite is None."""
+    return [round(float(value), 5) if np.isfinite(value) else None for value in values]

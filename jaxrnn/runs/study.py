@@ -151,7 +151,8 @@ def open_study(name: str, settings: Mapping[str, Any], trials: int) -> Iterator[
     """
     values = flags.FLAGS
     path = values.workdir or f"runs/{name}" + ("-quick" if values.quick else "")
-    with open_workdir(user_path(path), settings) as workdir:
+    config = {"experiment": name, **settings}
+    with open_workdir(user_path(path), config, changeable=()) as workdir:
         study = Study(name, settings, workdir, trials)
         with study._bar:
             yield study

@@ -10,7 +10,7 @@ import contextlib
 import json
 import os
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -80,13 +80,16 @@ class WorkDirectory:
 
 
 @contextlib.contextmanager
-def open_workdir(path: Path, config: Mapping[str, Any]) -> Iterator[WorkDirectory]:
+def open_workdir(
+    path: Path, config: Mapping[str, Any], changeable: Collection[str] = CHANGEABLE
+) -> Iterator[WorkDirectory]:
     """Makes or re-opens a work directory, for one run at a time.
 
     Args:
       path: the directory.
       config: what decides the run. The directory keeps the one that it was made with: another one
-        is refused, but for `CHANGEABLE` fields and versions.
+        is refused, but for some fields and versions.
+      changeable: those fields.
 
     Raises:
       InputError: the directory cannot be written, is in use, holds something else, or holds a run
@@ -110,7 +113,7 @@ def open_workdir(path: Path, config: Mapping[str, Any]) -> Iterator[WorkDirector
         workdir = WorkDirectory(path)
         known = workdir.read_json("config.json")
         if known is not None:
-            _check_same(path, known, config)
+            _check_same(path, known, config, changeable)
         workdir.write_json("config.json", {**config, "versions": versions()})
         yield workdir
     finally:
@@ -169,11 +172,13 @@ def _check_is_ours(path: Path) -> None:
             )
 
 
-def _check_same(path: Path, known: Mapping[str, Any], config: Mapping[str, Any]) -> None:
+def _check_same(
+    path: Path, known: Mapping[str, Any], config: Mapping[str, Any], changeable: Collection[str]
+) -> None:
     config = json.loads(json.dumps(config))  # tuples as lists, as on disk
     fields = [
         name
-        for name in sorted((known.keys() | config.keys()) - {*CHANGEABLE, "versions"})
+        for name in sorted((known.keys() | config.keys()) - {*changeable, "versions"})
         if known.get(name) != config.get(name)
     ]
     if fields:

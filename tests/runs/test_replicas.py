@@ -1,0 +1,97 @@
+"""Replicas against single runs by `make_training_steps`, and the tuning of their rates."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxrnn import init, stacked, unroll
+from jaxrnn.optimizers import make_optimizer, make_schedule
+from jaxrnn.parameters import initial_state
+from jaxrnn.runs import replicas
+from jaxrnn.runs.replicas import Recipe, character_problem, train_replicas, tune
+from jaxrnn.training import Chunks, make_training_steps, start
+
+TEXT = np.random.default_rng(0).integers(5, size=400)
+VALID = np.random.default_rng(1).integers(5, size=130)
+NETWORK = stacked(5, [4], 5, "gru")
+RECIPE = Recipe(NETWORK)
+PROBLEM = character_problem(TEXT, VALID, batch=3, chunk=4)
+SEEDS, RATES = (0, 7), (0.01, 0.05)
+
+
+def alone(seed: int, rate: float, steps: int) -> tuple[dict, np.ndarray]:
+    optimizer = make_optimizer("adam", clip_norm=1.0)
+    train = make_training_steps(NETWORK, optimizer)
+    state = start(NETWORK, init(NETWORK, jax.random.key(seed)), optimizer, 3)
+    schedule, losses = make_schedule("cosine", rate), []
+    for step in range(steps):
+        chunk = Chunks(*(jnp.asarray(x)[None] for x in PROBLEM.chunk(seed, step)))
+        key = jax.random.split(jax.random.key(0), 1)  # nothing is dropped
+        state, report = train(state, chunk, jnp.array([schedule(step / steps)]), key)
+        losses.append(report.losses[0])
+    return state.params, np.array(losses)
+
+
+@pytest.mark.parametrize("backend", ["cpu", "gpu"])
+def test_a_replica_is_the_run_of_its_seed_and_rate(monkeypatch, backend):
+    monkeypatch.setattr(replicas.jax, "default_backend", lambda: backend)  # lax.map or vmap
+    replicas._programs.cache_clear()
+    curves, params = train_replicas(RECIPE, PROBLEM, SEEDS, RATES, steps=20, evaluations=2)
+    for i, (seed, rate) in enumerate(zip(SEEDS, RATES, strict=True)):
+        expected, losses = alone(seed, rate, 20)
+        for a, b in zip(*map(jax.tree.leaves, (params, expected)), strict=True):
+            np.testing.assert_allclose(a[i], b, rtol=1e-3, atol=1e-5)
+        assert curves[i].train == pytest.approx([losses[:10].mean(), losses[10:].mean()], rel=1e-4)
+        assert (curves[i].steps, curves[i].skipped) == ([10, 20], 0)
+
+
+def test_validation_is_the_mean_over_all_characters_but_the_first():
+    text = VALID[:90]  # one lane
+    problem = character_problem(TEXT, text, batch=3, chunk=4)
+    params = init(NETWORK, jax.random.key(3))
+    logits, _ = unroll(NETWORK, params, initial_state(NETWORK, 1), jnp.asarray(text[:-1, None]))
+    chosen = jax.nn.log_softmax(logits)[np.arange(89), 0, text[1:]]
+    expected = -np.mean(chosen) / np.log(2)
+    np.testing.assert_allclose(problem.evaluate(NETWORK, params), expected, rtol=1e-5)
+
+
+def test_chunks_that_are_not_carried_start_from_the_zero_state():
+    problem = character_problem(TEXT, VALID, batch=3, chunk=4, carried=False)
+    for step in range(3):
+        _, _, resets = problem.chunk(0, step)
+        np.testing.assert_array_equal(resets, [[True] * 3] + [[False] * 3] * 3)
+
+
+def test_training_stops_when_all_replicas_have_solved_the_problem():
+    seen = []
+    curves, _ = train_replicas(
+        RECIPE, PROBLEM, SEEDS, RATES, steps=50, evaluations=5, solved=1e9,
+        after=lambda step, params: seen.append(step),
+    )  # fmt: skip
+    assert curves[0].steps == [10]
+    assert seen == [0, 10]
+
+
+def test_tuning_moves_on_to_where_the_best_rate_is(monkeypatch):
+    """Figures are set by hand: the best rate is 0.3."""
+
+    def train(recipe, problem, seeds, rates, **options):
+        return [
+            replicas.Curve(s, r, [1], [abs(float(np.log(r / 0.3)))], [0.0], 0)
+            for s, r in zip(seeds, rates, strict=True)
+        ], {}
+
+    monkeypatch.setattr(replicas, "train_replicas", train)
+    best, tried = tune(RECIPE, PROBLEM, steps=1, rates=(0.01, 0.02, 0.04), moves=2)
+    assert best == pytest.approx(0.32)
+    assert [curve.rate for curve in tried] == pytest.approx([0.01 * 2**i for i in range(9)])
+    best, tried = tune(RECIPE, PROBLEM, steps=1, rates=(2.0, 4.0, 8.0), moves=1)
+    assert best == pytest.approx(0.25)
+    assert [curve.rate for curve in tried] == pytest.approx([0.25, 0.5, 1.0, 2.0, 4.0, 8.0])
+
+
+def test_what_is_not_finite_is_told_from_what_is():
+    curves, _ = train_replicas(RECIPE, PROBLEM, SEEDS, (0.01, 1e30), steps=20, evaluations=1)
+    assert curves[0].final < 5
+    assert not curves[1].final < 100 or curves[1].skipped

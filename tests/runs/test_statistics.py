@@ -1,0 +1,37 @@
+"""Intervals against published tables of Student's t, and by drawing many samples."""
+
+import numpy as np
+import pytest
+
+from jaxrnn.runs.statistics import best_of, difference, mean_of
+
+
+def test_the_interval_of_a_mean_is_that_of_students_t():
+    # t of 4 degrees of freedom at 97.5%: 2.776 (any printed table).
+    values = [2.1, 2.3, 2.2, 2.6, 2.4]
+    half = 2.776 * np.std(values, ddof=1) / np.sqrt(5)
+    interval = mean_of(values)
+    np.testing.assert_allclose(interval, [2.32, 2.32 - half, 2.32 + half], rtol=1e-3)
+
+
+def test_intervals_of_differences_hold_the_truth_as_often_as_they_say():
+    rng = np.random.default_rng(0)
+    hits = {1: 0, 4: 0}
+    for _ in range(1000):
+        a, b = rng.normal(1.0, 0.3, 5).tolist(), rng.normal(0.8, 0.1, 5).tolist()
+        for comparisons in hits:
+            interval = difference(a, b, comparisons)
+            hits[comparisons] += interval.low < 0.2 < interval.high
+    assert hits[1] / 1000 == pytest.approx(0.95, abs=0.02)
+    assert hits[4] / 1000 == pytest.approx(1 - 0.05 / 4, abs=0.012)
+
+
+def test_one_value_has_no_interval_and_decides_nothing():
+    assert f"{mean_of([2.5]):.2f}" == "2.50"
+    assert best_of({"a": [2.0], "b": [3.0]}) == ("a", ["b"])
+
+
+def test_what_cannot_be_told_from_the_best_is_named():
+    losses = {"near": [2.0, 2.2, 2.4], "far": [3.0, 3.01, 3.02], "best": [1.9, 2.1, 2.3]}
+    assert best_of(losses) == ("best", ["near"])
+    assert f"{mean_of(losses['far']):.2f}" == "3.01 (2.99 to 3.03)"
