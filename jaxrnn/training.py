@@ -15,6 +15,11 @@ from jaxrnn.parameters import Params, State, initial_state, state_dtype
 from jaxrnn.unroll import Dropout, unroll
 
 
+# Of one call of the jitted function. That saves dispatch, and above all memory that is got from the
+# system anew for every call (GRU 2x256, chunk 50, batch 50: 97 ms a step alone, 76 ms in tens).
+STEPS_PER_CALL = 10
+
+
 class TrainingState(NamedTuple):
     """All that training changes."""
 
@@ -45,10 +50,12 @@ class Report(NamedTuple):
     Attributes:
       losses: without penalties; cross-entropy in nats per character, unless told otherwise.
       finite: false where the loss or the gradient was not finite, so that the step was skipped.
+      norms: of the whole gradient, before it was clipped.
     """
 
     losses: Float[Array, " steps"]
     finite: Bool[Array, " steps"]
+    norms: Float[Array, " steps"]
 
 
 class Regularisation(NamedTuple):
@@ -119,9 +126,10 @@ def make_training_steps(
         gradient, (mean, network_state) = grad(state.params, state.network_state, chunk, key)
         updates, optimizer_state = optimizer.update(gradient, state.optimizer_state, state.params)
         params = jax.tree.map(lambda p, u: p - (rate * u).astype(p.dtype), state.params, updates)
-        finite = jnp.isfinite(mean) & jnp.isfinite(optax.tree.norm(gradient))
+        norm = optax.tree.norm(gradient)
+        finite = jnp.isfinite(mean) & jnp.isfinite(norm)
         new = TrainingState(params, optimizer_state, network_state)
-        return jax.tree.map(partial(jnp.where, finite), new, state), Report(mean, finite)
+        return jax.tree.map(partial(jnp.where, finite), new, state), Report(mean, finite, norm)
 
     @partial(jax.jit, donate_argnums=0, out_shardings=(shardings, None))
     def training_steps(

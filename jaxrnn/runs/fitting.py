@@ -22,9 +22,8 @@ from jaxrnn.runs.processes import agreed_time, any_of, from_writer, is_writer
 from jaxrnn.runs.progress import ProgressDisplay
 from jaxrnn.runs.workdir import WorkDirectory
 from jaxrnn.text import Batch
-from jaxrnn.training import Chunks, TrainingState, TrainingSteps
+from jaxrnn.training import STEPS_PER_CALL, Chunks, TrainingState, TrainingSteps
 
-STEPS_PER_CALL = 10  # several steps in one call of the jitted function save dispatch
 LOG_EVERY = 100  # steps
 MOST_SKIPPED_IN_A_ROW = 100  # steps
 

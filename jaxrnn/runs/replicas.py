@@ -22,6 +22,7 @@ from jaxrnn.optimizers import make_optimizer, make_schedule
 from jaxrnn.parameters import Params, init, initial_state
 from jaxrnn.text import contiguous_lanes, evaluation_batches, random_chunks
 from jaxrnn.training import (
+    STEPS_PER_CALL,
     Chunks,
     Loss,
     Regularisation,
@@ -31,7 +32,6 @@ from jaxrnn.training import (
     start,
 )
 
-STEPS_PER_CALL = 10
 TUNING_SEED = 1_000_000  # no seed of a run that counts
 EVALUATION_LANES, EVALUATION_CHUNK = 50, 100
 RATES = (5e-4, 1e-3, 2e-3, 4e-3, 8e-3)  # where tuning looks first
@@ -74,6 +74,7 @@ class Curve(NamedTuple):
       valid: what `Problem.evaluate` said then.
       train: the mean loss of the steps since the evaluation before, in nats for cross-entropy.
       skipped: steps whose loss or gradient was not finite.
+      norms: the highest of the gradients', before clipping, in the same steps as `train`.
     """
 
     seed: int
@@ -82,6 +83,7 @@ class Curve(NamedTuple):
     valid: list[float | None]
     train: list[float | None]
     skipped: int
+    norms: list[float | None]
 
     @property
     def final(self) -> float:
@@ -162,7 +164,7 @@ def train_replicas(
     every = -(-every // STEPS_PER_CALL) * STEPS_PER_CALL
     schedule = make_schedule(recipe.schedule, 1.0)
     total = every * evaluations
-    figures, losses, finite, reached = [], [], [], []
+    figures, reports, reached = [], [], []
     if after:
         after(0, state.params)
     chunks = _chunks(problem, seeds, 0)
@@ -176,8 +178,7 @@ def train_replicas(
             state, chunks, jnp.outer(jnp.array(rates), factors), step_keys
         )
         chunks = _chunks(problem, seeds, step + STEPS_PER_CALL)  # while the device computes
-        losses.append(report.losses)
-        finite.append(report.finite)
+        reports.append(report)
         if (step + STEPS_PER_CALL) % every == 0:
             reached.append(step + STEPS_PER_CALL)
             figures.append(np.asarray(programs.evaluate(state.params)))
@@ -186,13 +187,16 @@ def train_replicas(
             if solved is not None and np.all(figures[-1] < solved):
                 break
     shape = len(seeds), len(reached), every
-    is_finite = np.concatenate(finite, axis=1).reshape(shape)
-    counted = np.where(is_finite, np.concatenate(losses, axis=1).reshape(shape), 0).sum(axis=2)
-    means = counted / np.where(is_finite.any(axis=2), is_finite.sum(axis=2), np.nan)
+    losses, is_finite, norms = (
+        np.concatenate(arrays, axis=1).reshape(shape) for arrays in zip(*reports, strict=True)
+    )
+    count = np.where(is_finite.any(axis=2), is_finite.sum(axis=2), np.nan)
+    means = np.where(is_finite, losses, 0).sum(axis=2) / count
+    highest = np.where(is_finite.any(axis=2), np.where(is_finite, norms, 0).max(axis=2), np.nan)
     curves = [
         Curve(
             seed, rate, reached, _listed(np.array([figure[i] for figure in figures])),
-            _listed(means[i]), int((~is_finite[i]).sum()),
+            _listed(means[i]), int((~is_finite[i]).sum()), _listed(highest[i]),
         )
         for i, (seed, rate) in enumerate(zip(seeds, rates, strict=True))
     ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""jaxrnn itself, through the function that its training loop calls, one chunk a call."""
+"""jaxrnn itself, through the function that its training loop calls, with as many steps a call."""
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +11,13 @@ from jaxrnn import init
 from jaxrnn.optimizers import make_optimizer
 from jaxrnn.parameters import BIAS
 from jaxrnn.sampling import BLOCK, read, write
-from jaxrnn.training import Chunks, TrainingState, make_training_steps, start
+from jaxrnn.training import (
+    STEPS_PER_CALL,
+    Chunks,
+    TrainingState,
+    make_training_steps,
+    start,
+)
 
 
 def draw_params(shape: Shape) -> Params:
@@ -28,17 +34,20 @@ def open_trainer(shape: Shape, params: Params | None, data: Data) -> "JaxrnnTrai
 
 
 class JaxrnnTrainer(JaxTrainer):
-    """`make_training_steps`, and the parameters that all contenders start from."""
+    """`make_training_steps`, and the parameters that all contenders start from.
+
+    Here a run is a call, of several steps.
+    """
 
     def __init__(self, shape: Shape, params: Params, data: Data) -> None:
         self.params = params
         network, optimizer = shape.network(), make_optimizer("adam", clip_norm=CLIP_NORM)
         training_steps = make_training_steps(network, optimizer)
-        resets = jnp.zeros((1, shape.chunk, shape.batch), bool)
-        rates = jnp.full(1, LEARNING_RATE)
-        keys = jax.random.split(jax.random.key(0), 1)
+        resets = jnp.zeros((STEPS_PER_CALL, shape.chunk, shape.batch), bool)
+        rates = jnp.full(STEPS_PER_CALL, LEARNING_RATE)
+        keys = jax.random.split(jax.random.key(0), STEPS_PER_CALL)
 
-        def step(
+        def call(
             training: TrainingState, inputs: jax.Array, targets: jax.Array
         ) -> tuple[TrainingState, jax.Array]:
             training, report = training_steps(
@@ -47,14 +56,21 @@ class JaxrnnTrainer(JaxTrainer):
             return training, report.losses
 
         arrays = jax.tree.map(jnp.array, params)  # copies, which may be donated
-        batches = Data(*(x[:, None] for x in data))  # one chunk a call
-        super().__init__(step, start(network, arrays, optimizer, shape.batch), batches)
+        count = len(data.inputs)  # as many calls take each chunk equally often
+        order = np.arange(count * STEPS_PER_CALL).reshape(count, STEPS_PER_CALL) % count
+        super().__init__(
+            call, start(network, arrays, optimizer, shape.batch), Data(*(x[order] for x in data))
+        )
 
     def start_params(self) -> Params:
         return self.params
 
     def losses(self, count: int) -> list[float]:
-        return [self._next().item() for _ in range(count)]
+        return self._next()[:count].tolist()
+
+    def seconds_each(self, at_least: float) -> float:
+        """Seconds a step."""
+        return super().seconds_each(at_least) / STEPS_PER_CALL
 
 
 def open_writer(

@@ -1,0 +1,77 @@
+"""Puts what the studies found into experiments/README.md.
+
+In the README of this folder every study has a section with a line `<!-- NAME -->`; what stands from
+there to `<!-- end -->` is written anew from results/NAME: the answer, the picture, the table and
+the command. With --runs the results are first taken over from there.
+"""
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+from absl import flags
+
+from jaxrnn.errors import InputError
+from jaxrnn.runs.launch import group, launch, user_path
+
+FOLDER = Path(__file__).parent
+FILES = ("results.json", "table.md", "picture.png")
+
+RUNS = flags.DEFINE_string(
+    "runs", None, "A folder of work directories, each called as its study, such as runs."
+)
+group("The report", RUNS)
+
+
+def main() -> int:
+    if RUNS.value is not None:
+        take_over(user_path(RUNS.value))
+    readme = FOLDER / "README.md"
+    readme.write_text(rendered(readme.read_text(encoding="utf-8")), encoding="utf-8")
+    return 0
+
+
+def take_over(runs: Path) -> None:
+    """Copies the results of the studies that are finished."""
+    finished = [path.parent for path in sorted(runs.glob("*/results.json"))]
+    if not finished:
+        raise InputError(f"no folder in {runs} holds a results.json; give the one that --workdir"
+                         " of the studies lies in")  # fmt: skip
+    for workdir in finished:
+        results = json.loads((workdir / "results.json").read_text(encoding="utf-8"))
+        folder = FOLDER / "results" / results["experiment"]
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in FILES:
+            shutil.copyfile(workdir / name, folder / name)
+        print(f"{results['experiment']}: {results['answer']}")
+
+
+def rendered(readme: str) -> str:
+    """The README with what its studies found."""
+    return re.sub(
+        r"<!-- (\w+) -->\n.*?<!-- end -->",
+        lambda match: f"<!-- {match[1]} -->\n{section(match[1])}\n<!-- end -->",
+        readme,
+        flags=re.DOTALL,
+    )
+
+
+def section(name: str) -> str:
+    """What one study found, in Markdown."""
+    folder = FOLDER / "results" / name
+    if not (folder / "results.json").exists():
+        return "Not answered yet."
+    results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+    table = (folder / "table.md").read_text(encoding="utf-8").strip()
+    minutes = results["seconds"] / 60
+    return (
+        f"**{results['answer']}**\n\n"
+        f"![{name}](results/{name}/picture.png)\n\n"
+        f"{table}\n\n"
+        f"`python -m experiments.{name}` ({minutes:.0f} minutes)"
+    )
+
+
+if __name__ == "__main__":
+    launch(main, __doc__ or "")
