@@ -13,7 +13,7 @@ from jaxrnn.optimizers import OPTIMIZERS, make_optimizer
 from jaxrnn.training import Chunks, Regularisation, evaluate, make_training_steps, start
 from tests import reference
 from tests.networks import compiled, random_params
-from tests.reference import assert_close, one_hot
+from tests.reference import assert_close, inner, one_hot
 
 SYMBOLS, BATCH, TIME = 4, 2, 5
 
@@ -95,7 +95,7 @@ def test_steps_are_textbook_bptt_on_each_chunk_from_the_state_that_the_one_befor
         after, report = steps(
             begin(optimizer, params), chunks, jnp.array(rates), keys_from(0, len(rates))
         )
-        params, losses = copied(params), []
+        params, losses, norms = copied(params), [], []
         state = copied(initial_state(NETWORK, BATCH, jnp.float64))
         clip, trace = optax.clip_by_global_norm(0.5), jax.tree.map(np.zeros_like, params)
         for inputs, targets, resets, rate in zip(*copied(chunks[:3]), rates, strict=True):
@@ -108,12 +108,14 @@ def test_steps_are_textbook_bptt_on_each_chunk_from_the_state_that_the_one_befor
                 for name in arrays.keys() - {"bias"}:
                     weights = params[layer][name]
                     arrays[name] = arrays[name] + l1 * np.sign(weights) + l2 * weights
+            norms.append(np.sqrt(inner(gradient, gradient)))
             clipped, _ = clip.update(gradient, clip.init(params))
             trace = jax.tree.map(lambda t, g: 0.9 * t + np.asarray(g), trace, clipped)
             params = jax.tree.map(lambda p, t, rate=rate: p - rate * t, params, trace)
             state = tape.state
     assert report.finite.all()
     np.testing.assert_allclose(report.losses, losses, rtol=1e-9)
+    np.testing.assert_allclose(report.norms, norms, rtol=1e-9)
     assert_close(copied(after.params), params, 1e-8)
     assert_close(copied(after.network_state), state, 1e-8)
 

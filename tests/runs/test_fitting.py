@@ -20,7 +20,7 @@ from jaxrnn.runs.fitting import Progress, Stopping, Task, fit
 from jaxrnn.runs.progress import ProgressDisplay
 from jaxrnn.runs.workdir import WorkDirectory
 from jaxrnn.text import Batch
-from jaxrnn.training import Report, TrainingState, make_training_steps, start
+from jaxrnn.training import TrainingState, make_training_steps, start
 
 NETWORK = stacked(3, [4], 3)
 OPTIMIZER = make_optimizer("sgd")
@@ -56,7 +56,7 @@ def fitted(tmp_path: Path):
             rates.extend(np.asarray(some_rates).tolist())
             state, report = TRAINING_STEPS(state, chunks, some_rates, keys)
             good = [finite(step) for step in range(first, len(rates))]
-            return state, Report(report.losses, jnp.array(good))
+            return state, report._replace(finite=jnp.array(good))
 
         def evaluate(_) -> float:
             loss = next(losses, 1.0)

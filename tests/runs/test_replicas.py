@@ -20,17 +20,17 @@ PROBLEM = character_problem(TEXT, VALID, batch=3, chunk=4)
 SEEDS, RATES = (0, 7), (0.01, 0.05)
 
 
-def alone(seed: int, rate: float, steps: int) -> tuple[dict, np.ndarray]:
+def alone(seed: int, rate: float, steps: int) -> tuple[dict, np.ndarray, np.ndarray]:
     optimizer = make_optimizer("adam", clip_norm=1.0)
     train = make_training_steps(NETWORK, optimizer)
     state = start(NETWORK, init(NETWORK, jax.random.key(seed)), optimizer, 3)
-    schedule, losses = make_schedule("cosine", rate), []
+    schedule, reported = make_schedule("cosine", rate), []
     for step in range(steps):
         chunk = Chunks(*(jnp.asarray(x)[None] for x in PROBLEM.chunk(seed, step)))
         key = jax.random.split(jax.random.key(0), 1)  # nothing is dropped
         state, report = train(state, chunk, jnp.array([schedule(step / steps)]), key)
-        losses.append(report.losses[0])
-    return state.params, np.array(losses)
+        reported.append((report.losses[0], report.norms[0]))
+    return state.params, *np.array(reported).T
 
 
 @pytest.mark.parametrize("backend", ["cpu", "gpu"])
@@ -39,10 +39,11 @@ def test_a_replica_is_the_run_of_its_seed_and_rate(monkeypatch, backend):
     replicas._programs.cache_clear()
     curves, params = train_replicas(RECIPE, PROBLEM, SEEDS, RATES, steps=20, evaluations=2)
     for i, (seed, rate) in enumerate(zip(SEEDS, RATES, strict=True)):
-        expected, losses = alone(seed, rate, 20)
+        expected, losses, norms = alone(seed, rate, 20)
         for a, b in zip(*map(jax.tree.leaves, (params, expected)), strict=True):
             np.testing.assert_allclose(a[i], b, rtol=1e-3, atol=1e-5)
         assert curves[i].train == pytest.approx([losses[:10].mean(), losses[10:].mean()], rel=1e-4)
+        assert curves[i].norms == pytest.approx([norms[:10].max(), norms[10:].max()], rel=1e-3)
         assert (curves[i].steps, curves[i].skipped) == ([10, 20], 0)
 
 
@@ -78,7 +79,7 @@ def test_tuning_moves_on_to_where_the_best_rate_is(monkeypatch):
 
     def train(recipe, problem, seeds, rates, **options):
         return [
-            replicas.Curve(s, r, [1], [abs(float(np.log(r / 0.3)))], [0.0], 0)
+            replicas.Curve(s, r, [1], [abs(float(np.log(r / 0.3)))], [0.0], 0, [0.0])
             for s, r in zip(seeds, rates, strict=True)
         ], {}
 
