@@ -52,13 +52,13 @@ class Experiment:
     """
 
     def __init__(self, name: str) -> None:
-        titles = list(launch._groups)
+        titles, others = list(launch._groups), set(flags.FLAGS)
         module = f"experiments.{name}"
         if not (ROOT / "experiments" / f"{name}.py").exists():  # a package
             module += ".__main__"
         self.module: ModuleType = importlib.import_module(module)
-        own = flags.FLAGS.flags_by_module_dict()[self.module.__name__]
-        self.flags = {flag.name: flag for flag in own}
+        # Not by module: absl takes what checks shapes in tests for the module that defines them.
+        self.flags = {flag: flags.FLAGS[flag] for flag in set(flags.FLAGS) - others}
         self.groups = launch._groups[len(titles) :]
         launch._groups[:] = titles
         self._forget()
