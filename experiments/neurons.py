@@ -304,8 +304,8 @@ def _heading(row: dict[str, Any]) -> str:
     )
 
 
-def _numbers(shown: str) -> list[float]:
-    return [float(number) for number in shown.split()]
+def _numbers(shown: str) -> Values:
+    return np.array(shown.split(), float)
 
 
 def _gain(row: dict[str, Any], comparisons: int = 1) -> Interval:

@@ -57,11 +57,11 @@ class Task:
 def adding(length: int) -> Task:
     """Adds the two marked ones of many numbers, and says the sum at the last step.
 
-    Hochreiter and Schmidhuber 1997, Long short-term memory, section 5.4, as simplified by Le, Jaitly
-    and Hinton 2015, A simple way to initialize recurrent networks of rectified linear units: numbers
-    are uniform in [0, 1], and one in each half of the sequence is marked by a 1 in the second
-    feature. The loss is the squared error; always to answer 1 leaves the variance of a sum of two
-    uniform numbers, 1/6.
+    Hochreiter and Schmidhuber 1997, Long short-term memory, section 5.4, as simplified by Le,
+    Jaitly and Hinton 2015, A simple way to initialize recurrent networks of rectified linear units:
+    numbers are uniform in [0, 1], and one in each half of the sequence is marked by a 1 in the
+    second feature. The loss is the squared error; always to answer 1 leaves the variance of a sum
+    of two uniform numbers, 1/6.
     """
     _at_least(length, 2, "an adding problem's length")
 
@@ -102,7 +102,9 @@ def copying(delay: int) -> Task:
         return _from_the_start(inputs, targets, np.ones(inputs.shape, bool))
 
     baseline = COPIED * math.log(COPYING_SYMBOLS) / length
-    return Task("copying", delay, COPYING_SYMBOLS + 2, COPYING_SYMBOLS + 1, cross_entropy, baseline, draw)
+    return Task(
+        "copying", delay, COPYING_SYMBOLS + 2, COPYING_SYMBOLS + 1, cross_entropy, baseline, draw
+    )
 
 
 def temporal_order() -> Task:

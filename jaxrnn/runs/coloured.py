@@ -10,19 +10,22 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float, Int
 
 SHADES, STRONGEST = 17, 2.0
 ARROW = "\u21b5"
 
+Values = Float[np.ndarray, " characters"]
 
-def draw_text(axes: Any, text: str, values: Sequence[float], *, lines: int, width: int) -> None:
+
+def draw_text(axes: Any, text: str, values: Values, *, lines: int, width: int) -> None:
     """Fills axes with the first lines of a text; a line of more than `width` is broken."""
     from matplotlib.patches import Rectangle
 
     colors = shades()
-    for (line, column, character), value in zip(layout(text, lines, width), values, strict=False):
-        color = colors[shade(value)]
-        axes.add_patch(Rectangle((column, line), 1, 1, facecolor=color, edgecolor="none"))
+    places = layout(text, lines, width)
+    for (line, column, character), number in zip(places, shade(values), strict=False):
+        axes.add_patch(Rectangle((column, line), 1, 1, facecolor=colors[number], edgecolor="none"))
         axes.text(
             column + 0.5, line + 0.5, ARROW if character == "\n" else character,
             family="monospace", ha="center", va="center_baseline", parse_math=False,
@@ -43,7 +46,7 @@ def draw_scale(picture: Any, panels: Sequence[Any], label: str) -> None:
     )
 
 
-def page(title: str, text: str, sections: Sequence[tuple[str, str, Sequence[float]]]) -> str:
+def page(title: str, text: str, sections: Sequence[tuple[str, str, Values]]) -> str:
     """A self-contained page of HTML.
 
     Args:
@@ -76,10 +79,10 @@ def layout(text: str, lines: int, width: int) -> list[tuple[int, int, str]]:
     return places
 
 
-def shade(value: float) -> int:
-    """The number of a value's colour among `shades()`."""
-    share = (np.clip(value / STRONGEST, -1, 1) + 1) / 2
-    return round(float(share) * (SHADES - 1))
+def shade(values: Values) -> Int[np.ndarray, " characters"]:
+    """The number of each value's colour among `shades()`."""
+    shares = (np.clip(values / STRONGEST, -1, 1) + 1) / 2
+    return np.rint(shares * (SHADES - 1)).astype(int)
 
 
 def shades() -> list[str]:
@@ -90,9 +93,9 @@ def shades() -> list[str]:
     return [to_hex(color) for color in colormaps["RdBu_r"](np.linspace(0.15, 0.85, SHADES))]
 
 
-def _coloured(text: str, values: Sequence[float]) -> str:
+def _coloured(text: str, values: Values) -> str:
     # A run of characters of one colour is one element: a third of the size.
-    pairs = zip(text, map(shade, values), strict=True)
+    pairs = zip(text, shade(values), strict=True)
     runs = itertools.groupby(pairs, key=lambda pair: pair[1])
     return "".join(
         f'<span class="s{number}">{_escaped("".join(c for c, _ in run))}</span>'

@@ -151,7 +151,7 @@ def train_replicas(
       rates: each the highest learning rate of its replica's schedule.
       steps: how many; rounded up so that evaluations are equally far apart.
       evaluations: how often they are evaluated, the last time at the end.
-      solved: stop as soon as all figures are below this.
+      solved: stop as soon as every replica's figure has once been below this.
       after: called with steps and parameters before training and after each evaluation.
 
     Returns:
@@ -184,7 +184,7 @@ def train_replicas(
             figures.append(np.asarray(programs.evaluate(state.params)))
             if after:
                 after(reached[-1], state.params)
-            if solved is not None and np.all(figures[-1] < solved):
+            if solved is not None and np.all(np.any(np.array(figures) < solved, axis=0)):
                 break
     shape = len(seeds), len(reached), every
     losses, is_finite, norms = (
