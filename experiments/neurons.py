@@ -191,10 +191,12 @@ def _inside(text: str, pattern: str) -> Values:
 
 
 def _since(text: str, pattern: str) -> Values:
-    """Characters since the last one of the latest match, or since the text's first."""
+    """Characters since the last one of the latest match, or since the text's first; 0 if none."""
+    ends = [match.end() - 1 for match in re.finditer(pattern, text)]
+    if not ends:
+        return np.zeros(len(text))
     last = np.zeros(len(text), int)
-    for match in re.finditer(pattern, text):
-        last[match.end() - 1] = match.end() - 1
+    last[ends] = ends
     return np.arange(len(text)) - np.maximum.accumulate(last).astype(float)
 
 

@@ -4,6 +4,7 @@ from functools import partial
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Integer
 
@@ -21,8 +22,9 @@ def activations(
       The units' names, such as "hidden1 unit 3" and "hidden1 carry 3", and a column for each.
     """
     names, columns = [], []
-    for name, values in _read(network, params, np.asarray(tokens, np.int32)).items():
-        column = np.asarray(values)
+    found = _read(network, params, np.asarray(tokens, np.int32))
+    for name in sorted(found, key=lambda name: name.endswith("carry")):  # units first
+        column = np.asarray(found[name])
         if not any(np.array_equal(column, other) for other in columns):  # as a GRU's carry would
             columns.append(column)
             names += [f"{name} {i}" for i in range(column.shape[1])]
@@ -48,8 +50,8 @@ def _read(
         seen = {}
         for name in (layer.name for layer in network.layers if layer.name != OUTPUT):
             seen[f"{name} unit"] = outputs[name][0, 0]
-            for carry in state[name].carry if name in state else ():
-                seen[f"{name} carry"] = carry[0]
+            if name in state and state[name].carry:
+                seen[f"{name} carry"] = jnp.concatenate(state[name].carry, axis=1)[0]
         return state, seen
 
     return jax.lax.scan(read, initial_state(network, 1, state_dtype(params)), tokens)[1]
