@@ -22,12 +22,17 @@ from jaxrnn.runs.tables import Table
 from jaxrnn.text import EncodedText, encode_corpus, open_corpus
 
 ACTIVATIONS = ("logistic", "tanh", "relu", "leaky_relu", "elu")
-INITIALIZERS = ("gaussian", "orthogonal", "identity")
 BATCH, CHUNK = 32, 16
-# The sizes of hidden layers; steps; steps of tuning, and how often it may move on; characters of
-# the validation text.
-FULL = {"hidden": [128, 256], "steps": 3000, "tuning_steps": 400, "moves": 2, "valid": 100_000}
-QUICK = {"hidden": [16], "steps": 40, "tuning_steps": 10, "moves": 0, "valid": 2000}
+# How recurrent matrices are drawn; sizes of hidden layers; steps; steps of tuning, and how often
+# it may move on; characters of the validation text.
+FULL = {
+    "initializers": ["gaussian", "orthogonal", "identity"], "hidden": [128, 256], "steps": 3000,
+    "tuning_steps": 400, "moves": 2, "valid": 100_000,
+}  # fmt: skip
+QUICK = {
+    "initializers": ["identity"], "hidden": [8], "steps": 20, "tuning_steps": 10, "moves": 0,
+    "valid": 2000,
+}  # fmt: skip
 
 define_flags("activations", seeds=5)
 
@@ -48,7 +53,10 @@ def main() -> int:
     settings = {"corpus": flags.FLAGS.corpus, "seeds": list(seeds), **sizes}
     text = encode_corpus(open_corpus(flags.FLAGS.corpus))
     compared = [
-        Setting(*choice) for choice in itertools.product(ACTIVATIONS, INITIALIZERS, sizes["hidden"])
+        Setting(activation, initializer, size)
+        for activation, initializer, size in itertools.product(
+            ACTIVATIONS, sizes["initializers"], sizes["hidden"]
+        )
     ]
     with open_study("activations", settings, len(compared)) as study:
         unigram = unigram_bits(text, sizes["valid"])
@@ -112,7 +120,8 @@ def table(results: Results) -> Table:
         ["activation", "recurrent matrix", *(f"2x{n}" for n in results["settings"]["hidden"]),
          "learning rates", "diverged"],
     )  # fmt: skip
-    for activation, initializer in itertools.product(ACTIVATIONS, INITIALIZERS):
+    compared = itertools.product(ACTIVATIONS, results["settings"]["initializers"])
+    for activation, initializer in compared:
         rows = [
             row for row in results["summary"]["rows"]
             if (row["activation"], row["initializer"]) == (activation, initializer)
@@ -150,12 +159,12 @@ def answer(results: Results) -> str:
 
 
 def draw(results: Results) -> Any:
-    hidden = results["settings"]["hidden"]
-    picture, panels = figures(4.6 * len(INITIALIZERS), 3.8 * len(hidden),
-                              len(INITIALIZERS) * len(hidden), len(hidden))  # fmt: skip
-    for axes, (size, initializer) in zip(
-        panels, itertools.product(hidden, INITIALIZERS), strict=True
-    ):
+    initializers, hidden = (results["settings"][name] for name in ("initializers", "hidden"))
+    compared = list(itertools.product(hidden, initializers))
+    picture, panels = figures(
+        4.6 * len(initializers), 3.8 * len(hidden), len(compared), rows=len(hidden)
+    )
+    for axes, (size, initializer) in zip(panels, compared, strict=True):
         for activation, color in zip(ACTIVATIONS, COLORS, strict=False):
             (row,) = (
                 row for row in results["summary"]["rows"]

@@ -1,0 +1,50 @@
+import math
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from jaxrnn.text import encode_corpus, open_corpus
+from tests.experiments.launching import EXPERIMENTS, Outcome, launched, read
+
+activations = EXPERIMENTS["activations"].module
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory) -> tuple[Path, Outcome]:
+    """The quick study's work directory, and what it said."""
+    workdir = tmp_path_factory.mktemp("runs") / "study"
+    return workdir, launched("activations", "--quick", f"--workdir={workdir}")
+
+
+def test_every_setting_is_compared_and_the_answer_names_the_best(study):
+    workdir, outcome = study
+    assert outcome.code == 0, outcome
+    results = read((workdir / "results.json").read_text(encoding="utf-8"))
+    rows = results["summary"]["rows"]
+    quick = len(activations.QUICK["initializers"])
+    assert len(rows) == len(activations.ACTIVATIONS) * quick
+    assert all(len(row["bits"]) == 2 for row in rows)
+    best = min(rows, key=lambda row: np.mean(row["bits"]))
+    assert f"{best['activation']} ({best['initializer']}, " in results["answer"]
+    assert results["answer"] in outcome.out
+    assert (workdir / "table.md").read_text(encoding="utf-8").count("\n") == len(rows) + 2
+    assert (workdir / "picture.png").exists()
+
+
+def test_a_finished_study_computes_nothing_again(study):
+    workdir, _ = study
+    before = (workdir / "trials.jsonl").read_text(encoding="utf-8")
+    assert launched("activations", "--quick", f"--workdir={workdir}").code == 0
+    assert (workdir / "trials.jsonl").read_text(encoding="utf-8") == before
+
+
+def test_a_run_has_diverged_that_knows_no_more_than_how_frequent_characters_are(tmp_path):
+    path = tmp_path / "text.txt"
+    path.write_text("abracadabra " * 30, encoding="utf-8")
+    text = encode_corpus(open_corpus([str(path)]))
+    counts = Counter(np.asarray(text.train).tolist())
+    total = sum(counts.values()) + text.vocabulary.size  # each symbol is counted once more
+    expected = -np.mean([math.log2((counts[t] + 1) / total) for t in text.valid[:10].tolist()])
+    assert activations.unigram_bits(text, 10) == pytest.approx(expected)
