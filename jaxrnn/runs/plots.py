@@ -30,6 +30,24 @@ def figures(
     return picture, all_axes
 
 
+def draw_intervals(
+    axes: Any,
+    places: Sequence[float],
+    intervals: Sequence[tuple[float, float, float]],
+    *,
+    color: str,
+    label: str,
+) -> None:
+    """Means as points with their bounds, one at each place; intervals as from `mean_of`."""
+    bounds = [
+        [mean - low for mean, low, _ in intervals], [high - mean for mean, _, high in intervals]
+    ]  # fmt: skip
+    axes.errorbar(
+        places, [mean for mean, _, _ in intervals], bounds, fmt="o", ms=5, capsize=3, color=color,
+        label=label,
+    )  # fmt: skip
+
+
 def save(picture: Any, path: Path) -> None:
     """Replaces the file at once."""
     temporary = path.with_name(f".{path.name}.unfinished")

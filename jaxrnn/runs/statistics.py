@@ -63,3 +63,17 @@ def best_of(losses: Mapping[str, Sequence[float]]) -> tuple[str, list[str]]:
         if not difference(losses[name], losses[best], len(others)).low > 0
     ]  # fmt: skip
     return best, equals
+
+
+def verdict(losses: Mapping[str, Sequence[float]], unit: str = "bits per character") -> str:
+    """What `best_of` says, as the end of a sentence."""
+    best, equals = best_of(losses)
+    lowest = f"{best} needs the fewest {unit} ({np.mean(losses[best]):.3f})"
+    if equals:
+        return f"{lowest}, but {', '.join(equals)} cannot be told from it."
+    others = [name for name in losses if name != best]
+    if not others:
+        return f"{lowest}."
+    runner = min(others, key=lambda name: float(np.mean(losses[name])))
+    gap = difference(losses[runner], losses[best], len(others))
+    return f"{lowest}; the next, {runner}, needs {gap:.3f} more."
