@@ -206,7 +206,7 @@ def draw(results: Results) -> Any:
     cells, steps, problems = settings["cells"], settings["steps"], _problems(settings)
     rows = [[find(results, cell, *problem) for problem in problems] for cell in cells]
     medians = np.array([[median_steps(row) for row in line] for line in rows])
-    picture, axes = figure(3.4 + 0.8 * len(problems), 1.6 + 0.55 * len(cells))
+    picture, axes = figure(3.4 + 0.8 * len(problems), 2.2 + 0.5 * len(cells))
     axes.grid(False)
     axes.spines[:].set_visible(False)
     axes.set_facecolor("#e4e4e4")
@@ -220,15 +220,15 @@ def draw(results: Results) -> Any:
     axes.set_xticks(range(len(problems)), [str(length) for _, length in problems])
     axes.set_yticks(range(len(cells)), cells)
     axes.tick_params(length=0)
-    axes.set_xlabel("length in time steps (copying: the delay)")
+    axes.set_xlabel("length in time steps (copying: the delay)\n"
+                    "grey: not solved; its loss, in % of the baseline's")  # fmt: skip
     start = 0
     for task, lengths in settings["lengths"].items():
         axes.text(start + (len(lengths) - 1) / 2, -0.6, task.replace(" ", "\n"), ha="center",
                   va="bottom")  # fmt: skip
         start += len(lengths)
         axes.axvline(start - 0.5, color="white", lw=5)
-    bar = picture.colorbar(image, label="median training steps until solved\n"
-                           "(grey: not solved; its loss, in % of the baseline's)")  # fmt: skip
+    bar = picture.colorbar(image, label="median training steps until solved")
     bar.minorticks_off()
     ticks = [soonest * k for k in (1, 2, 5, 10, 20) if soonest * k <= steps]
     bar.set_ticks(ticks, labels=[f"{tick:,.0f}" for tick in ticks])

@@ -1,0 +1,115 @@
+"""memory: what it evaluates, when it calls a problem solved, and what it writes."""
+
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from jaxrnn import init
+from jaxrnn.components import schedule
+from jaxrnn.memory_problems import adding, first_symbol
+from tests.experiments.launching import EXPERIMENTS, Outcome, launched, read
+
+memory = EXPERIMENTS["memory"].module
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory) -> tuple[Path, Outcome]:
+    """The quick study's work directory, and what it said."""
+    workdir = tmp_path_factory.mktemp("runs") / "study"
+    return workdir, launched("memory", "--quick", f"--workdir={workdir}")
+
+
+def test_every_cell_meets_every_problem(study):
+    workdir, outcome = study
+    assert outcome.code == 0, outcome
+    results = read((workdir / "results.json").read_text(encoding="utf-8"))
+    rows = results["summary"]["rows"]
+    assert {row["cell"] for row in rows} == set(memory.QUICK_CELLS)
+    for row in rows:
+        assert len(row["losses"]) == len(row["solved_after"]) == 2
+        assert row["rate"] in memory.QUICK["rates"]
+    assert results["answer"] in outcome.out
+    assert "first symbol" in (workdir / "table.md").read_text(encoding="utf-8")
+    assert (workdir / "picture.png").exists()
+
+
+def test_a_finished_study_computes_nothing_again(study):
+    workdir, _ = study
+    before = (workdir / "trials.jsonl").read_text(encoding="utf-8")
+    assert launched("memory", "--quick", f"--workdir={workdir}").code == 0
+    assert (workdir / "trials.jsonl").read_text(encoding="utf-8") == before
+
+
+def test_an_irnn_is_evaluated_by_the_squared_error_of_its_last_answer():
+    task = adding(6)
+    recipe = memory.make_recipe("IRNN", task, 5)
+    params = init(recipe.network, jax.random.key(0), recurrent_initializer="identity")
+    problem = memory.make_problem(task, batch=2, held_out=8)
+    inputs, targets, *_ = task.sequences(batch=8, seed=memory.HELD_OUT, step=0)
+    exact = jax.tree.map(lambda array: np.asarray(array, np.float64), params)
+    hidden, output = exact["hidden1"], exact["output"]
+    state = np.zeros((8, 5))
+    for features in inputs.astype(np.float64):
+        state = np.maximum(features @ hidden["input@0"] + hidden["bias"] + state, 0)
+    answers = state @ output["hidden1@0"] + output["bias"]
+    expected = np.mean((answers[:, 0] - targets[-1]) ** 2)
+    assert float(problem.evaluate(recipe.network, params)) == pytest.approx(expected, rel=1e-5)
+
+
+def test_no_run_is_trained_on_what_it_is_evaluated_by():
+    task = first_symbol(30)
+    problem = memory.make_problem(task, batch=16, held_out=16)
+    held_out = task.sequences(batch=16, seed=memory.HELD_OUT, step=0).inputs
+    for seed, step in [(0, 0), (1, 0), (1_000_000, 0)]:
+        assert (problem.chunk(seed, step)[0] != held_out).any()
+
+
+@pytest.mark.parametrize(("cell", "layers", "in_loops"), [("gru", 1, 1), ("min_gru", 2, 0)])
+def test_cells_without_a_loop_get_two_layers(cell, layers, in_loops):
+    network = memory.make_recipe(cell, adding(4), 8).network
+    assert len(network.layers) == layers + 1
+    stepped = [part for part in schedule(network, True) if part.is_stepped and not part.is_linear]
+    assert len(stepped) == in_loops
+
+
+def test_a_problem_is_solved_when_the_loss_is_first_below_the_limit():
+    steps = [10, 20, 30, 40]
+    assert memory.solved_after(steps, [0.5, None, 0.09, 0.2], 0.1) == 30
+    assert memory.solved_after(steps, [0.5, None, 0.1, 0.2], 0.1) is None
+
+
+def results_of(solved: dict[tuple[str, str, int], list[int | None]]) -> dict:
+    rows = [
+        {
+            "cell": cell, "task": task, "length": length, "rate": 0.01, "baseline": 0.5,
+            "losses": [0.45 if n is None else 0.01 for n in after], "solved_after": after,
+        }
+        for (cell, task, length), after in solved.items()
+    ]  # fmt: skip
+    lengths: dict[str, list[int]] = {}
+    for _, task, length in solved:
+        if length not in lengths.setdefault(task, []):
+            lengths[task].append(length)
+    settings = {"seeds": [0, 1, 2], "cells": sorted({cell for cell, *_ in solved}),
+                "lengths": lengths, "steps": 2000, "evaluations": 20}  # fmt: skip
+    return {"settings": settings, "summary": {"rows": rows}}
+
+
+def test_the_answer_names_the_longest_problems_that_all_seeds_solve():
+    results = results_of({
+        ("gru", "adding", 100): [300, 400, 500], ("gru", "adding", 200): [1500, 1100, 1200],
+        ("lstm", "adding", 100): [300, 200, 200], ("lstm", "adding", 200): [900, None, 800],
+        ("gru", "copying", 50): [None] * 3, ("lstm", "copying", 50): [None, 700, 700],
+    })  # fmt: skip
+    assert memory.answer(results) == (
+        "Problems solved from every seed within 2,000 steps, of 3: gru 2, lstm 1. "
+        "The longest that some cell always solves, with the median number of steps it needs: "
+        "adding 200 (gru 1,200); no length of copying."
+    )
+    cells = {(row[0], row[1]): row[3:] for row in memory.table(results).rows}
+    assert cells["adding", "200"] == ["1,200 (3/3; 0.0100)", "900 (2/3; 0.0100)"]
+    assert cells["copying", "50"] == ["- (0/3; 0.4500)", "700 (2/3; 0.0100)"]
+    drawn = {text.get_text() for text in memory.draw(results).axes[0].texts}
+    assert {"1200", "900\n2 of 3", "90%", "700\n2 of 3", "adding", "copying"} <= drawn
