@@ -49,14 +49,14 @@ class Setting(NamedTuple):
 
 def main() -> int:
     quick, seeds = flags.FLAGS.quick, seeds_of("activations")
-    sizes = QUICK if quick else FULL
+    sizes: dict[str, Any] = QUICK if quick else FULL
     settings = {"corpus": flags.FLAGS.corpus, "seeds": list(seeds), **sizes}
     text = encode_corpus(open_corpus(flags.FLAGS.corpus))
     compared = [
         Setting(activation, initializer, size)
-        for activation, initializer, size in itertools.product(
-            ACTIVATIONS, sizes["initializers"], sizes["hidden"]
-        )
+        for activation in ACTIVATIONS
+        for initializer in sizes["initializers"]
+        for size in sizes["hidden"]
     ]
     with open_study("activations", settings, len(compared)) as study:
         unigram = unigram_bits(text, sizes["valid"])
