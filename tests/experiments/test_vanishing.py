@@ -1,0 +1,82 @@
+"""The quick study, and what it makes of a network whose gradients are known."""
+
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxrnn import init, stacked
+from tests.experiments.launching import EXPERIMENTS, Outcome, assert_refused, launched, read
+
+vanishing = EXPERIMENTS["vanishing"].module
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory) -> tuple[Path, Outcome]:
+    """The quick study's work directory, and what it said."""
+    workdir = tmp_path_factory.mktemp("runs") / "study"
+    return workdir, launched("vanishing", "--quick", f"--workdir={workdir}")
+
+
+def test_every_setting_has_norms_and_a_reach_before_and_after_training(study):
+    workdir, outcome = study
+    assert outcome.code == 0, outcome
+    results = read((workdir / "results.json").read_text(encoding="utf-8"))
+    rows, most = results["summary"]["rows"], results["settings"]["reach"]
+    assert [row["name"] for row in rows] == vanishing.QUICK["compared"]
+    for row in rows:
+        for layer in row["layers"].values():
+            for figures in layer.values():
+                assert figures["norms"][0] == 0  # a logarithm
+                assert len(figures["norms"]) == len(row["ks"])
+                assert all(0 <= reach <= most for reach in figures["reach"])
+    assert [row["clipped"] for row in results["summary"]["sgd"]] == [False, True]
+    assert results["answer"] in outcome.out
+    assert (workdir / "table.md").read_text(encoding="utf-8").count("%") >= 2
+    assert (workdir / "picture.png").exists()
+
+
+def test_a_finished_study_computes_nothing_again(study):
+    workdir, _ = study
+    before = (workdir / "trials.jsonl").read_text(encoding="utf-8")
+    assert launched("vanishing", "--quick", f"--workdir={workdir}").code == 0
+    assert (workdir / "trials.jsonl").read_text(encoding="utf-8") == before
+
+
+def test_a_text_too_short_to_look_back_in_is_refused(tmp_path):
+    path = tmp_path / "text.txt"
+    path.write_text("to be or not to be, " * 130, encoding="utf-8")
+    flags = f"--corpus={path}", f"--workdir={tmp_path / 'run'}"
+    assert_refused(launched("vanishing", *flags), "validation text", "301")
+
+
+def test_a_matrix_that_halves_halves_the_gradient_at_each_step():
+    network = stacked(3, [4, 4], 3, "linear")
+    params = init(network, jax.random.key(0))
+    for layer in vanishing.LAYERS:
+        params[layer][f"{layer}@1"] = jnp.eye(4) / 2
+    inputs, targets = np.random.default_rng(0).integers(3, size=(2, 12, 5))
+    gradients = vanishing.gradients_back(
+        network, params, jnp.asarray(inputs), jnp.asarray(targets[0]), 3
+    )
+    ks = np.arange(9)
+    upper = vanishing.relative_norms(gradients["hidden2"][None])
+    np.testing.assert_allclose(upper, [ks * np.log10(0.5)], atol=1e-4)
+    # Of k steps back to the lower layer, any number may lead through the upper one: k + 1 ways.
+    lower = vanishing.relative_norms(gradients["hidden1"][None])
+    np.testing.assert_allclose(lower, [ks * np.log10(0.5) + np.log10(ks + 1)], atol=1e-4)
+    assert vanishing.reach(upper[0]) == 6  # 1 / 64 is above 1%, 1 / 128 is not
+
+
+def test_a_gradient_may_fall_below_the_threshold_and_rise_again():
+    assert vanishing.reach([0, -1, -3, -1.9, -2.1]) == 3
+
+
+def test_passages_are_spread_over_the_text_and_followed_by_their_targets():
+    text = np.arange(100)
+    inputs, targets = vanishing.passages(text, {"warmup": 3, "reach": 6, "places": 4})
+    assert inputs.shape == (10, 4)
+    assert np.asarray(inputs[0]).tolist() == [0, 29, 59, 89]
+    np.testing.assert_array_equal(targets, inputs[-1] + 1)
