@@ -1,0 +1,292 @@
+"""Which regularisation keeps a recurrent network from learning its text by heart, and is dropout
+best kept away from recurrent connections?
+
+A GRU learns a small part of Shakespeare, which it can learn by heart: with none, L1, L2, and with
+dropout on feed-forward connections or on all, its masks fresh at each time step or locked for a
+chunk. Each method's strength and learning rate are those that do best on one piece of validation
+text, which also says when to stop early; the figures are those of another piece.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+from absl import flags
+from jaxtyping import Array
+
+from jaxrnn import Dropout, Network, Params, stacked
+from jaxrnn.runs.launch import launch
+from jaxrnn.runs.plots import figures, millions
+from jaxrnn.runs.replicas import (
+    TUNING_SEED,
+    Problem,
+    Recipe,
+    character_problem,
+    over_replicas,
+    train_replicas,
+)
+from jaxrnn.runs.statistics import best_of, difference, mean_of
+from jaxrnn.runs.study import Results, Study, define_flags, open_study, seeds_of
+from jaxrnn.runs.tables import Table
+from jaxrnn.text import EncodedText, encode_corpus, open_corpus
+from jaxrnn.training import Regularisation
+
+NONE = "none"
+METHODS: dict[str, Callable[[float], Regularisation]] = {
+    NONE: lambda _: Regularisation(),
+    "L1": lambda strength: Regularisation(l1=strength),
+    "L2": lambda strength: Regularisation(l2=strength),
+    "dropout, feed-forward": lambda rate: Regularisation(Dropout(rate)),
+    "dropout, all": lambda rate: Regularisation(Dropout(rate, recurrent=True)),
+    "locked dropout, feed-forward": lambda rate: Regularisation(Dropout(rate, locked=True)),
+    # Gal and Ghahramani 2016, A theoretically grounded application of dropout in recurrent neural
+    # networks.
+    "locked dropout, all": lambda rate: Regularisation(Dropout(rate, locked=True, recurrent=True)),
+}
+STRENGTHS = {NONE: [0.0], "L1": [1e-5, 3e-5, 1e-4], "L2": [1e-4, 3e-4, 1e-3]}
+DROPPED = [0.1, 0.25, 0.5]  # the strengths of every dropout
+BATCH, CHUNK = 16, 32
+# The hidden layer's cell and size; characters of the text learned and of each piece that is
+# evaluated; steps, of tuning too: what over-fitting costs shows late; evaluations; the learning
+# rates that are tried without regularisation, and those tried with it as multiples of their best.
+FULL = {
+    "methods": list(METHODS), "strengths": 3, "cell": "gru", "hidden": 128, "text": 50_000,
+    "piece": 25_000, "steps": 1500, "evaluations": 15, "rates": [2e-3, 4e-3, 8e-3, 1.6e-2],
+    "factors": [1, 2],
+}  # fmt: skip
+QUICK = {
+    "methods": [NONE, "dropout, all"], "strengths": 1, "cell": "tanh", "hidden": 8, "text": 2000,
+    "piece": 1000, "steps": 30, "evaluations": 3, "rates": [4e-3, 8e-3], "factors": [1, 2],
+}  # fmt: skip
+
+define_flags("regularisation", seeds=4)
+
+
+def main() -> int:
+    quick, seeds = flags.FLAGS.quick, seeds_of("regularisation")
+    sizes = QUICK if quick else FULL
+    settings = {"corpus": flags.FLAGS.corpus, "seeds": list(seeds), **sizes}
+    task = make_task(encode_corpus(open_corpus(flags.FLAGS.corpus)), sizes)
+    with open_study("regularisation", settings, len(sizes["methods"])) as study:
+        rows: list[dict[str, Any]] = []
+        rates = sizes["rates"]
+        for method in sizes["methods"]:
+            rows.append(compare(study, method, task, sizes, rates, seeds))
+            rates = [rows[0]["rate"] * factor for factor in sizes["factors"]]
+        return study.conclude({"rows": rows}, table=table, answer=answer, draw=draw)
+
+
+class Task(NamedTuple):
+    """What all methods do.
+
+    Attributes:
+      network: is trained.
+      problem: is evaluated on the text by which strengths, rates and the time to stop are chosen.
+      others: parameters of all replicas -> bits per character on the text that is reported, and on
+        text that was learned.
+    """
+
+    network: Network
+    problem: Problem
+    others: dict[str, Callable[[Params], Array]]
+
+
+def make_task(text: EncodedText, sizes: dict[str, Any]) -> Task:
+    symbols, length = text.vocabulary.size, sizes["piece"]
+    network = stacked(symbols, [sizes["hidden"]], symbols, sizes["cell"])
+    learned = text.train[: sizes["text"]]
+    choosing, reported, training = (
+        character_problem(learned, piece, batch=BATCH, chunk=CHUNK)
+        for piece in (text.valid[length : 2 * length], text.valid[:length], learned[:length])
+    )
+    others = {
+        name: over_replicas(partial(problem.evaluate, network))
+        for name, problem in {"reported": reported, "training": training}.items()
+    }
+    return Task(network, choosing, others)
+
+
+def compare(
+    study: Study,
+    method: str,
+    task: Task,
+    sizes: dict[str, Any],
+    rates: list[float],
+    seeds: tuple[int, ...],
+) -> dict[str, Any]:
+    """Trains with a method at its best strength and learning rate from several seeds."""
+
+    def run(strength: float, seeds: Sequence[int], rates: Sequence[float], **more: Any) -> Any:
+        recipe = Recipe(task.network, regularisation=METHODS[method](strength))
+        length = {"steps": sizes["steps"], "evaluations": sizes["evaluations"]}
+        return train_replicas(recipe, task.problem, seeds, rates, **length, **more)[0]
+
+    def trial() -> dict[str, Any]:
+        tried = []
+        for strength in STRENGTHS.get(method, DROPPED)[-sizes["strengths"] :]:
+            curves = run(strength, [TUNING_SEED] * len(rates), rates)
+            tried += [(min(curve.valid), strength, curve.rate) for curve in curves]
+        _, strength, rate = min(tried)
+        others: dict[str, list[list[float]]] = {name: [] for name in task.others}
+
+        def look(step: int, params: Params) -> None:
+            for name, evaluate in task.others.items():
+                if step:
+                    others[name].append(np.round(evaluate(params), 4).tolist())
+
+        curves = run(strength, seeds, [rate] * len(seeds), after=look)
+        return {
+            "strength": strength,
+            "rate": rate,
+            "tried": tried,
+            "steps": curves[0].steps,
+            "choosing": [curve.valid for curve in curves],
+            **{name: np.transpose(bits).tolist() for name, bits in others.items()},
+        }
+
+    record = study.trial(method, trial)
+    return {
+        "method": method,
+        "strength": record["strength"],
+        "rate": record["rate"],
+        "tried": record["tried"],
+        "characters": [step * BATCH * CHUNK for step in record["steps"]],
+        **figures_of(record["choosing"], record["reported"], record["training"]),
+    }
+
+
+def figures_of(
+    choosing: list[list[float]], reported: list[list[float]], training: list[list[float]]
+) -> dict[str, Any]:
+    """Bits per character at the end and where one would stop early, and the mean curves.
+
+    Args:
+      choosing: each seed's curve on the text where it is lowest when one should stop.
+      reported: the same on the text that the figures are of.
+      training: the same on text that was learned.
+    """
+    stops = [int(np.argmin(curve)) for curve in choosing]
+
+    def at(curves: list[list[float]], places: list[int]) -> list[float]:
+        return [round(curve[i], 4) for curve, i in zip(curves, places, strict=True)]
+
+    ends = [-1] * len(stops)
+    return {
+        "stops": stops,
+        "stopped": at(reported, stops),
+        "final": at(reported, ends),
+        "stopped_training": at(training, stops),
+        "final_training": at(training, ends),
+        "curve": np.round(np.mean(reported, axis=0), 4).tolist(),
+        "training_curve": np.round(np.mean(training, axis=0), 4).tolist(),
+    }
+
+
+def table(results: Results) -> Table:
+    shown = Table(
+        "Validation bits per character: mean over seeds (95% interval)",
+        ["method", "strength", "learning rate", "stopped early", "gap then", "at the end", "gap"],
+    )
+    for row in results["summary"]["rows"]:
+        stopped, final = mean_of(row["stopped"]), mean_of(row["final"])
+        shown.rows.append([
+            row["method"], f"{row['strength']:g}" if row["strength"] else "-", f"{row['rate']:g}",
+            f"{stopped:.3f}", f"{stopped.mean - np.mean(row['stopped_training']):.2f}",
+            f"{final:.3f}", f"{final.mean - np.mean(row['final_training']):.2f}",
+        ])  # fmt: skip
+    shown.notes.append(
+        "A gap is what validation text needs more than text that was learned, both without dropout."
+    )
+    return shown
+
+
+def answer(results: Results) -> str:
+    rows = {row["method"]: row for row in results["summary"]["rows"]}
+    stopped = {method: row["stopped"] for method, row in rows.items()}
+    plain = rows[NONE]
+    winner, equals = best_of(stopped)
+    best = f"that of {winner} ({np.mean(stopped[winner]):.3f} bits per character"
+    if winner != NONE:
+        gain = difference(stopped[NONE], stopped[winner], len(stopped) - 1)
+        best += f", against {np.mean(stopped[NONE]):.3f} with none: {gain:.3f} less"
+    length = f"{results['settings']['text']:,}"
+    best = f"With {length} characters to learn from and early stopping the lowest loss is {best})"
+    if equals:
+        best += f", but {_listed(equals)} cannot be told from it"
+    gap = np.mean(plain["final"]) - np.mean(plain["final_training"])
+    late = mean_of([a - b for a, b in zip(plain["final"], plain["stopped"], strict=True)])
+    end = (
+        f"With none, validation text needs {gap:.2f} bits more than learned text at the end, "
+        f"and not to have stopped early costs {late:.3f} bits"
+    )
+    return " ".join([f"{best}.", *_on_recurrent_dropout(stopped), f"{end}."])
+
+
+def _on_recurrent_dropout(losses: dict[str, list[float]]) -> list[str]:
+    """Whether dropout should leave recurrent connections alone, for each kind of masks."""
+    kinds = {"fresh masks": "dropout", "locked masks": "locked dropout"}
+    pairs = {
+        kind: (losses[f"{name}, all"], losses[f"{name}, feed-forward"])
+        for kind, name in kinds.items()
+        if {f"{name}, all", f"{name}, feed-forward"} <= losses.keys()
+    }
+    verdicts = []
+    for kind, (everywhere, forward) in pairs.items():
+        cost = difference(everywhere, forward, len(pairs))
+        if cost.low > 0:
+            verdicts.append(f"with {kind} it costs {cost:.3f} bits")
+        elif cost.high < 0:
+            gain = difference(forward, everywhere, len(pairs))
+            verdicts.append(f"with {kind} it gains {gain:.3f} bits")
+        else:
+            verdicts.append(f"with {kind} it cannot be told from not doing so ({cost:+.3f} bits)")
+    return [f"To drop recurrent connections as well: {'; '.join(verdicts)}."] if verdicts else []
+
+
+def draw(results: Results) -> Any:
+    rows = results["summary"]["rows"]
+    picture, panels = figures(13, 6.4, len(rows) + 1, rows=2)
+    lowest = min(min(row["curve"]) for row in rows)
+    low = min(min(row["training_curve"] + row["curve"]) for row in rows)
+    (plain,) = (row for row in rows if row["method"] == NONE)
+    for row, axes in zip(rows, panels, strict=False):
+        characters = row["characters"]
+        axes.plot(characters, plain["curve"], ":", color="#999999", label="validation, none")
+        axes.plot(characters, row["training_curve"], color="#9db4c8", label="training")
+        axes.plot(characters, row["curve"], color="#b4442a", label="validation")
+        axes.plot([characters[i] for i in row["stops"]], row["stopped"], "o", ms=4,
+                  color="#b4442a", label="stopped early")  # fmt: skip
+        strength = f" {row['strength']:g}" if row["strength"] else ""
+        axes.set(title=f"{row['method']}{strength}", xlabel="characters trained on",
+                 ylabel="bits per character", ylim=(low - 0.1, lowest + 1))  # fmt: skip
+        axes.xaxis.set_major_formatter(millions)
+    panels[0].legend(frameon=False, fontsize="small")
+    _compare_methods(panels[-1], rows)
+    return picture
+
+
+def _compare_methods(axes: Any, rows: list[dict[str, Any]]) -> None:
+    """The figures of all methods, and their intervals, side by side."""
+    for offset, kind, color, label in (
+        (-0.12, "stopped", "#b4442a", "stopped early"),
+        (0.12, "final", "#4a6a8a", "at the end"),
+    ):
+        intervals = [mean_of(row[kind]) for row in rows]
+        axes.errorbar(
+            [interval.mean for interval in intervals], np.arange(len(rows)) + offset, fmt="o",
+            xerr=[interval.mean - interval.low for interval in intervals], ms=4, color=color,
+            label=label,
+        )  # fmt: skip
+    axes.set_yticks(range(len(rows)), [row["method"].replace(", ", ",\n") for row in rows])
+    axes.invert_yaxis()
+    axes.set(xlabel="validation bits per character", title="95% intervals over seeds")
+    axes.legend(frameon=False, fontsize="small")
+
+
+def _listed(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+if __name__ == "__main__":
+    launch(main, __doc__ or "")
