@@ -178,20 +178,22 @@ def _on_the_best(losses: dict[str, list[float]]) -> str:
 
 
 def _on_clipping(losses: dict[str, list[float]]) -> str:
-    pairs = [name for name in losses if f"{name} with clipping" in losses]
-    gains = {
-        name: difference(losses[name], losses[f"{name} with clipping"], len(pairs))
-        for name in pairs
-    }
-    helped = [f"{name} by {gain:.3f} bits" for name, gain in gains.items() if gain.low > 0]
-    harmed = [f"{name} by {-gain.mean:.3f} bits" for name, gain in gains.items() if gain.high < 0]
+    helped, harmed = [], []
+    pairs = {name: f"{name} with clipping" for name in losses if f"{name} with clipping" in losses}
+    for plain, clipped in pairs.items():
+        gain = difference(losses[plain], losses[clipped], len(pairs))
+        loss = difference(losses[clipped], losses[plain], len(pairs))
+        if gain.low > 0:
+            helped.append(f"{plain} by {gain:.3f} bits")
+        elif loss.low > 0:
+            harmed.append(f"{plain} by {loss:.3f} bits")
     if not helped and not harmed:
         return "Clipping the gradient's norm makes no difference that can be told, for any of them."
     verdicts = ["helps " + _listed(helped)] if helped else []
     verdicts += ["harms " + _listed(harmed)] if harmed else []
     rest = len(pairs) - len(helped) - len(harmed)
-    others = f" and makes no difference that can be told to the other {rest}" if rest else ""
-    return f"Clipping the gradient's norm {' and '.join(verdicts)}{others}."
+    verdicts += ["makes no difference that can be told to the rest"] if rest else []
+    return f"Clipping the gradient's norm {'; it '.join(verdicts)}."
 
 
 def _on_rates(rows: list[dict[str, Any]]) -> str:

@@ -216,10 +216,9 @@ def answer(results: Results) -> str:
         best += f", but {_listed(equals)} cannot be told from it"
     gap = np.mean(plain["final"]) - np.mean(plain["final_training"])
     late = mean_of([a - b for a, b in zip(plain["final"], plain["stopped"], strict=True)])
-    end = (
-        f"With none, validation text needs {gap:.2f} bits more than learned text at the end, "
-        f"and not to have stopped early costs {late:.3f} bits"
-    )
+    end = f"With none, validation text needs {gap:.2f} bits more than learned text at the end"
+    if late.low > 0:
+        end += f", and not to have stopped early costs {late:.3f} bits"
     return " ".join([f"{best}.", *_on_recurrent_dropout(stopped), f"{end}."])
 
 
@@ -279,9 +278,9 @@ def _compare_methods(axes: Any, rows: list[dict[str, Any]]) -> None:
             label=label,
         )  # fmt: skip
     axes.set_yticks(range(len(rows)), [row["method"].replace(", ", ",\n") for row in rows])
-    axes.invert_yaxis()
+    axes.set_ylim(len(rows) - 0.5, -1.3)  # downwards, with room for the legend
     axes.set(xlabel="validation bits per character", title="95% intervals over seeds")
-    axes.legend(frameon=False, fontsize="small")
+    axes.legend(frameon=False, fontsize="small", loc="upper right", ncols=2)
 
 
 def _listed(names: list[str]) -> str:

@@ -1,0 +1,95 @@
+"""optimisers: which learning rates are good enough, its verdicts, and what it writes."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.experiments.launching import EXPERIMENTS, Outcome, launched, read
+
+optimisers = EXPERIMENTS["optimisers"].module
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory) -> tuple[Path, Outcome]:
+    """The quick study's work directory, and what it said."""
+    workdir = tmp_path_factory.mktemp("runs") / "study"
+    return workdir, launched("optimisers", "--quick", f"--workdir={workdir}")
+
+
+def test_every_optimiser_runs_with_and_without_clipping(study):
+    workdir, outcome = study
+    assert outcome.code == 0, outcome
+    results = read((workdir / "results.json").read_text(encoding="utf-8"))
+    rows = results["summary"]["rows"]
+    assert [row["name"] for row in rows] == ["sgd", "sgd with clipping"]
+    for row in rows:
+        rates, bits = zip(*row["tried"], strict=True)
+        assert row["rate"] == rates[int(np.argmin(bits))]
+        assert row["curve"][-1] == pytest.approx(np.mean(row["bits"]), abs=1e-4)
+        assert max(row["bits"]) < np.log2(79) + 0.1  # no worse than knowing nothing
+    assert results["answer"] in outcome.out
+    assert (workdir / "table.md").read_text(encoding="utf-8").count("| sgd") == 2
+    assert (workdir / "picture.png").exists()
+
+
+def test_a_finished_study_computes_nothing_again(study):
+    workdir, _ = study
+    before = (workdir / "trials.jsonl").read_text(encoding="utf-8")
+    assert launched("optimisers", "--quick", f"--workdir={workdir}").code == 0
+    assert (workdir / "trials.jsonl").read_text(encoding="utf-8") == before
+
+
+def test_the_rates_tried_lie_around_the_usual_one_by_equal_factors():
+    rates = optimisers.rates_around(0.05, 9)
+    assert np.prod(rates) ** (1 / 9) == pytest.approx(0.05)
+    np.testing.assert_allclose(np.divide(rates[1:], rates[:-1]), 2)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_good_rates_end_where_the_curve_first_rises_above_the_limit(seed):
+    random = np.random.default_rng(seed)
+    rates = optimisers.rates_around(0.01, 9)
+    bits = 3 + 0.06 * (np.arange(9) - random.uniform(2, 6)) ** 2 + random.uniform(0, 0.05, 9)
+    low, high = optimisers.good_rates(list(zip(rates, bits.tolist(), strict=True)))
+    dense = np.linspace(np.log(rates[0]), np.log(rates[-1]), 100_001)
+    good = np.interp(dense, np.log(rates), bits) <= bits.min() + optimisers.GOOD
+    best = int(np.argmin(np.abs(dense - np.log(rates[int(np.argmin(bits))]))))
+    bad = np.flatnonzero(~good)
+    below, above = bad[bad < best], bad[bad > best]
+    expected = np.exp([
+        dense[below[-1] + 1] if below.size else dense[0],
+        dense[above[0] - 1] if above.size else dense[-1],
+    ])  # fmt: skip
+    np.testing.assert_allclose([low, high], expected, rtol=1e-3)
+
+
+def test_a_rate_that_diverges_is_no_good_one():
+    assert optimisers.good_rates([(1.0, 3.05), (2.0, 3.0), (4.0, None)]) == (1.0, 2.0)
+    assert optimisers.good_rates([(1.0, None), (2.0, 3.0), (4.0, 3.5)])[0] == 2.0
+
+
+def test_clipping_helps_or_harms_only_where_seeds_agree():
+    near, far = [2.0, 2.01, 1.99], [2.5, 2.51, 2.49]
+    losses = {
+        "sgd": far, "sgd with clipping": near, "adam": near, "adam with clipping": far,
+        "rmsprop": [2.0, 2.5, 3.0], "rmsprop with clipping": near,
+    }  # fmt: skip
+    assert optimisers._on_clipping(losses) == (
+        "Clipping the gradient's norm helps sgd by 0.500 (0.468 to 0.532) bits; it harms adam by "
+        "0.500 (0.468 to 0.532) bits; it makes no difference that can be told to the rest."
+    )
+    same = dict.fromkeys(losses, near)
+    assert "no difference that can be told, for any" in optimisers._on_clipping(same)
+    assert "none of the others can be told" in optimisers._on_the_best(same)
+
+
+def test_what_diverged_has_no_place_in_the_answer():
+    def row(name: str, bits: list[float | None]) -> dict:
+        tried = [(1.0, 3.0), (2.0, 3.5)]
+        return {"name": name, "bits": bits, "tried": tried}
+
+    rows = [row("sgd", [2.0, None]), row("adam", [2.5, 2.4]), row("adamw", [2.6, 2.7])]
+    assert "lowest loss is that of adam " in optimisers.answer({"summary": {"rows": rows}})
+    nothing = {"summary": {"rows": rows[:1]}}
+    assert optimisers.answer(nothing) == "No optimiser trained the network."

@@ -1,0 +1,99 @@
+"""regularisation: on what it chooses and on what it reports, its verdicts, and what it writes."""
+
+import math
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxrnn import init
+from jaxrnn.text import encode_corpus, open_corpus
+from tests.experiments.launching import EXPERIMENTS, Outcome, launched, read
+
+regularisation = EXPERIMENTS["regularisation"].module
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory) -> tuple[Path, Outcome]:
+    """The quick study's work directory, and what it said."""
+    workdir = tmp_path_factory.mktemp("runs") / "study"
+    return workdir, launched("regularisation", "--quick", f"--workdir={workdir}")
+
+
+def test_every_method_has_a_strength_a_rate_and_curves(study):
+    workdir, outcome = study
+    assert outcome.code == 0, outcome
+    results = read((workdir / "results.json").read_text(encoding="utf-8"))
+    rows = results["summary"]["rows"]
+    assert [row["method"] for row in rows] == regularisation.QUICK["methods"]
+    for row in rows:
+        assert min(row["tried"])[1:] == [row["strength"], row["rate"]]
+        assert len(row["stopped"]) == len(row["final"]) == 2
+        assert row["curve"][-1] == pytest.approx(np.mean(row["final"]), abs=1e-4)
+    assert {rate for _, _, rate in rows[1]["tried"]} == {rows[0]["rate"], 2 * rows[0]["rate"]}
+    assert results["answer"] in outcome.out
+    assert "dropout, all" in (workdir / "table.md").read_text(encoding="utf-8")
+    assert (workdir / "picture.png").exists()
+
+
+def test_a_finished_study_computes_nothing_again(study):
+    workdir, _ = study
+    before = (workdir / "trials.jsonl").read_text(encoding="utf-8")
+    assert launched("regularisation", "--quick", f"--workdir={workdir}").code == 0
+    assert (workdir / "trials.jsonl").read_text(encoding="utf-8") == before
+
+
+def test_what_is_reported_is_of_other_text_than_what_is_chosen_by(tmp_path):
+    path = tmp_path / "text.txt"
+    letters = np.random.default_rng(0).choice(list("abcdefgh"), size=20_000)
+    path.write_text("".join(letters), encoding="utf-8")
+    text = encode_corpus(open_corpus([str(path)]))
+    task = regularisation.make_task(text, {**regularisation.QUICK, "piece": 400})
+    params = init(task.network, jax.random.key(0))
+    # Logits that the bias alone decides: the loss is a sum over the targets' own figures.
+    bias = np.linspace(0, 3, text.vocabulary.size, dtype=np.float32)
+    params = jax.tree.map(jnp.zeros_like, params)
+    params["output"]["bias"] = jnp.asarray(bias)
+    bits = np.log2(np.exp(bias.astype(float)).sum()) - bias / math.log(2)
+    replicas = jax.tree.map(lambda array: array[None], params)
+    found = {
+        "choosing": task.problem.evaluate(task.network, params),
+        **{name: evaluate(replicas)[0] for name, evaluate in task.others.items()},
+    }
+    pieces = {
+        "choosing": text.valid[401:800], "reported": text.valid[1:400],
+        "training": text.train[1:400],
+    }  # fmt: skip
+    for name, targets in pieces.items():
+        assert float(found[name]) == pytest.approx(bits[np.asarray(targets)].mean(), rel=1e-5)
+    assert len({round(float(figure), 3) for figure in found.values()}) == 3
+
+
+def test_one_stops_where_the_choosing_text_is_lowest_whatever_the_reported_says():
+    figures = regularisation.figures_of(
+        choosing=[[3.0, 2.0, 2.5], [3.0, 2.9, 2.8]],
+        reported=[[1.0, 1.5, 1.75], [1.0, 1.25, 1.5]],
+        training=[[3.0, 1.0, 0.5], [3.0, 1.0, 0.5]],
+    )
+    assert figures == {
+        "stops": [1, 2],
+        "stopped": [1.5, 1.5], "final": [1.75, 1.5],
+        "stopped_training": [1.0, 0.5], "final_training": [0.5, 0.5],
+        "curve": [1.0, 1.375, 1.625], "training_curve": [3.0, 1.0, 0.5],
+    }  # fmt: skip
+
+
+def test_dropping_recurrent_connections_is_judged_for_each_kind_of_masks():
+    low, high, wide = [2.0, 2.01, 1.99], [2.5, 2.51, 2.49], [1.5, 2.0, 2.6]
+    losses = {
+        "dropout, feed-forward": low, "dropout, all": high,
+        "locked dropout, feed-forward": low, "locked dropout, all": wide,
+    }  # fmt: skip
+    (verdict,) = regularisation._on_recurrent_dropout(losses)
+    assert "with fresh masks it costs 0.500 (0.471 to 0.529) bits" in verdict
+    assert "with locked masks it cannot be told from not doing so" in verdict
+    swapped = {"dropout, feed-forward": high, "dropout, all": low}
+    assert "it gains 0.500" in regularisation._on_recurrent_dropout(swapped)[0]
+    assert regularisation._on_recurrent_dropout({"none": low}) == []
