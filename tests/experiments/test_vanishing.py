@@ -9,6 +9,7 @@ import pytest
 
 from jaxrnn import init, stacked
 from tests.experiments.launching import EXPERIMENTS, Outcome, assert_refused, launched, read
+from tests.networks import compiled
 
 vanishing = EXPERIMENTS["vanishing"].module
 
@@ -58,8 +59,8 @@ def test_a_matrix_that_halves_halves_the_gradient_at_each_step():
     for layer in vanishing.LAYERS:
         params[layer][f"{layer}@1"] = jnp.eye(4) / 2
     inputs, targets = np.random.default_rng(0).integers(3, size=(2, 12, 5))
-    gradients = vanishing.gradients_back(
-        network, params, jnp.asarray(inputs), jnp.asarray(targets[0]), 3
+    gradients = compiled(lambda *arrays: vanishing.gradients_back(network, *arrays, 3))(
+        params, jnp.asarray(inputs), jnp.asarray(targets[0])
     )
     ks = np.arange(9)
     upper = vanishing.relative_norms(gradients["hidden2"][None])

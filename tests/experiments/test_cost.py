@@ -1,0 +1,93 @@
+"""The quick study, and what it measures against plain loops."""
+
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxrnn import init, stacked
+from tests import reference
+from tests.experiments.launching import EXPERIMENTS, Outcome, assert_refused, launched, read
+from tests.networks import compiled
+
+cost = EXPERIMENTS["cost"].module
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory) -> tuple[Path, Outcome]:
+    """The quick study's work directory, and what it said."""
+    workdir = tmp_path_factory.mktemp("runs") / "study"
+    return workdir, launched("cost", "--quick", f"--workdir={workdir}")
+
+
+def test_every_chunk_is_learned_from_and_timed(study):
+    workdir, outcome = study
+    assert outcome.code == 0, outcome
+    results = read((workdir / "results.json").read_text(encoding="utf-8"))
+    learning, (timing,) = results["summary"]["learning"], results["summary"]["timing"]
+    assert [(row["chunk"], row["mode"]) for row in learning] == [
+        (1, "carried"), (1, "reset"), (4, "carried"), (4, "reset"),
+    ]  # fmt: skip
+    for row in learning:
+        k = results["settings"]["forget"].index(row["chunk"])
+        same = row["never"] if row["mode"] == "carried" else row["forgetful"][k]
+        assert row["bits"] == pytest.approx(same, abs=2e-4)  # each judged as it was trained
+    assert [row["chunk"] for row in timing["rows"]] == [1, 4]
+    for row in timing["rows"]:
+        assert row["milliseconds"]["median"] > 0
+    one, four = timing["rows"]
+    assert one["feedforward_times_a_step"] == {"median": 1, "low": 1, "high": 1}
+    assert one["megabytes"] < four["megabytes"]
+    assert results["answer"] in outcome.out
+    assert (workdir / "table.md").read_text(encoding="utf-8").count("\n") == 4
+    assert (workdir / "picture.png").exists()
+
+
+def test_a_finished_study_computes_nothing_again(study):
+    workdir, _ = study
+    before = (workdir / "trials.jsonl").read_text(encoding="utf-8")
+    assert launched("cost", "--quick", f"--workdir={workdir}").code == 0
+    assert (workdir / "trials.jsonl").read_text(encoding="utf-8") == before
+
+
+def test_a_text_too_short_to_be_judged_by_is_refused(tmp_path):
+    path = tmp_path / "text.txt"
+    path.write_text("to be or not to be, " * 130, encoding="utf-8")
+    assert_refused(
+        launched("cost", f"--corpus={path}", f"--workdir={tmp_path / 'run'}"), "validation text"
+    )
+
+
+@pytest.mark.parametrize("k", [1, 3, None])
+def test_who_forgets_every_k_characters_reads_pieces_of_k(k):
+    network = stacked(5, [3], 5)
+    params = init(network, jax.random.key(0))
+    lanes = np.random.default_rng(0).integers(5, size=(13, 2))
+    figure = compiled(lambda p, x: cost.bits(network, p, x, cost.resets_every(12, k), 6))(
+        params, jnp.asarray(lanes)
+    )
+    pieces = []
+    state = jax.tree.map(np.asarray, cost.initial_state(network, 2))
+    weights = jax.tree.map(lambda x: np.asarray(x, float), params)
+    for start in range(0, 12, k or 12):
+        piece = reference.one_hot(lanes[start : min(start + (k or 12), 12)], 5)
+        pieces.append(reference.forward(network, weights, state, piece).outputs)
+    logits = np.concatenate(pieces)
+    log = logits - np.log(np.exp(logits).sum(axis=-1, keepdims=True))
+    chosen = np.take_along_axis(log, lanes[1:, :, None], axis=-1)[6:]
+    np.testing.assert_allclose(figure, -chosen.mean() / np.log(2), rtol=1e-5)
+
+
+def test_the_feed_forward_twin_lacks_only_what_recurs():
+    twin, network = cost.feedforward(5, [3, 4]), stacked(5, [3, 4], 5)
+    assert twin.layers == network.layers
+    assert {*network.connections} - {*twin.connections} == {
+        c for c in network.connections if c.source == c.target
+    }
+
+
+def test_lanes_of_validation_text_lie_next_to_each_other():
+    lanes = cost.passages(np.arange(100), {"forget": [1, 4], "scored": 6, "lanes": 3})
+    np.testing.assert_array_equal(lanes, np.arange(11)[:, None] + [0, 10, 20])
