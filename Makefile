@@ -11,7 +11,7 @@ run: $(VENV)/run  ## train on Shakespeare with the defaults (FLAGS="--cell=lstm"
 	$(VENV)/bin/python -m experiments.char_lm $(FLAGS)
 
 test: $(VENV)/test  ## run the tests
-	$(VENV)/bin/python -m pytest $(FLAGS)
+	$(VENV)/bin/python -m pytest --numprocesses=auto --dist=loadfile $(FLAGS)
 
 check: $(VENV)/test  ## lint, format and types
 	$(VENV)/bin/ruff check .

@@ -1,5 +1,6 @@
 """For all tests: shapes in jaxrnn's signatures are checked, and programs are compiled fast."""
 
+import os
 import signal
 from collections.abc import Iterator
 
@@ -22,8 +23,10 @@ JAX_OPTIONS = {
 
 @pytest.fixture(scope="session", autouse=True)
 def caches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Encoded texts and compiled programs, for this process and those that it starts."""
-    folder = tmp_path_factory.mktemp("caches")
+    """Encoded texts and compiled programs, for all processes that test and those they start."""
+    base = tmp_path_factory.getbasetemp()
+    is_worker = "PYTEST_XDIST_WORKER" in os.environ  # one of several, each in a folder of its own
+    folder = (base.parent if is_worker else base) / "caches"
     options = JAX_OPTIONS | {"jax_compilation_cache_dir": str(folder / "programs")}
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("JAXRNN_CACHE", str(folder / "texts"))
