@@ -188,7 +188,7 @@ def answer(results: Results) -> str:
     }
     n = min(counts, key=lambda n: np.mean(counts[n]))
     rivals = {f"a recurrent {cell} network": bits[cell] for cell in bits if cell not in feedforward}
-    rivals[f"counting the same text, {n} back,"] = counts[n]
+    rivals[f"counting {n} back in the same text"] = counts[n]
     # The best were picked: so the intervals are to hold for all pairs that there are.
     pairs = len(feedforward) * (len(bits) - len(feedforward) + len(counts))
     compared = []

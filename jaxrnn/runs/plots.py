@@ -32,7 +32,7 @@ def figures(
 
 def draw_intervals(
     axes: Any,
-    places: Sequence[float],
+    places: Sequence[int | float],
     intervals: Sequence[tuple[float, float, float]],
     *,
     color: str,

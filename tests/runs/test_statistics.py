@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from jaxrnn.runs.statistics import best_of, difference, mean_of
+from jaxrnn.runs.statistics import best_of, difference, mean_of, verdict
 
 
 def test_the_interval_of_a_mean_is_that_of_students_t():
@@ -35,3 +35,15 @@ def test_what_cannot_be_told_from_the_best_is_named():
     losses = {"near": [2.0, 2.2, 2.4], "far": [3.0, 3.01, 3.02], "best": [1.9, 2.1, 2.3]}
     assert best_of(losses) == ("best", ["near"])
     assert f"{mean_of(losses['far']):.2f}" == "3.01 (2.99 to 3.03)"
+
+
+def test_a_verdict_says_by_how_much_only_where_one_is_best():
+    far = {"a": [2.0, 2.01, 2.02], "b": [3.0, 3.01, 3.02], "c": [4.0, 4.01, 4.02]}
+    gap = difference(far["b"], far["a"], 2)
+    assert verdict(far) == (
+        f"a needs the fewest bits per character (2.010); the next, b, needs {gap:.3f} more."
+    )
+    assert verdict({"a": [2.0], "b": [3.0]}, "steps") == (
+        "a needs the fewest steps (2.000), but b cannot be told from it."
+    )
+    assert verdict({"a": [2.0, 2.1]}) == "a needs the fewest bits per character (2.050)."
