@@ -69,7 +69,7 @@ def section(name: str) -> str:
         f"**{results['answer']}**\n\n"
         f"![{name}](results/{name}/picture.png)\n\n"
         f"{table}\n\n"
-        f"`python -m experiments.{name}` ({minutes:.0f} minutes)"
+        f"`python -m experiments.{name}` ({minutes:.0f} minutes of processor time)"
     )
 
 
