@@ -255,7 +255,7 @@ def changes(results: Results) -> dict[tuple[str, str], Interval]:
 def draw(results: Results) -> Any:
     summary, sizes = results["summary"], results["settings"]
     cells, rewired = sizes["cells"], sizes["rewired"]
-    picture, (depths, time, wiring) = figures(14, 4.4, 3)
+    picture, (depths, time, wiring) = figures(16, 4.4, 3)
 
     def add(axes: Any, rows: list[dict[str, Any]], shift: float, color: str, label: str) -> None:
         rows = _finite(rows)
@@ -285,7 +285,7 @@ def draw(results: Results) -> Any:
         (time, timed, f"{depth}; time of a step below", "validation bits per character"),
         (wiring, rewired, f"{depth}: other connections", "bits per character, change"),
     ):
-        axes.set_xticks(range(len(ticks)), ticks)
+        axes.set_xticks(range(len(ticks)), ticks, fontsize=9)
         axes.set(title=title, ylabel=label, xlim=(-0.5, len(ticks) - 0.5))
         axes.legend(frameon=False)
     return picture

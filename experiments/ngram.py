@@ -187,17 +187,18 @@ def answer(results: Results) -> str:
         for n in range(results["settings"]["longest"] + 1)
     }
     n = min(counts, key=lambda n: np.mean(counts[n]))
-    rivals = {f"a recurrent {cell} network": bits[cell] for cell in bits if cell not in feedforward}
-    rivals[f"counting {n} back in the same text"] = counts[n]
-    # The best were picked: so the intervals are to hold for all pairs that there are.
-    pairs = len(feedforward) * (len(bits) - len(feedforward) + len(counts))
+    recurrent = {name: found for name, found in bits.items() if name not in feedforward}
+    rivals = [
+        (f"a recurrent {cell} network", found, len(recurrent)) for cell, found in recurrent.items()
+    ]
+    rivals += [(f"counting {n} back in the same text", counts[n], len(counts))]
     compared = []
-    for name, found in rivals.items():
-        gap = difference(found, bits[best], pairs)
+    for name, found, choices in rivals:
+        # The best were picked: so the intervals are to hold for all pairs of a kind that there are.
+        gap = difference(found, bits[best], len(feedforward) * choices)
         if gap.low > 0 or gap.high < 0:
-            compared.append(
-                f"{name} needs {abs(gap.mean):.3f} bits {'more' if gap.low > 0 else 'fewer'}"
-            )
+            more = "more" if gap.low > 0 else "fewer"
+            compared.append(f"{name} needs {abs(gap.mean):.3f} bits {more}")
         else:
             compared.append(f"{name} ({np.mean(found):.3f}) cannot be told from it")
     sentences.append(f"In comparison {'; '.join(compared)}.")

@@ -70,7 +70,10 @@ def verdict(losses: Mapping[str, Sequence[float]], unit: str = "bits per charact
     best, equals = best_of(losses)
     lowest = f"{best} needs the fewest {unit} ({np.mean(losses[best]):.3f})"
     if equals:
-        return f"{lowest}, but {', '.join(equals)} cannot be told from it."
+        names = (
+            ", ".join(equals) if len(equals) <= 4 else f"{len(equals)} of {len(losses) - 1} others"
+        )
+        return f"{lowest}, but {names} cannot be told from it."
     others = [name for name in losses if name != best]
     if not others:
         return f"{lowest}."

@@ -18,7 +18,7 @@ def study(tmp_path_factory) -> tuple[Path, Outcome]:
     return workdir, launched("cells", "--quick", f"--workdir={workdir}")
 
 
-def made_up(bits: dict[tuple[str, str], list[float]]) -> dict[str, Any]:
+def made_up(bits: dict[Any, Any]) -> dict[str, Any]:
     """Results of two-layer networks with these bits, by cell and wiring."""
     names = list(dict.fromkeys(cell for cell, _ in bits))
     rows = [

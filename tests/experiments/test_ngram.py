@@ -71,7 +71,7 @@ def test_counted_is_what_a_network_reads_lane_after_lane():
     assert np.all(np.diff(lanes, axis=1) % len(train) == 1)  # within a lane the text reads on
 
 
-def made_up(networks: dict[str, list[float | None]], counts: list[list[float]]) -> dict[str, Any]:
+def made_up(networks: dict[str, Any], counts: list[list[float]]) -> dict[str, Any]:
     rows = [
         {"name": name, "hidden": 8, "parameters": 3000, "rate": 0.001, "bits": bits}
         for name, bits in networks.items()

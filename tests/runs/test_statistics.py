@@ -47,3 +47,5 @@ def test_a_verdict_says_by_how_much_only_where_one_is_best():
         "a needs the fewest steps (2.000), but b cannot be told from it."
     )
     assert verdict({"a": [2.0, 2.1]}) == "a needs the fewest bits per character (2.050)."
+    many = {str(i): [2.0 + i] for i in range(9)}
+    assert ", but 8 of 8 others cannot be told" in verdict(many)
