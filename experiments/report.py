@@ -16,7 +16,7 @@ from jaxrnn.errors import InputError
 from jaxrnn.runs.launch import group, launch, user_path
 
 FOLDER = Path(__file__).parent
-FILES = ("results.json", "table.md", "picture.png")
+FILES = ("results.json", "table.md", "picture.png", "*.html")
 
 RUNS = flags.DEFINE_string(
     "runs", None, "A folder of work directories, each called as its study, such as runs."
@@ -42,8 +42,8 @@ def take_over(runs: Path) -> None:
         results = json.loads((workdir / "results.json").read_text(encoding="utf-8"))
         folder = FOLDER / "results" / results["experiment"]
         folder.mkdir(parents=True, exist_ok=True)
-        for name in FILES:
-            shutil.copyfile(workdir / name, folder / name)
+        for file in (file for pattern in FILES for file in workdir.glob(pattern)):
+            shutil.copyfile(file, folder / file.name)
         print(f"{results['experiment']}: {results['answer']}")
 
 
