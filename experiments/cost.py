@@ -285,8 +285,8 @@ def answer(results: Results) -> str:
         f"characters. From equally many characters a network learns most with a chunk of {best} "
         f"({np.mean(carried[int(best)]['bits']):.3f} bits per character){but}; with a chunk of 1 "
         f"it ends at {np.mean(carried[1]['bits']):.3f}. With a chunk of {asked}, training and "
-        f"reading without a carried state costs {_cost(gain)}, and who was trained with it loses "
-        f"{_cost(beyond)} if made to forget every {asked} characters."
+        f"reading without a carried state costs {_cost(gain)}, and a network trained with it, if "
+        f"made to forget every {asked} characters, loses {_cost(beyond)}."
     )
 
 
