@@ -3,10 +3,11 @@ how the recurrent matrices are drawn?
 
 Elman networks of two hidden layers learn Shakespeare: logistic, tanh, ReLU, leaky ReLU and ELU,
 from Gaussian, orthogonal and identity recurrent matrices. All see equally many characters, each at
-a learning rate of its own.
+a learning rate of its own. A run that diverges is started again at half the rate.
 """
 
 import itertools
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,22 +17,24 @@ from jaxrnn import stacked
 from jaxrnn.runs.launch import launch
 from jaxrnn.runs.plots import COLORS, figures, millions
 from jaxrnn.runs.replicas import Recipe, character_problem, train_replicas, tune
-from jaxrnn.runs.statistics import best_of, difference, mean_of
+from jaxrnn.runs.statistics import mean_of, verdict
 from jaxrnn.runs.study import Results, Study, define_flags, open_study, seeds_of
 from jaxrnn.runs.tables import Table
 from jaxrnn.text import EncodedText, encode_corpus, open_corpus
 
-ACTIVATIONS = ("logistic", "tanh", "relu", "leaky_relu", "elu")
 BATCH, CHUNK = 32, 16
-# How recurrent matrices are drawn; sizes of hidden layers; steps; steps of tuning, and how often
-# it may move on; characters of the validation text.
+# Activation functions; how recurrent matrices are drawn; sizes of hidden layers; steps; steps of
+# tuning, and how often it may move on; how often the rate of a run that diverges is halved;
+# characters of the validation text.
 FULL = {
+    "activations": ["logistic", "tanh", "relu", "leaky_relu", "elu"],
     "initializers": ["gaussian", "orthogonal", "identity"], "hidden": [128, 256], "steps": 3000,
-    "tuning_steps": 400, "moves": 2, "valid": 100_000,
+    "tuning_steps": 400, "moves": 2, "halvings": 2, "valid": 100_000,
 }  # fmt: skip
 QUICK = {
+    "activations": ["tanh", "relu"],
     "initializers": ["identity"], "hidden": [8], "steps": 20, "tuning_steps": 10, "moves": 0,
-    "valid": 2000,
+    "halvings": 1, "valid": 2000,
 }  # fmt: skip
 
 define_flags("activations", seeds=5)
@@ -54,7 +57,7 @@ def main() -> int:
     text = encode_corpus(open_corpus(flags.FLAGS.corpus))
     compared = [
         Setting(activation, initializer, size)
-        for activation in ACTIVATIONS
+        for activation in sizes["activations"]
         for initializer in sizes["initializers"]
         for size in sizes["hidden"]
     ]
@@ -80,32 +83,48 @@ def compare(
     valid = text.valid[: sizes["valid"]]
     problem = character_problem(text.train, valid, batch=BATCH, chunk=CHUNK)
 
+    def train(seeds: Sequence[int], rate: float) -> list[dict[str, Any]]:
+        rates = [rate] * len(seeds)
+        curves, _ = train_replicas(recipe, problem, seeds, rates, steps=sizes["steps"])
+        return [curve._asdict() for curve in curves]
+
     def trial() -> dict[str, Any]:
         rate, tried = tune(recipe, problem, steps=sizes["tuning_steps"], moves=sizes["moves"])
-        curves, _ = train_replicas(
-            recipe, problem, seeds, [rate] * len(seeds), steps=sizes["steps"]
-        )
         return {
             "rate": rate,
             "tried": {f"{curve.rate:g}": curve.valid[-1] for curve in tried},
-            "curves": [curve._asdict() for curve in curves],
+            "curves": train(seeds, rate),
         }
 
     record = study.trial(setting.name, trial)
-    curves = record["curves"]
-    bits = [curve["valid"][-1] for curve in curves]
-    # A run has diverged that ends no better than the frequencies of characters alone.
-    diverged = [bit is None or bit > unigram for bit in bits]
+    rate, curves = record["rate"], {curve["seed"]: curve for curve in record["curves"]}
+    first = again = [seed for seed in seeds if has_diverged(curves[seed], unigram)]
+    for halving in range(1, 1 + sizes["halvings"]):
+        if again:
+            repeated = study.trial(
+                f"{setting.name}, rate / {2**halving}",
+                lambda again=again, rate=rate / 2**halving: {"curves": train(again, rate)},
+            )
+            curves |= {curve["seed"]: curve for curve in repeated["curves"]}
+            again = [seed for seed in again if has_diverged(curves[seed], unigram)]
+    ended = [curve for seed, curve in curves.items() if seed not in again]
     return {
         **setting._asdict(),
-        "rate": record["rate"],
-        "bits": bits,
-        "diverged": sum(diverged) / len(diverged),
-        "characters": [step * BATCH * CHUNK for step in curves[0]["steps"]],
-        "curve": np.round(
-            np.mean([[np.nan if v is None else v for v in c["valid"]] for c in curves], axis=0), 4
-        ).tolist(),
+        "rate": rate,
+        "bits": [curve["valid"][-1] for curve in ended],
+        "diverged": len(first) / len(seeds),
+        "lost": len(again),  # that diverged at the lowest rate too
+        "characters": [step * BATCH * CHUNK for step in record["curves"][0]["steps"]],
+        "curve": [
+            round(float(np.mean(bits)), 4)
+            for bits in zip(*(c["valid"] for c in ended), strict=True)
+        ],
     }
+
+
+def has_diverged(curve: dict[str, Any], unigram: float) -> bool:
+    """Whether some loss or gradient was not finite, or the frequencies of characters do as well."""
+    return curve["skipped"] > 0 or curve["valid"][-1] is None or curve["valid"][-1] > unigram
 
 
 def unigram_bits(text: EncodedText, length: int) -> float:
@@ -120,42 +139,46 @@ def table(results: Results) -> Table:
         ["activation", "recurrent matrix", *(f"2x{n}" for n in results["settings"]["hidden"]),
          "learning rates", "diverged"],
     )  # fmt: skip
-    compared = itertools.product(ACTIVATIONS, results["settings"]["initializers"])
+    sizes = results["settings"]
+    compared = itertools.product(sizes["activations"], sizes["initializers"])
     for activation, initializer in compared:
         rows = [
             row for row in results["summary"]["rows"]
             if (row["activation"], row["initializer"]) == (activation, initializer)
         ]  # fmt: skip
         shown.rows.append([
-            activation, initializer, *(_shown(row["bits"]) for row in rows),
+            activation, initializer, *(_shown(row) for row in rows),
             ", ".join(f"{row['rate']:g}" for row in rows),
-            f"{np.mean([row['diverged'] for row in rows]):.0%}",
+            ", ".join(f"{row['diverged']:.0%}" for row in rows),
         ])  # fmt: skip
+    shown.notes.append(
+        "Diverged: the share of runs that did so at the learning rate found by tuning. They were "
+        "started again at half of it, and at a quarter; ! marks settings some of whose runs "
+        "diverged even so, and which have no interval."
+    )
     return shown
 
 
 def answer(results: Results) -> str:
     sentences = []
+    rows = [row for row in results["summary"]["rows"] if not row["lost"]]
     for size in results["settings"]["hidden"]:
-        best = {}  # of each activation, its best initialiser
-        for row in results["summary"]["rows"]:
-            if row["size"] == size and None not in row["bits"]:
-                known = best.get(row["activation"])
-                if known is None or np.mean(row["bits"]) < np.mean(known["bits"]):
-                    best[row["activation"]] = row
-        losses = {name: row["bits"] for name, row in best.items()}
-        winner, equals = best_of(losses)
-        how = f"{winner} ({best[winner]['initializer']}, {np.mean(losses[winner]):.3f} bits)"
-        if equals:
-            sentences.append(f"With 2x{size} units {how} is lowest, but {', '.join(equals)} cannot "
-                             "be told from it.")  # fmt: skip
-        else:
-            runner = min((n for n in losses if n != winner), key=lambda n: np.mean(losses[n]))
-            gap = difference(losses[runner], losses[winner], len(losses) - 1)
-            sentences.append(
-                f"With 2x{size} units {how} wins: the next, {runner}, needs {gap:.3f} bits more."
-            )
-    return " ".join(sentences)
+        losses = {
+            f"{row['activation']} from {row['initializer']} matrices": row["bits"]
+            for row in rows if row["size"] == size
+        }  # fmt: skip
+        if losses:
+            sentences.append(f"With 2x{size} units {verdict(losses)}")
+    diverging = sorted({
+        row["activation"] for row in results["summary"]["rows"]
+        if row["diverged"] and row["initializer"] != "identity"
+    })  # fmt: skip
+    if diverging:
+        sentences.append(
+            "At the learning rates that short runs find best, some runs of "
+            f"{' and '.join(diverging)} diverge even without identity matrices."
+        )
+    return " ".join(sentences) or "All settings diverged."
 
 
 def draw(results: Results) -> Any:
@@ -165,13 +188,14 @@ def draw(results: Results) -> Any:
         4.6 * len(initializers), 3.8 * len(hidden), len(compared), rows=len(hidden)
     )
     for axes, (size, initializer) in zip(panels, compared, strict=True):
-        for activation, color in zip(ACTIVATIONS, COLORS, strict=False):
+        for activation, color in zip(results["settings"]["activations"], COLORS, strict=False):
             (row,) = (
                 row for row in results["summary"]["rows"]
                 if (row["activation"], row["initializer"], row["size"])
                 == (activation, initializer, size)
             )  # fmt: skip
-            axes.plot(row["characters"], row["curve"], "-", color=color, label=activation)
+            if row["curve"]:
+                axes.plot(row["characters"], row["curve"], color=color, label=activation)
         axes.set(title=f"2x{size}, {initializer}", xlabel="characters trained on",
                  ylabel="validation bits per character")  # fmt: skip
         axes.xaxis.set_major_formatter(millions)
@@ -180,9 +204,10 @@ def draw(results: Results) -> Any:
     return picture
 
 
-def _shown(bits: list[float | None]) -> str:
-    finite = [bit for bit in bits if bit is not None]
-    return f"{mean_of(finite):.3f}" if finite else "-"
+def _shown(row: dict[str, Any]) -> str:
+    if row["lost"]:
+        return f"{np.mean(row['bits']):.3f} !" if row["bits"] else "- !"
+    return f"{mean_of(row['bits']):.3f}"
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ HELD_OUT = 2_000_000  # the seed of sequences that no run is trained on
 # Units of a layer; sequences of a step; steps at most, and of tuning; where tuning looks first, and
 # how often it may move on; evaluations; sequences held out; each task's lengths.
 FULL = {
-    "size": 64, "batch": 16, "steps": 1500, "tuning_steps": 600, "rates": [1e-3, 3e-3, 1e-2],
+    "size": 64, "batch": 16, "steps": 1000, "tuning_steps": 400, "rates": [1e-3, 3e-3, 1e-2],
     "moves": 1, "evaluations": 20, "held_out": 256,
     "lengths": {"adding": [100, 200, 400], "copying": [50, 100, 200], "temporal order": [100],
                 "first symbol": [50, 100, 200]},

@@ -78,6 +78,7 @@ class Study:
     def trial(self, name: str, compute: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
         """What `compute` returns, a JSON object; it is called only if that is not yet known."""
         self._done += 1
+        self._count = max(self._count, self._done)
         if name not in self._known:
             self._bar.update(self._task, description=f"{name} {self._left()}")
             began, used = time.monotonic(), time.process_time()
@@ -92,7 +93,7 @@ class Study:
                     f"[{self._done}/{self._count}] {name}: {seconds:.1f} s{self._left()}",
                     markup=False,
                 )
-        self._bar.update(self._task, completed=self._done)
+        self._bar.update(self._task, completed=self._done, total=self._count)
         return self._known[name]
 
     def conclude(
@@ -147,7 +148,7 @@ def open_study(name: str, settings: Mapping[str, Any], trials: int) -> Iterator[
     Args:
       name: of the experiment, as given to `define_flags`.
       settings: all that decides the results.
-      trials: how many there will be.
+      trials: how many there will be, as far as one can tell.
     """
     values = flags.FLAGS
     path = values.workdir or f"runs/{name}" + ("-quick" if values.quick else "")

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from jaxrnn.runs.replicas import Curve
 from jaxrnn.text import encode_corpus, open_corpus
 from tests.experiments.launching import EXPERIMENTS, Outcome, launched, read
 
@@ -23,13 +24,12 @@ def test_every_setting_is_compared_and_the_answer_names_the_best(study):
     assert outcome.code == 0, outcome
     results = read((workdir / "results.json").read_text(encoding="utf-8"))
     rows = results["summary"]["rows"]
-    quick = len(activations.QUICK["initializers"])
-    assert len(rows) == len(activations.ACTIVATIONS) * quick
+    assert [row["activation"] for row in rows] == activations.QUICK["activations"]
     assert all(len(row["bits"]) == 2 for row in rows)
     best = min(rows, key=lambda row: np.mean(row["bits"]))
-    assert f"{best['activation']} ({best['initializer']}, " in results["answer"]
+    assert f"{best['activation']} from {best['initializer']} matrices needs" in results["answer"]
     assert results["answer"] in outcome.out
-    assert (workdir / "table.md").read_text(encoding="utf-8").count("\n") == len(rows) + 2
+    assert (workdir / "table.md").read_text(encoding="utf-8").count("\n") == len(rows) + 4
     assert (workdir / "picture.png").exists()
 
 
@@ -48,3 +48,25 @@ def test_a_run_has_diverged_that_knows_no_more_than_how_frequent_characters_are(
     total = sum(counts.values()) + text.vocabulary.size  # each symbol is counted once more
     expected = -np.mean([math.log2((counts[t] + 1) / total) for t in text.valid[:10].tolist()])
     assert activations.unigram_bits(text, 10) == pytest.approx(expected)
+
+
+def test_a_run_that_diverges_is_started_again_at_half_the_rate(monkeypatch, tmp_path):
+    """Figures are set by hand: seed s diverges at rates above 1 / 2**s; others give 2 + rate."""
+    asked = []
+
+    def train_replicas(recipe, problem, seeds, rates, **options):
+        asked.append((list(seeds), rates[0]))
+        return [
+            Curve(s, r, [10], [2 + r], [2.0], int(r > 0.5**s), [1.0])
+            for s, r in zip(seeds, rates, strict=True)
+        ], {}
+
+    monkeypatch.setattr(activations, "train_replicas", train_replicas)
+    monkeypatch.setattr(activations, "tune", lambda *args, **options: (1.0, []))
+    monkeypatch.setitem(activations.QUICK, "activations", ["tanh"])
+    launched("activations", "--quick", "--seeds=3", f"--workdir={tmp_path / 'study'}")
+    assert asked == [([0, 1, 2], 1.0), ([1, 2], 0.5)]
+    results = read((tmp_path / "study" / "results.json").read_text(encoding="utf-8"))
+    (row,) = results["summary"]["rows"]
+    assert row["bits"] == [3.0, 2.5]
+    assert (row["diverged"], row["lost"]) == (2 / 3, 1)
