@@ -33,7 +33,7 @@ FULL = {
 }  # fmt: skip
 QUICK = {
     "activations": ["tanh", "relu"],
-    "initializers": ["identity"], "hidden": [8], "steps": 20, "tuning_steps": 10, "moves": 0,
+    "initializers": ["orthogonal"], "hidden": [16], "steps": 60, "tuning_steps": 10, "moves": 0,
     "halvings": 1, "valid": 2000,
 }  # fmt: skip
 
@@ -184,6 +184,8 @@ def answer(results: Results) -> str:
 def draw(results: Results) -> Any:
     initializers, hidden = (results["settings"][name] for name in ("initializers", "hidden"))
     compared = list(itertools.product(hidden, initializers))
+    curves = [row["curve"] for row in results["summary"]["rows"] if row["curve"]]
+    lowest = min((min(curve) for curve in curves), default=0.0)
     picture, panels = figures(
         4.6 * len(initializers), 3.8 * len(hidden), len(compared), rows=len(hidden)
     )
@@ -199,8 +201,9 @@ def draw(results: Results) -> Any:
         axes.set(title=f"2x{size}, {initializer}", xlabel="characters trained on",
                  ylabel="validation bits per character")  # fmt: skip
         axes.xaxis.set_major_formatter(millions)
-        axes.set_ylim(top=results["summary"]["unigram_bits"])
-        axes.legend(frameon=False)
+        axes.set_ylim(lowest - 0.05, min(lowest + 1.5, results["summary"]["unigram_bits"]))
+        if axes.lines:
+            axes.legend(frameon=False)
     return picture
 
 
