@@ -242,13 +242,15 @@ def table(results: Results) -> Table:
             row["name"], *(_steps(reach, results) for reach in reaches), f"{row['rate']:g}",
             _bits(row["bits"]),
         ])  # fmt: skip
-    for row in results["summary"]["sgd"]:
-        highest = max((norm for norm in row["norms"] if norm is not None), default=None)
+    for clipped in (False, True):
+        own = [row for row in results["summary"]["sgd"] if row["clipped"] == clipped]
+        rates = ", ".join(f"{row['rate']:g}" for row in own)
+        diverged = ", ".join(str(row["diverged"]) for row in own)
+        bits = ", ".join(_bits(row["bits"]) for row in own)
         shown.notes.append(
-            f"SGD, {results['settings']['sgd']}, rate {row['rate']:g}, "
-            f"{'clipped' if row['clipped'] else 'unclipped'}: {_bits(row['bits'])} bits, "
-            f"{row['diverged']} of {len(row['bits'])} runs diverged, {row['skipped']:.0%} of steps "
-            f"skipped, highest finite gradient norm {'-' if highest is None else f'{highest:g}'}."
+            f"By plain SGD, {'clipped' if clipped else 'not clipped'}, at rates of {rates}: "
+            f"{diverged} of {len(own[0]['bits'])} runs of {results['settings']['sgd']} diverge; "
+            f"the others reach {bits} bits."
         )
     return shown
 
@@ -260,8 +262,8 @@ def answer(results: Results) -> str:
         reaches = {row["name"]: row["layers"][upper][when]["reach"] for row in rows}
         first, *_, last = sorted(reaches, key=lambda name: np.mean(reaches[name]))
         said.append(
-            f"{when} training over 1% of it is left {_steps(reaches[first], results)} steps back "
-            f"in {first} and {_steps(reaches[last], results)} in {last}"
+            f"{when} training after {_steps(reaches[first], results)} steps in {first} and "
+            f"{_steps(reaches[last], results)} in {last}"
         )
     for row in rows:
         before, after = (np.array(row["layers"][upper][w]["reach"], float) for w in WHEN)
@@ -273,8 +275,8 @@ def answer(results: Results) -> str:
     diverged = [sum(row["diverged"] for row in sgd if row["clipped"] == c) for c in (False, True)]
     runs = len(rates) * len(results["settings"]["seeds"])
     return (
-        "How far back the gradient of the loss with respect to the upper hidden layer reaches: "
-        f"{'; '.join(said)}. Training {moves or 'changes no reach that we can tell'}. By plain SGD "
+        "The gradient at the upper hidden layer falls below 1% of what it is at k = 0 "
+        f"{', '.join(said)}. Training {moves or 'changes no reach that we can tell'}. By plain SGD "
         f"({results['settings']['sgd']}, rates up to {max(rates):g}) {diverged[0]} of {runs} runs "
         f"diverge without clipping, {diverged[1]} with it."
     )
