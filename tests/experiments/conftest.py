@@ -3,10 +3,11 @@
 import random
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.experiments.launching import Outcome, launched
+from tests.experiments.launching import Outcome, launched, read
 
 WORDS = "the sun and moon rose over quiet hills while rivers ran to sea"
 TINY = (
@@ -45,3 +46,25 @@ def finished(
 def run(finished: tuple[Path, Outcome], tmp_path: Path) -> Path:
     """A copy of the finished run, to be changed."""
     return Path(shutil.copytree(finished[0], tmp_path / "run"))
+
+
+@pytest.fixture(scope="module")
+def study(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, dict[str, Any]]:
+    """The work directory and results of a quick study, that after which the test's file is named.
+
+    It ends well, leaves what every study leaves, and started again computes nothing.
+    """
+    name = request.path.stem.removeprefix("test_")
+    workdir = tmp_path_factory.mktemp("runs") / name
+    command = name, "--quick", f"--workdir={workdir}"
+    outcome = launched(*command)
+    assert outcome.code == 0, outcome
+    results = read((workdir / "results.json").read_text(encoding="utf-8"))
+    assert results["answer"] in outcome.out
+    assert (workdir / "picture.png").read_bytes().startswith(b"\x89PNG")
+    trials = (workdir / "trials.jsonl").read_bytes()
+    assert launched(*command).code == 0
+    assert (workdir / "trials.jsonl").read_bytes() == trials
+    return workdir, results

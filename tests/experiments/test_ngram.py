@@ -1,29 +1,18 @@
-from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import pytest
 
 from jaxrnn import init, initial_state, unroll
 from jaxrnn.text import contiguous_lanes
-from tests.experiments.launching import EXPERIMENTS, Outcome, launched, read
+from tests.experiments.launching import EXPERIMENTS
 
 ngram = EXPERIMENTS["ngram"].module
 
 
-@pytest.fixture(scope="module")
-def study(tmp_path_factory) -> tuple[Path, Outcome]:
-    """The quick study's work directory, and what it said."""
-    workdir = tmp_path_factory.mktemp("runs") / "study"
-    return workdir, launched("ngram", "--quick", f"--workdir={workdir}")
-
-
 def test_networks_and_counts_are_compared(study):
-    workdir, outcome = study
-    assert outcome.code == 0, outcome
-    results = read((workdir / "results.json").read_text(encoding="utf-8"))
+    workdir, results = study
     summary, sizes = results["summary"], ngram.QUICK
     names = [row["name"] for row in summary["networks"]]
     assert names == ["sees 1", "sees 4", "tanh"]
@@ -32,16 +21,7 @@ def test_networks_and_counts_are_compared(study):
     # More text, and a longer look back at so little of it, tell more.
     assert summary["whole_counts"][4] < np.mean(summary["counts"], axis=0)[4]
     assert summary["whole_counts"] == sorted(summary["whole_counts"], reverse=True)
-    assert results["answer"] in outcome.out
     assert (workdir / "table.md").read_text(encoding="utf-8").count("\n") > sizes["longest"]
-    assert (workdir / "picture.png").exists()
-
-
-def test_a_finished_study_computes_nothing_again(study):
-    workdir, _ = study
-    before = (workdir / "trials.jsonl").read_text(encoding="utf-8")
-    assert launched("ngram", "--quick", f"--workdir={workdir}").code == 0
-    assert (workdir / "trials.jsonl").read_text(encoding="utf-8") == before
 
 
 def test_the_network_sees_as_many_symbols_as_it_says_and_puts_them_through_one_layer():

@@ -1,30 +1,18 @@
 """The quick study, and what it makes of a network whose gradients are known."""
 
-from pathlib import Path
-
 import jax
 import jax.numpy as jnp
 import numpy as np
-import pytest
 
 from jaxrnn import init, stacked
-from tests.experiments.launching import EXPERIMENTS, Outcome, assert_refused, launched, read
+from tests.experiments.launching import EXPERIMENTS, assert_refused, launched
 from tests.networks import compiled
 
 vanishing = EXPERIMENTS["vanishing"].module
 
 
-@pytest.fixture(scope="module")
-def study(tmp_path_factory) -> tuple[Path, Outcome]:
-    """The quick study's work directory, and what it said."""
-    workdir = tmp_path_factory.mktemp("runs") / "study"
-    return workdir, launched("vanishing", "--quick", f"--workdir={workdir}")
-
-
 def test_every_setting_has_norms_and_a_reach_before_and_after_training(study):
-    workdir, outcome = study
-    assert outcome.code == 0, outcome
-    results = read((workdir / "results.json").read_text(encoding="utf-8"))
+    workdir, results = study
     rows, most = results["summary"]["rows"], results["settings"]["reach"]
     assert [row["name"] for row in rows] == vanishing.QUICK["compared"]
     for row in rows:
@@ -34,16 +22,7 @@ def test_every_setting_has_norms_and_a_reach_before_and_after_training(study):
                 assert len(figures["norms"]) == len(row["ks"])
                 assert all(0 <= reach <= most for reach in figures["reach"])
     assert [row["clipped"] for row in results["summary"]["sgd"]] == [False, True]
-    assert results["answer"] in outcome.out
     assert (workdir / "table.md").read_text(encoding="utf-8").count("%") >= 2
-    assert (workdir / "picture.png").exists()
-
-
-def test_a_finished_study_computes_nothing_again(study):
-    workdir, _ = study
-    before = (workdir / "trials.jsonl").read_text(encoding="utf-8")
-    assert launched("vanishing", "--quick", f"--workdir={workdir}").code == 0
-    assert (workdir / "trials.jsonl").read_text(encoding="utf-8") == before
 
 
 def test_a_text_too_short_to_look_back_in_is_refused(tmp_path):
