@@ -124,7 +124,7 @@ def compare(
 
 def has_diverged(curve: dict[str, Any], unigram: float) -> bool:
     """Whether some loss or gradient was not finite, or the frequencies of characters do as well."""
-    return curve["skipped"] > 0 or curve["valid"][-1] is None or curve["valid"][-1] > unigram
+    return curve["skipped"] > 0 or None in curve["valid"] or curve["valid"][-1] > unigram
 
 
 def unigram_bits(text: EncodedText, length: int) -> float:
