@@ -17,7 +17,6 @@ import numpy as np
 from absl import flags
 from jaxtyping import Array, Bool, Float, Integer
 
-from experiments.benchmark.children import Contender, Spread, take_turns
 from jaxrnn import InputError, Network, Params, init, initial_state, stacked, unroll
 from jaxrnn.loss import cross_entropy
 from jaxrnn.runs.launch import launch
@@ -33,6 +32,7 @@ from jaxrnn.runs.replicas import (
 from jaxrnn.runs.statistics import Interval, best_of, difference, mean_of
 from jaxrnn.runs.study import Results, Study, define_flags, open_study, seeds_of
 from jaxrnn.runs.tables import Table
+from jaxrnn.runs.turns import Contender, Spread, take_turns
 from jaxrnn.text import EncodedText, encode_corpus, open_corpus
 
 BATCH = 32  # of the networks that are timed

@@ -12,13 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from experiments.benchmark.children import Child, Spread, children, take_turns
+from experiments.benchmark.children import Child, children
 from experiments.benchmark.options import Options
 from experiments.benchmark.peers import module_of
 from experiments.benchmark.report import spread
 from experiments.benchmark.shapes import Shape
 from jaxrnn.runs.plots import COLORS, figures, save
 from jaxrnn.runs.tables import Table
+from jaxrnn.runs.turns import Spread, take_turns
 
 BASE = Shape("lstm", (128,), 16, 64)
 SIZES = {

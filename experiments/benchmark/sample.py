@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 
 from experiments.benchmark.agreement import check_logits
-from experiments.benchmark.children import Spread, children, take_turns
+from experiments.benchmark.children import children
 from experiments.benchmark.options import Options
 from experiments.benchmark.peers import module_of
 from experiments.benchmark.report import spread
 from experiments.benchmark.shapes import SYMBOLS, WRITTEN, WRITTEN_QUICKLY
 from jaxrnn.runs.plots import COLORS, figure, save
 from jaxrnn.runs.tables import Table
+from jaxrnn.runs.turns import Spread, take_turns
 
 STREAMS, STREAMS_QUICKLY = (1, 64), (2,)
 PEERS = ("torch",)  # the others would need a loop of one's own

@@ -12,11 +12,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from experiments.benchmark.children import Spread
 from experiments.benchmark.options import Options
 from experiments.benchmark.report import spread
 from jaxrnn.runs.plots import COLORS, figure, save
 from jaxrnn.runs.tables import Table
+from jaxrnn.runs.turns import Spread
 
 # A thread waits for each call's results, so that the loop goes on preparing the next call as it
 # does without a clock. When it has seen enough calls, it ends the process at once.

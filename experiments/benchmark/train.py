@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from experiments.benchmark import agreement
-from experiments.benchmark.children import Child, Spread, ask_all, children, take_turns
+from experiments.benchmark.children import Child, ask_all, children
 from experiments.benchmark.options import Options
 from experiments.benchmark.peers import module_of
 from experiments.benchmark.report import spread
 from experiments.benchmark.shapes import TRAINED, TRAINED_QUICKLY, Shape, random_data
 from jaxrnn.runs.plots import COLORS, figure, save
 from jaxrnn.runs.tables import Table
+from jaxrnn.runs.turns import Spread, take_turns
 
 PLAIN = "plain_scan"  # the contender where no peer can take part
 LIMIT = "matrix_products"

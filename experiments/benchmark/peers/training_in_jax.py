@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from experiments.benchmark.children import Contender
 from experiments.benchmark.shapes import CLIP_NORM, LEARNING_RATE, Data
+from jaxrnn.runs.turns import Contender
 
 # (params, state carried from the chunk before, inputs, targets) -> (nats, state)
 Loss = Callable[[Any, Any, jax.Array, jax.Array], tuple[jax.Array, Any]]

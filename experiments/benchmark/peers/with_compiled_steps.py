@@ -8,10 +8,10 @@ import jax
 import jax.numpy as jnp
 
 from experiments.benchmark import memory
-from experiments.benchmark.children import Contender
 from experiments.benchmark.shapes import CLIP_NORM, LEARNING_RATE, Shape, random_data
 from jaxrnn import init
 from jaxrnn.optimizers import make_optimizer
+from jaxrnn.runs.turns import Contender
 from jaxrnn.training import Chunks, make_training_steps, start
 
 

@@ -4,11 +4,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.benchmark.children import Contender
 from experiments.benchmark.shapes import CLIP_NORM, LEARNING_RATE, Shape, random_data
 from jaxrnn import init
 from jaxrnn.optimizers import make_optimizer
 from jaxrnn.parallel import data_mesh, everywhere, feed, place, shardings
+from jaxrnn.runs.turns import Contender
 from jaxrnn.training import make_training_steps, start
 
 VIRTUAL = 4  # devices, where there is only a CPU

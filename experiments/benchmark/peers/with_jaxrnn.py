@@ -4,12 +4,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.benchmark.children import Contender
 from experiments.benchmark.peers.training_in_jax import JaxTrainer
 from experiments.benchmark.shapes import CLIP_NORM, LEARNING_RATE, Data, Params, Shape
 from jaxrnn import init
 from jaxrnn.optimizers import make_optimizer
 from jaxrnn.parameters import BIAS
+from jaxrnn.runs.turns import Contender
 from jaxrnn.sampling import BLOCK, read, write
 from jaxrnn.training import (
     STEPS_PER_CALL,

@@ -12,7 +12,6 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from experiments.benchmark.children import Contender
 from experiments.benchmark.shapes import (
     CLIP_NORM,
     LEARNING_RATE,
@@ -23,6 +22,7 @@ from experiments.benchmark.shapes import (
     layers,
     output_layer,
 )
+from jaxrnn.runs.turns import Contender
 
 MODULES = {"tanh": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
 
