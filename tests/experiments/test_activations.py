@@ -31,23 +31,25 @@ def test_a_run_has_diverged_that_knows_no_more_than_how_frequent_characters_are(
     assert activations.unigram_bits(text, 10) == pytest.approx(expected)
 
 
-def test_a_run_that_diverges_is_started_again_at_half_the_rate(monkeypatch, tmp_path):
-    """Figures are set by hand: seed s diverges at rates above 1 / 2**s; others give 2 + rate."""
+def test_the_rate_counts_at_which_the_fewest_runs_diverge_and_then_the_best(monkeypatch, tmp_path):
+    """Figures are set by hand: at 1.0 one of three runs diverges, at 0.5 and below none does."""
     asked = []
 
     def train_replicas(recipe, problem, seeds, rates, **options):
-        asked.append((list(seeds), rates[0]))
+        asked.append(rates[0])
         return [
-            Curve(s, r, [10], [2 + r], [2.0], int(r > 0.5**s), [1.0])
+            Curve(s, r, [10], [2 + s - r], [2.0], int(r * s > 1), [1.0])
             for s, r in zip(seeds, rates, strict=True)
         ], {}
 
     monkeypatch.setattr(activations, "train_replicas", train_replicas)
     monkeypatch.setattr(activations, "tune", lambda *args, **options: (1.0, []))
     monkeypatch.setitem(activations.QUICK, "activations", ["tanh"])
+    monkeypatch.setitem(activations.QUICK, "halvings", [2])
     launched("activations", "--quick", "--seeds=3", f"--workdir={tmp_path / 'study'}")
-    assert asked == [([0, 1, 2], 1.0), ([1, 2], 0.5)]
+    assert asked == [1.0, 0.5]
     results = read((tmp_path / "study" / "results.json").read_text(encoding="utf-8"))
     (row,) = results["summary"]["rows"]
-    assert row["bits"] == [3.0, 2.5]
-    assert (row["diverged"], row["lost"]) == (2 / 3, 1)
+    assert (row["tuned_rate"], row["rate"], row["lost"]) == (1.0, 0.5, 0)
+    assert row["bits"] == [1.5, 2.5, 3.5]
+    assert row["diverged"] == 1 / 3
