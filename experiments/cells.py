@@ -17,6 +17,7 @@ from jaxrnn.runs.launch import launch
 from jaxrnn.runs.plots import COLORS, draw_intervals, figures
 from jaxrnn.runs.replicas import (
     RATES,
+    SLACK,
     STEPS_PER_CALL,
     Problem,
     Recipe,
@@ -124,7 +125,7 @@ def compare(
     def trial() -> dict[str, Any]:
         rate, tried = tune(
             Recipe(network), problem, steps=sizes["tuning_steps"], rates=sizes["rates"],
-            moves=sizes["moves"],
+            moves=sizes["moves"], slack=SLACK,
         )  # fmt: skip
         bits = final_bits(problem, network, rate, sizes["steps"], seeds)
         return {

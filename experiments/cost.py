@@ -23,6 +23,7 @@ from jaxrnn.runs.launch import launch
 from jaxrnn.runs.plots import COLORS, figures
 from jaxrnn.runs.replicas import (
     RATES,
+    SLACK,
     Recipe,
     character_problem,
     over_replicas,
@@ -168,7 +169,7 @@ def learn(
     def trial() -> dict[str, Any]:
         rate, tried = tune(
             recipe, problem, steps=sizes["tuning_steps"], rates=sizes["rates"],
-            moves=sizes["moves"],
+            moves=sizes["moves"], slack=SLACK,
         )  # fmt: skip
         curves, params = train_replicas(
             recipe, problem, seeds, [rate] * len(seeds), steps=sizes["steps"], evaluations=1

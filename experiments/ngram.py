@@ -16,7 +16,15 @@ from jaxtyping import Integer
 from jaxrnn import Connection, Layer, Network, stacked
 from jaxrnn.runs.launch import launch
 from jaxrnn.runs.plots import COLORS, draw_intervals, figure
-from jaxrnn.runs.replicas import RATES, Problem, Recipe, character_problem, train_replicas, tune
+from jaxrnn.runs.replicas import (
+    RATES,
+    SLACK,
+    Problem,
+    Recipe,
+    character_problem,
+    train_replicas,
+    tune,
+)
 from jaxrnn.runs.sizing import nearest
 from jaxrnn.runs.statistics import best_of, difference, mean_of
 from jaxrnn.runs.study import Results, Study, define_flags, open_study, seeds_of
@@ -126,7 +134,7 @@ def compare(
     def trial() -> dict[str, Any]:
         rate, tried = tune(
             recipe, problem, steps=sizes["tuning_steps"], rates=sizes["rates"],
-            moves=sizes["moves"],
+            moves=sizes["moves"], slack=SLACK,
         )  # fmt: skip
         curves, _ = train_replicas(
             recipe, problem, seeds, [rate] * len(seeds), steps=sizes["steps"], evaluations=1

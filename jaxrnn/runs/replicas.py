@@ -34,6 +34,7 @@ from jaxrnn.training import (
 
 TUNING_SEED = 1_000_000  # no seed of a run that counts
 EVALUATION_LANES, EVALUATION_CHUNK = 50, 100
+SLACK = 0.035  # about 0.1 of the 3 bits per character that short runs reach
 RATES = (5e-4, 1e-3, 2e-3, 4e-3, 8e-3)  # where tuning looks first
 
 
@@ -204,12 +205,25 @@ def train_replicas(
 
 
 def tune(
-    recipe: Recipe, problem: Problem, *, steps: int, rates: Sequence[float] = RATES, moves: int = 2
+    recipe: Recipe,
+    problem: Problem,
+    *,
+    steps: int,
+    rates: Sequence[float] = RATES,
+    moves: int = 2,
+    slack: float = 0.0,
 ) -> tuple[float, list[Curve]]:
     """The learning rate that does best after a few steps, and what was tried.
 
-    The rates are equally far apart in their logarithms; where the best is the lowest or the highest
-    tried, as many more are tried beyond it, `moves` times at most.
+    Args:
+      recipe: how the network is trained.
+      problem: what it learns.
+      steps: how many; the schedule falls within them.
+      rates: tried first, equally far apart in their logarithms. Where the best is the lowest or the
+        highest tried, as many more are tried beyond it.
+      moves: how often at most.
+      slack: of the rates whose figure exceeds the best one by at most this share of it, the lowest
+        is taken: what just holds in a short run may diverge in a long one (`SLACK`).
     """
     curves: list[Curve] = []
     for _ in range(1 + moves):
@@ -224,7 +238,9 @@ def tune(
             rates = [best * factor**i for i in range(1, len(rates) + 1)]
         else:
             break
-    return best, sorted(curves, key=lambda curve: curve.rate)
+    curves.sort(key=lambda curve: curve.rate)
+    limit = min(curve.final for curve in curves) * (1 + slack)
+    return next(curve.rate for curve in curves if curve.final <= limit), curves
 
 
 def over_replicas(function: Callable[..., Any]) -> Callable[..., Any]:

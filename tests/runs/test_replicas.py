@@ -92,6 +92,19 @@ def test_tuning_moves_on_to_where_the_best_rate_is(monkeypatch):
     assert [curve.rate for curve in tried] == pytest.approx([0.25, 0.5, 1.0, 2.0, 4.0, 8.0])
 
 
+def test_with_slack_the_lowest_rate_is_taken_that_is_nearly_as_good(monkeypatch):
+    figures = {0.01: 3.2, 0.02: 3.05, 0.04: 3.0, 0.08: 3.4}
+
+    def train(recipe, problem, seeds, rates, **options):
+        return [
+            replicas.Curve(0, rate, [1], [figures[rate]], [0.0], 0, [0.0]) for rate in rates
+        ], {}
+
+    monkeypatch.setattr(replicas, "train_replicas", train)
+    for slack, expected in ((0.0, 0.04), (0.02, 0.02), (0.07, 0.01)):
+        assert tune(RECIPE, PROBLEM, steps=1, rates=list(figures), slack=slack)[0] == expected
+
+
 def test_what_is_not_finite_is_told_from_what_is():
     curves, _ = train_replicas(RECIPE, PROBLEM, SEEDS, (0.01, 1e30), steps=20, evaluations=1)
     assert curves[0].final < 5
