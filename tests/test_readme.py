@@ -28,13 +28,13 @@ def test_files_that_the_readme_links_to_exist():
     assert [link for link in links if not (ROOT / link).exists()] == []
 
 
-@pytest.mark.parametrize("document", ["README.md", "BUILD.md"])
+@pytest.mark.parametrize("document", ["README.md", "BUILD.md", "experiments/README.md"])
 def test_flags_in_the_documents_exist(document):
     text = (ROOT / document).read_text(encoding="utf-8")
-    scripts = "".join(
-        path.read_text(encoding="utf-8") for path in (ROOT / "experiments").rglob("*.py")
-    )
-    others = {"requirement", "upgrade", "quiet", "cov", "help"}  # of pip, pytest and absl
+    programs = [*(ROOT / "experiments").rglob("*.py"), ROOT / "jaxrnn" / "runs" / "study.py"]
+    scripts = "".join(path.read_text(encoding="utf-8") for path in programs)
+    others = {"requirement", "upgrade", "quiet", "help"}  # of pip and absl
+    others |= {"cov", "numprocesses", "dist"}  # of pytest
     others |= {"nodes", "ntasks", "gpus", "zone", "worker", "command"}  # of Slurm and Google Cloud
     others |= {"xla_force_host_platform_device_count"}
     for flag in set(re.findall(r"(?<![\w-])--([a-z_]+)", text)) - others:
