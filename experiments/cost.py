@@ -46,7 +46,7 @@ MODES = ("carried", "reset")
 FULL = {
     "timed": {"tanh": [128, 128], "gru": [128]}, "time_chunks": [2**i for i in range(11)],
     "asked": 16, "rounds": 9, "seconds": 0.15,
-    "chunks": [2**i for i in range(8)], "characters": 512, "steps": 1000, "tuning_steps": 200,
+    "chunks": [1, 4, 16, 64], "characters": 512, "steps": 1000, "tuning_steps": 200,
     "rates": list(RATES), "moves": 2, "forget": [2**i for i in range(9)], "lanes": 32,
     "scored": 768,
 }  # fmt: skip

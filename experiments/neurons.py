@@ -19,7 +19,7 @@ from jaxtyping import Float, Integer
 from jaxrnn import InputError, Network, Params, init, stacked
 from jaxrnn.runs.coloured import draw_scale, draw_text, page
 from jaxrnn.runs.language_model import LanguageModel, load_language_model
-from jaxrnn.runs.launch import launch, user_path
+from jaxrnn.runs.launch import group, launch, user_path
 from jaxrnn.runs.plots import figures
 from jaxrnn.runs.replicas import Recipe, character_problem, train_replicas, tune
 from jaxrnn.runs.statistics import Interval, difference, mean_of
@@ -38,6 +38,7 @@ FIRST = 300
 
 define_flags("neurons", seeds=5)
 RUN = flags.DEFINE_string("run", None, "Take the model of this work directory, or exported one.")
+group("The model", RUN)
 
 Values = Float[np.ndarray, " length"]
 
