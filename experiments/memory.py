@@ -27,6 +27,7 @@ from jaxrnn.runs.tables import Table
 # IRNN: ReLU with the identity as its recurrent matrix (Le, Jaitly and Hinton 2015).
 CELL_OF = {"tanh": "tanh", "IRNN": "relu"} | {n: n for n in ("lstm", "gru", "min_gru", "rg_lru")}
 SOLVED = 0.06  # of the baseline's loss
+EXPLODED = 10  # times the baseline's loss: not worth a figure
 HELD_OUT = 2_000_000  # the seed of sequences that no run is trained on
 # Units of a layer; sequences of a step; steps at most, and of tuning; where tuning looks first, and
 # how often it may move on; evaluations; sequences held out; each task's lengths.
@@ -263,13 +264,15 @@ def _always(row: dict[str, Any]) -> bool:
 def _shown(row: dict[str, Any]) -> str:
     steps, loss = median_steps(row), share(row) * row["baseline"]
     median = f"{steps:,.0f}" if np.isfinite(steps) else "-"
-    return f"{median} ({_count(row)}/{len(row['solved_after'])}; {loss:.4f})"
+    ending = "exploded" if share(row) > EXPLODED else f"{loss:.4f}"
+    return f"{median} ({_count(row)}/{len(row['solved_after'])}; {ending})"
 
 
 def _note(row: dict[str, Any]) -> str:
     """What the picture says of a setting: steps or loss, and how many runs where they differ."""
     steps, count = median_steps(row), _count(row)
-    note = f"{steps:.0f}" if np.isfinite(steps) else f"{100 * share(row):.0f}%"
+    ending = "exploded" if share(row) > EXPLODED else f"{share(row):.0%}"
+    note = f"{steps:.0f}" if np.isfinite(steps) else ending
     return note if count == 0 or _always(row) else f"{note}\n{count} of {len(row['solved_after'])}"
 
 
