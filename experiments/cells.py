@@ -288,6 +288,10 @@ def draw(results: Results) -> Any:
     ):
         axes.set_xticks(range(len(ticks)), ticks, fontsize=9)
         axes.set(title=title, ylabel=label, xlim=(-0.5, len(ticks) - 0.5))
+        means = [y for points, *_ in axes.containers for y in points.get_ydata()]
+        margin = 0.1 + 0.1 * (max(means, default=0) - min(means, default=0))
+        # A run that ended badly makes an interval so wide that nothing else could be seen.
+        axes.set_ylim(min(means, default=0) - margin, max(means, default=0) + margin)
         axes.legend(frameon=False)
     return picture
 
