@@ -138,7 +138,7 @@ def test_a_childs_failure_is_told_with_its_traceback():
 
 
 def test_spread_is_median_and_outer_tenths():
-    assert Spread.of(range(11)) == (5, 1, 9)
+    assert Spread.of(np.arange(11)) == (5, 1, 9)
 
 
 def test_operations_are_two_for_each_weight_and_character_three_times():
