@@ -30,8 +30,7 @@ class Dropout(NamedTuple):
       rate: the share of a source's outputs that a connection does not hear, in [0, 1).
       locked: hold one mask for the whole chunk (Gal and Ghahramani 2016) instead of drawing a
         fresh one at each time step.
-      recurrent: drop on delayed connections as well. Locked, that is what Gal and Ghahramani
-        propose; fresh masks at each step wash memories out.
+      recurrent: drop on delayed connections as well; locked, as Gal and Ghahramani propose.
     """
 
     rate: float
