@@ -16,7 +16,14 @@ from jax.sharding import Mesh
 
 from jaxrnn import CELLS, INITIALIZERS, Dropout, InputError, Network, stacked
 from jaxrnn.optimizers import OPTIMIZERS, SCHEDULES, make_schedule
-from jaxrnn.parallel import data_mesh, own_lanes, placement, shardings
+from jaxrnn.parallel import (
+    data_mesh,
+    own_lanes,
+    placement,
+    shardings,
+    use_cores,
+    worthwhile_devices,
+)
 from jaxrnn.parameters import Params
 from jaxrnn.runs.fitting import Progress, Stopping, Task, fit
 from jaxrnn.runs.language_model import (
@@ -164,8 +171,9 @@ CHECKPOINT_EVERY = flags.DEFINE_integer(
 )
 
 DATA_PARALLEL = flags.DEFINE_integer(
-    "data_parallel", None, "Spread the lanes over so many devices of this process [all; or the most"
-    " that divide --batch].", lower_bound=1,
+    "data_parallel", None, "Spread the lanes over so many devices of this process, of a CPU over so"
+    " many cores [the most that divide --batch; of cores, no more than make it faster].",
+    lower_bound=1,
 )  # fmt: skip
 COORDINATOR = flags.DEFINE_string(
     "coordinator", None, "HOST:PORT of process 0, where several processes train one model. Slurm,"
@@ -188,6 +196,7 @@ group("Several devices", DATA_PARALLEL, COORDINATOR, PROCESSES, PROCESS_ID)
 
 
 def main() -> int:
+    cores = use_cores()
     join(COORDINATOR.value, PROCESSES.value, PROCESS_ID.value)
     with together():
         settings = resolve_settings()
@@ -200,7 +209,10 @@ def main() -> int:
         )  # fmt: skip
         network = make_network(settings, text.vocabulary.size)
         stopping = make_stopping(settings, text)
-        mesh = data_mesh(settings["batch"], DATA_PARALLEL.value)
+        devices = DATA_PARALLEL.value
+        if devices is None and cores:
+            devices = worthwhile_devices(network, settings["batch"])
+        mesh = data_mesh(settings["batch"], devices)
         config = settings | {
             "network": network.to_dict(),
             "vocabulary": text.vocabulary.to_dict(),
@@ -214,7 +226,7 @@ def main() -> int:
             workdir = stack.enter_context(opened(workdir_path, config))
         display = stack.enter_context(ProgressDisplay(unit=text.vocabulary.level))
         display.say(f"{network}\n\n{describe(corpus.description, text)}\n")
-        if jax.device_count() > 1:
+        if mesh.size > 1 or (jax.device_count() > 1 and not cores):
             display.say(f"{placement(mesh, settings['batch'])}\n")
         return train(settings, text, network, stopping, mesh, workdir, display)
 

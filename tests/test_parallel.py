@@ -71,13 +71,33 @@ for name, network, rate in (("dropout", MIXED, 0.3), ("plain", stacked(6, [5], 6
 print(json.dumps(facts))
 """
 
+# Run where the user told JAX nothing about devices, on a machine of four cores.
+FOUR_CORES = """
+import json
+import jax
+from jaxrnn import parallel, stacked
+
+parallel._cores = lambda: 4
+facts = {"taken": parallel.use_cores(), "devices": jax.device_count()}
+network = stacked(65, [128], 65)
+facts["lanes"] = {b: parallel.worthwhile_devices(network, b) for b in (8, 31, 32, 50, 60, 64, 640)}
+facts["sizes"] = [parallel.worthwhile_devices(stacked(9, [n], 9), 64) for n in (16, 256, 1500)]
+facts["taken again"] = parallel.use_cores()
+print(json.dumps(facts))
+"""
+
 
 @pytest.fixture(scope="module")
 def facts() -> dict[str, Any]:
-    flags = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=4"
+    return printed_by(FOUR_DEVICES, "--xla_force_host_platform_device_count=4")
+
+
+def printed_by(program: str, flags: str) -> dict[str, Any]:
+    """What a program prints, on a CPU, with more XLA flags."""
+    flags = f"{os.environ.get('XLA_FLAGS', '')} {flags}".strip()
     environment = os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
     done = subprocess.run(
-        [sys.executable, "-c", FOUR_DEVICES],
+        [sys.executable, "-c", program],
         cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -111,6 +131,19 @@ def test_as_many_devices_are_used_as_divide_the_batch(facts):
     assert meshes["8 2"] == [2, "Training on 2 of 4 devices."]
     assert "a batch of 6 lanes cannot be spread evenly over 4 devices" in meshes["6 4"]
     assert "5 devices were asked for where there are 4" in meshes["8 5"]
+
+
+def test_of_a_cpu_as_many_cores_are_taken_as_are_kept_busy():
+    facts = printed_by(FOUR_CORES, "")
+    assert (facts["taken"], facts["devices"], facts["taken again"]) == (True, 4, False)
+    lanes = {"8": 1, "31": 1, "32": 2, "50": 2, "60": 3, "64": 4, "640": 4}
+    assert facts["lanes"] == lanes
+    assert facts["sizes"] == [1, 4, 1]  # too small, right, too large
+
+
+def test_what_the_user_says_of_cpu_devices_holds():
+    facts = printed_by(FOUR_CORES, "--xla_force_host_platform_device_count=3")
+    assert (facts["taken"], facts["devices"]) == (False, 3)
 
 
 def test_the_only_device_takes_all_lanes():

@@ -1,7 +1,7 @@
 """Suite scale: characters a second against the number of devices.
 
-Strong: one batch, spread over more devices. Weak: a batch for each device. On a CPU the devices are
-virtual and share its cores: this shows what spreading costs, not what more devices would bring.
+Strong: one batch, spread over more devices. Weak: a batch for each device. Where a CPU has fewer
+cores than devices they share them.
 """
 
 from dataclasses import replace
@@ -29,10 +29,10 @@ def run(options: Options) -> list[dict[str, Any]]:
     shapes |= {("weak", n): replace(base, batch=base.batch * n) for n in counts if n > 1}
     names = {f"{kind} {n}": (kind, n) for kind, n in shapes}
     options.say(f"spreading {base.name} over {', '.join(map(str, counts))} devices")
-    with children(dict.fromkeys(names, module_of("devices"))) as started:
+    with children(dict.fromkeys(names, module_of("jaxrnn"))) as started:
         for name, child in started.items():
             kind, n = names[name]
-            child.ask("open_step", shapes[kind, n], n)
+            child.ask("open_spread", shapes[kind, n], n)
         losses = {name: child.ask("losses", 2) for name, child in started.items()}
         for name, (kind, _) in names.items():
             if kind == "strong" and not np.allclose(losses[name], losses["strong 1"], TOLERANCE, 0):
@@ -55,7 +55,7 @@ def run(options: Options) -> list[dict[str, Any]]:
 
 def _device_counts() -> list[int]:
     """1, 2, 4, ... up to all local devices."""
-    with children({"census": module_of("devices")}) as started:
+    with children({"census": module_of("jaxrnn")}) as started:
         started["census"].ask("open_census")
         most = started["census"].ask("most")
     return [2**k for k in range(most.bit_length())]

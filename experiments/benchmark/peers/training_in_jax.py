@@ -1,6 +1,6 @@
 """A training step as one writes it in plain JAX and optax, for any loss."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -13,15 +13,14 @@ from jaxrnn.runs.turns import Contender
 
 # (params, state carried from the chunk before, inputs, targets) -> (nats, state)
 Loss = Callable[[Any, Any, jax.Array, jax.Array], tuple[jax.Array, Any]]
-Step = Callable[[Any, jax.Array, jax.Array], tuple[Any, jax.Array]]
+Step = Callable[..., tuple[Any, jax.Array]]  # (training, *what a call takes) -> (training, loss)
 
 
 class JaxTrainer(Contender):
     """Calls a jitted training step on one chunk after the other."""
 
-    def __init__(self, step: Step, training: Any, data: Data) -> None:
-        self.step, self.training = step, training
-        self.chunks = [tuple(map(jnp.asarray, chunk)) for chunk in zip(*data, strict=True)]
+    def __init__(self, step: Step, training: Any, chunks: Sequence[tuple]) -> None:
+        self.step, self.training, self.chunks = step, training, chunks
         self.done = 0
 
     def run(self, count: int) -> None:
@@ -51,4 +50,8 @@ def trainer(loss: Loss, params: Any, state: Any, data: Data) -> JaxTrainer:
         updates, optimizer_state = optimizer.update(gradient, optimizer_state, params)
         return (optax.apply_updates(params, updates), optimizer_state, state), nats
 
-    return JaxTrainer(step, (params, optimizer.init(params), state), data)
+    return JaxTrainer(step, (params, optimizer.init(params), state), chunks_of(data))
+
+
+def chunks_of(data: Data) -> list[tuple[jax.Array, ...]]:
+    return [tuple(map(jnp.asarray, chunk)) for chunk in zip(*data, strict=True)]

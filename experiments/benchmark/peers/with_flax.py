@@ -12,7 +12,7 @@ import numpy as np
 import optax
 from flax import nnx
 
-from experiments.benchmark.peers.training_in_jax import JaxTrainer
+from experiments.benchmark.peers.training_in_jax import JaxTrainer, chunks_of
 from experiments.benchmark.shapes import (
     CLIP_NORM,
     LEARNING_RATE,
@@ -73,7 +73,7 @@ def open_trainer(shape: Shape, params: Params, data: Data) -> JaxTrainer:
         layer.cell.initialize_carry((shape.batch, size), rngs)
         for layer, size in zip(model.layers, shape.hidden, strict=True)
     ]
-    return JaxTrainer(step, (variables, carries), data)
+    return JaxTrainer(step, (variables, carries), chunks_of(data))
 
 
 def copy_into(model: Model, shape: Shape, params: Params) -> None:

@@ -1,13 +1,22 @@
-"""jaxrnn itself, through the function that its training loop calls, with as many steps a call."""
+"""jaxrnn itself, as its main job uses it: ten training steps a call, spread over devices."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from experiments.benchmark.peers.training_in_jax import JaxTrainer
-from experiments.benchmark.shapes import CLIP_NORM, LEARNING_RATE, Data, Params, Shape
+from experiments.benchmark.shapes import CLIP_NORM, LEARNING_RATE, Data, Params, Shape, random_data
 from jaxrnn import init
 from jaxrnn.optimizers import make_optimizer
+from jaxrnn.parallel import (
+    data_mesh,
+    everywhere,
+    feed,
+    place,
+    shardings,
+    use_cores,
+    worthwhile_devices,
+)
 from jaxrnn.parameters import BIAS
 from jaxrnn.runs.turns import Contender
 from jaxrnn.sampling import BLOCK, read, write
@@ -18,6 +27,8 @@ from jaxrnn.training import (
     make_training_steps,
     start,
 )
+
+VIRTUAL = 4  # devices that a CPU is taken for, whatever the number of its cores
 
 
 def draw_params(shape: Shape) -> Params:
@@ -30,7 +41,26 @@ def draw_params(shape: Shape) -> Params:
 
 
 def open_trainer(shape: Shape, params: Params | None, data: Data) -> "JaxrnnTrainer":
-    return JaxrnnTrainer(shape, draw_params(shape) if params is None else params, data)
+    use_cores()
+    devices = worthwhile_devices(shape.network(), shape.batch)
+    return JaxrnnTrainer(shape, draw_params(shape) if params is None else params, data, devices)
+
+
+def open_spread(shape: Shape, devices: int) -> "JaxrnnTrainer":
+    """On so many devices, which a CPU is then taken for."""
+    jax.config.update("jax_num_cpu_devices", devices)  # of no effect on others
+    return JaxrnnTrainer(shape, draw_params(shape), random_data(shape), devices)
+
+
+def open_census() -> "Census":
+    return Census()
+
+
+class Census:
+    """How many devices a step can be spread over; counted here, for whoever asks occupies them."""
+
+    def most(self) -> int:
+        return VIRTUAL if jax.default_backend() == "cpu" else jax.local_device_count()
 
 
 class JaxrnnTrainer(JaxTrainer):
@@ -39,28 +69,30 @@ class JaxrnnTrainer(JaxTrainer):
     Here a run is a call, of several steps.
     """
 
-    def __init__(self, shape: Shape, params: Params, data: Data) -> None:
+    def __init__(self, shape: Shape, params: Params, data: Data, devices: int | None) -> None:
         self.params = params
+        mesh = data_mesh(shape.batch, devices)
         network, optimizer = shape.network(), make_optimizer("adam", clip_norm=CLIP_NORM)
-        training_steps = make_training_steps(network, optimizer)
-        resets = jnp.zeros((STEPS_PER_CALL, shape.chunk, shape.batch), bool)
-        rates = jnp.full(STEPS_PER_CALL, LEARNING_RATE)
-        keys = jax.random.split(jax.random.key(0), STEPS_PER_CALL)
+        training_steps = make_training_steps(network, optimizer, shardings=shardings(mesh))
+        rest = jax.device_put(
+            (
+                jnp.full(STEPS_PER_CALL, LEARNING_RATE),
+                jax.random.split(jax.random.key(0), STEPS_PER_CALL),
+            ),
+            everywhere(mesh),
+        )
 
-        def call(
-            training: TrainingState, inputs: jax.Array, targets: jax.Array
-        ) -> tuple[TrainingState, jax.Array]:
-            training, report = training_steps(
-                training, Chunks(inputs, targets, resets), rates, keys
-            )
+        def call(training: TrainingState, chunks: Chunks) -> tuple[TrainingState, jax.Array]:
+            training, report = training_steps(training, chunks, *rest)
             return training, report.losses
 
         arrays = jax.tree.map(jnp.array, params)  # copies, which may be donated
+        training = place(mesh, start(network, arrays, optimizer, shape.batch))
+        resets = np.zeros((STEPS_PER_CALL, shape.chunk, shape.batch), bool)
         count = len(data.inputs)  # as many calls take each chunk equally often
         order = np.arange(count * STEPS_PER_CALL).reshape(count, STEPS_PER_CALL) % count
-        super().__init__(
-            call, start(network, arrays, optimizer, shape.batch), Data(*(x[order] for x in data))
-        )
+        calls = [(feed(mesh, (data.inputs[i], data.targets[i], resets)),) for i in order]
+        super().__init__(call, training, calls)
 
     def start_params(self) -> Params:
         return self.params
