@@ -38,6 +38,9 @@ def use_cores() -> bool:
     As one device a CPU has its cores share each product, and all but one wait in between, while
     what is elementwise is computed.
 
+    Several CPU devices hang when calls run far ahead of their results (seen at 32, the most that
+    JAX's CPU client keeps in flight): read each call's report, as `jaxrnn.runs.fitting` does.
+
     Returns:
       False where that is settled: the user told JAX how many devices a CPU is, or JAX has begun.
     """

@@ -151,16 +151,12 @@ _deferred.defvjp(_forward, _backward)
 
 def _unroll(component, weights, drives, masks, resets, memory):
     """The chunk forward; last, what the backward pass needs: sums, and carries before each step."""
-    time = jax.tree.leaves(drives)[0].shape[0]
-    matrices: dict[Connection, Gates] = {c: (matrix,) for c, matrix in weights.items()}
-    if time > 1:  # for one step, splitting the product's row is cheaper than splitting the matrix
-        matrices = {c: split_gates(matrix, _target(component, c)) for c, matrix in weights.items()}
 
     def body(memory: State, x: tuple) -> tuple[State, tuple]:
         drives, masks, reset = x
         memory = _forget(memory, reset)
         carries = {name: state.carry for name, state in memory.items()}
-        outputs, memory, sums = _advance(component, matrices, drives, masks, memory)
+        outputs, memory, sums = _advance(component, weights, drives, masks, memory)
         return memory, (outputs, sums, carries)
 
     memory, (outputs, sums, carries) = _loop(body, memory, (drives, masks, resets))
@@ -169,7 +165,7 @@ def _unroll(component, weights, drives, masks, resets, memory):
 
 def _advance(
     component: Component,
-    matrices: dict[Connection, Gates],
+    weights: Weights,
     drives: dict,
     masks: dict,
     memory: State,
@@ -188,9 +184,7 @@ def _advance(
             else:
                 source = outputs[connection.source]
             source = source * masks[connection] if connection in masks else source
-            heard = tuple(product(source, matrix) for matrix in matrices[connection])
-            if len(heard) == 1:
-                heard = split_gates(heard[0], layer)
+            heard = split_gates(product(source, weights[connection]), layer)
             i = _sum_index(component, connection)
             terms[i] = heard if terms[i] is None else _add(terms[i], heard)
             summed[i] = True

@@ -84,6 +84,7 @@ class JaxrnnTrainer(JaxTrainer):
 
         def call(training: TrainingState, chunks: Chunks) -> tuple[TrainingState, jax.Array]:
             training, report = training_steps(training, chunks, *rest)
+            jax.block_until_ready(report)  # as the training loop does
             return training, report.losses
 
         arrays = jax.tree.map(jnp.array, params)  # copies, which may be donated
