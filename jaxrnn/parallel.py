@@ -63,7 +63,7 @@ def worthwhile_devices(network: Network, batch: int) -> int | None:
         return None
     share = batch // jax.process_count()
     most = share // CORE_LANES if network.parameters in CORE_PARAMETERS else 1
-    most = max(1, min(most, jax.local_device_count()))
+    most = max(1, min(most, *map(len, _by_process())))
     return max(n for n in range(1, most + 1) if share % n == 0)
 
 
@@ -77,7 +77,7 @@ def data_mesh(batch: int, limit: int | None = None) -> Mesh:
     Raises:
       InputError: the lanes cannot be spread evenly, or there are not so many devices.
     """
-    processes = [_of_process(index) for index in range(jax.process_count())]
+    processes = _by_process()
     most = min(map(len, processes))
     share, left_over = divmod(batch, len(processes))
     if left_over:
@@ -154,9 +154,13 @@ def local(params: Params) -> Params:
     return jax.tree.map(lambda array: jnp.array(np.asarray(array)), params)
 
 
-def _of_process(index: int) -> list:
-    devices = (device for device in jax.devices() if device.process_index == index)
-    return sorted(devices, key=lambda device: device.id)
+def _by_process() -> list[list[jax.Device]]:
+    """The devices of each process."""
+    devices = sorted(jax.devices(), key=lambda device: device.id)
+    return [
+        [device for device in devices if device.process_index == index]
+        for index in range(jax.process_count())
+    ]
 
 
 def _cores() -> int:

@@ -28,6 +28,12 @@ FLAGS = (
     "--evaluate_every=30", "--checkpoint_every=10",
 )  # fmt: skip
 ALL = "--steps=60"
+TWO_CORES = """
+import runpy
+from jaxrnn import parallel
+parallel._cores = lambda: 2
+runpy.run_module("experiments.char_lm", run_name="__main__", alter_sys=True)
+"""
 NEVER = "jaxrnn.runs.fitting:_count_skipped:0:SIGTERM"
 
 
@@ -119,6 +125,21 @@ def test_four_devices_train_as_one_does(flags, whole, tmp_path):
     assert "Training on 4 of 4 devices." in out
     assert_same_run(tmp_path / "run", whole)
     assert validation_losses(tmp_path / "run") == pytest.approx(validation_losses(whole), rel=1e-4)
+
+
+def test_two_cores_of_a_cpu_train_as_one_device_does(corpus, tmp_path):
+    runs = []
+    for count in ((), ("--data_parallel=1",)):
+        runs.append(tmp_path / f"run{len(runs)}")
+        done = subprocess.run(
+            [sys.executable, "-c", TWO_CORES, f"--corpus={corpus}", "--hidden=64", "--batch=32",
+             "--chunk=8", "--steps=20", f"--workdir={runs[-1]}", *count],
+            cwd=ROOT, text=True, capture_output=True, timeout=120, check=False,
+            env=os.environ | {"JAX_PLATFORMS": "cpu"},
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        assert ("Training on 2 of 2 devices." in done.stdout) == (not count)
+    assert_same_run(*runs)
 
 
 def test_two_processes_train_as_one_device_does_and_a_signal_to_either_stops_both(stopped, half):
