@@ -154,7 +154,7 @@ def local(params: Params) -> Params:
     return jax.tree.map(lambda array: jnp.array(np.asarray(array)), params)
 
 
-def _by_process() -> list[list[jax.Device]]:
+def _by_process() -> list[list[Any]]:
     """The devices of each process."""
     devices = sorted(jax.devices(), key=lambda device: device.id)
     return [
