@@ -211,7 +211,7 @@ def main() -> int:
         stopping = make_stopping(settings, text)
         devices = DATA_PARALLEL.value
         if devices is None and cores:
-            devices = worthwhile_devices(network, settings["batch"])
+            devices = worthwhile_devices(network, settings["batch"], settings["chunk"])
         mesh = data_mesh(settings["batch"], devices)
         config = settings | {
             "network": network.to_dict(),

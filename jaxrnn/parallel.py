@@ -24,12 +24,15 @@ from jaxrnn.training import Chunks, TrainingState
 _AXIS = "data"
 _FORCED = "xla_force_host_platform_device_count"
 
-# A CPU's core is worth a device of its own to a network of this size that has so many lanes for it:
-# smaller, and cores meet more often than they work; larger, and each reads too many weights for its
-# lanes. Two devices instead of one, on two cores: tanh 1x32 B32 0.7 times as fast, tanh 2x128 B8
-# 0.9, B16 1.06, B32 1.3, GRU 2x256 B50 1.3, GRU 2x512 B32 1.0, LSTM 2x512 B16 0.8, GRU 1x1024 0.75.
-CORE_PARAMETERS = range(10_000, 2_000_000)
-CORE_LANES = 16
+# When a core of a CPU is worth a device of its own. A smaller network has its cores meet more often
+# than they work; fewer lanes hardly fill a product; and every core sums and updates all parameters
+# at each step, which takes as long as so many parameters for each character. Two devices instead of
+# one, on two cores (batch B, chunk T): tanh 1x32 B32 T16 0.7 times as fast, tanh 2x128 B8 T16 0.9,
+# B16 1.06, B32 1.3; GRU 2x256 B50 T50 1.3; LSTM 2x512 B32 T32 0.93, B64 T100 1.1; GRU 1x1024 B32
+# T16 0.6, B128 1.0.
+LEAST_PARAMETERS = 10_000
+LEAST_LANES = 16
+MOST_PARAMETERS_A_CHARACTER = 1_000
 
 
 def use_cores() -> bool:
@@ -54,16 +57,17 @@ def use_cores() -> bool:
     return True
 
 
-def worthwhile_devices(network: Network, batch: int) -> int | None:
+def worthwhile_devices(network: Network, batch: int, chunk: int) -> int | None:
     """How many devices of each process make training faster; None: all that can be used.
 
     All accelerators do. Of a CPU's cores only as many as are kept busy.
     """
     if jax.default_backend() != "cpu":
         return None
+    if not LEAST_PARAMETERS <= network.parameters <= MOST_PARAMETERS_A_CHARACTER * batch * chunk:
+        return 1
     share = batch // jax.process_count()
-    most = share // CORE_LANES if network.parameters in CORE_PARAMETERS else 1
-    most = max(1, min(most, *map(len, _by_process())))
+    most = max(1, min(share // LEAST_LANES, *map(len, _by_process())))
     return max(n for n in range(1, most + 1) if share % n == 0)
 
 

@@ -80,8 +80,12 @@ from jaxrnn import parallel, stacked
 parallel._cores = lambda: 4
 facts = {"taken": parallel.use_cores(), "devices": jax.device_count()}
 network = stacked(65, [128], 65)
-facts["lanes"] = {b: parallel.worthwhile_devices(network, b) for b in (8, 31, 32, 50, 60, 64, 640)}
-facts["sizes"] = [parallel.worthwhile_devices(stacked(9, [n], 9), 64) for n in (16, 256, 1500)]
+batches = (8, 31, 32, 50, 60, 64, 640)
+facts["lanes"] = {batch: parallel.worthwhile_devices(network, batch, 16) for batch in batches}
+facts["sizes"] = [
+    parallel.worthwhile_devices(stacked(9, [n], 9), 64, chunk)
+    for n, chunk in ((16, 16), (256, 16), (1500, 16), (1500, 160))
+]
 facts["taken again"] = parallel.use_cores()
 print(json.dumps(facts))
 """
@@ -138,7 +142,7 @@ def test_of_a_cpu_as_many_cores_are_taken_as_are_kept_busy():
     assert (facts["taken"], facts["devices"], facts["taken again"]) == (True, 4, False)
     lanes = {"8": 1, "31": 1, "32": 2, "50": 2, "60": 3, "64": 4, "640": 4}
     assert facts["lanes"] == lanes
-    assert facts["sizes"] == [1, 4, 1]  # too small, right, too large
+    assert facts["sizes"] == [1, 4, 1, 4]  # too small, right, too large for so short a chunk, right
 
 
 def test_what_the_user_says_of_cpu_devices_holds():

@@ -42,7 +42,7 @@ def draw_params(shape: Shape) -> Params:
 
 def open_trainer(shape: Shape, params: Params | None, data: Data) -> "JaxrnnTrainer":
     use_cores()
-    devices = worthwhile_devices(shape.network(), shape.batch)
+    devices = worthwhile_devices(shape.network(), shape.batch, shape.chunk)
     return JaxrnnTrainer(shape, draw_params(shape) if params is None else params, data, devices)
 
 
