@@ -68,7 +68,7 @@ def worthwhile_devices(network: Network, batch: int, chunk: int) -> int | None:
         return 1
     share = batch // jax.process_count()
     most = max(1, min(share // LEAST_LANES, *map(len, _by_process())))
-    return max(n for n in range(1, most + 1) if share % n == 0)
+    return _largest_divisor(share, most)
 
 
 def data_mesh(batch: int, limit: int | None = None) -> Mesh:
@@ -89,7 +89,7 @@ def data_mesh(batch: int, limit: int | None = None) -> Mesh:
             f"a batch of {batch} lanes cannot be spread evenly over {len(processes)} processes; "
             f"take a multiple of {len(processes)}"
         )
-    count = max(n for n in range(1, most + 1) if share % n == 0) if limit is None else limit
+    count = _largest_divisor(share, most) if limit is None else limit
     if count > most:
         raise InputError(
             f"{count} devices were asked for where there are {most}; take at most {most}"
@@ -156,6 +156,11 @@ def whole(mesh: Mesh, state: TrainingState) -> TrainingState:
 def local(params: Params) -> Params:
     """A copy of the parameters for this process alone, on one device, as `init` would make them."""
     return jax.tree.map(lambda array: jnp.array(np.asarray(array)), params)
+
+
+def _largest_divisor(share: int, most: int) -> int:
+    """Of a share of the lanes, as far as `most`."""
+    return max(n for n in range(1, most + 1) if share % n == 0)
 
 
 def _by_process() -> list[list[Any]]:
