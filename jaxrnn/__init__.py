@@ -3,7 +3,15 @@
 from jaxrnn.cells import CELLS, Cell, linear_cell, register
 from jaxrnn.errors import InputError
 from jaxrnn.network import Connection, Layer, Network, stacked
-from jaxrnn.parameters import INITIALIZERS, Params, State, init, initial_state
+from jaxrnn.parameters import (
+    INITIALIZERS,
+    LayerState,
+    Params,
+    State,
+    init,
+    initial_state,
+    state_dtype,
+)
 from jaxrnn.unroll import Dropout, step, unroll, unroll_layers
 
 __all__ = [
@@ -14,6 +22,7 @@ __all__ = [
     "Dropout",
     "InputError",
     "Layer",
+    "LayerState",
     "Network",
     "Params",
     "State",
@@ -22,6 +31,7 @@ __all__ = [
     "linear_cell",
     "register",
     "stacked",
+    "state_dtype",
     "step",
     "unroll",
     "unroll_layers",

@@ -33,6 +33,17 @@ class Component:
         """Whether it is one layer that depends on its past through a linear carry alone."""
         return len(self.layers) == 1 and not self.internal and bool(self.layers[0].cell.terms)
 
+    @property
+    def stride(self) -> int:
+        """How many time steps can be run at once.
+
+        One, but where all that a step needs of the past is what was put out longer ago than that:
+        a layer whose only loop has a delay of 8 runs 8 steps at once.
+        """
+        if any(layer.cell.carries for layer in self.layers):
+            return 1
+        return min((c.delay for c in self.internal if c.delay), default=1)
+
     def memory(self, layer: Layer) -> int:
         """How many past outputs of the layer the component itself needs."""
         return max((c.delay for c in self.internal if c.source == layer.name), default=0)

@@ -2,7 +2,7 @@
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int, Shaped
+from jaxtyping import Array, Bool, Float, Int, Integer, Shaped
 
 Ages = Int[Array, "time batch"]
 Past = tuple[Float[Array, "batch size"], ...]  # newest first: past[k-1] is k steps ago
@@ -12,29 +12,50 @@ def ages_since(resets: Bool[Array, "time batch"] | None) -> Ages | None:
     """How many steps ago each lane was last reset; large where that was before the chunk."""
     if resets is None:
         return None
-    steps = jnp.arange(resets.shape[0])[:, None]
+    steps = jax.lax.broadcasted_iota(jnp.int32, resets.shape, 0)
     last = jax.lax.cummax(jnp.where(resets, steps, -(2**30)), axis=0)
     return steps - last
 
 
+def remembered(past: Past) -> Float[Array, "delay batch size"]:
+    """Past outputs in the order in which they were put out."""
+    return jnp.stack(past[::-1])
+
+
 def delayed(
-    sequence: Float[Array, "time batch size"], past: Past, delay: int, ages: Ages | None
+    sequence: Float[Array, "time batch size"],
+    before: Float[Array, "delay batch size"],
+    ages: Ages | None,
 ) -> Float[Array, "time batch size"]:
-    """The sequence `delay` steps late: first what is remembered, and zeros from before a reset."""
-    remembered = jnp.stack(past[:delay][::-1])
-    late = jnp.concatenate([remembered, sequence])[: sequence.shape[0]]
+    """The sequence, late by the steps of `before`, which came before it; zeros for what a reset
+    hides.
+    """
+    late = jnp.concatenate([before, sequence])[: sequence.shape[0]]
+    return forget_older(late, before.shape[0], ages)
+
+
+def forget_older(
+    late: Float[Array, "*time batch size"], delay: int, ages: Int[Array, "*time batch"] | None
+) -> Float[Array, "*time batch size"]:
+    """Zeros in place of what was put out `delay` steps ago, where a reset came since then."""
     return late if ages is None else jnp.where((ages >= delay)[..., None], late, 0)
 
 
 def newest(sequence: Shaped[Array, "time batch *features"], past: Past, ages: Ages | None) -> Past:
     """What is to be remembered after the sequence; as many steps as were remembered before it."""
-    time, outputs = sequence.shape[0], []
-    for lag, old in enumerate(past):
-        if lag >= time:
-            output = past[lag - time]
-        elif sequence.ndim == 2:  # symbols
-            output = jax.nn.one_hot(sequence[time - 1 - lag], old.shape[-1], dtype=old.dtype)
-        else:
-            output = sequence[time - 1 - lag]
-        outputs.append(output if ages is None else jnp.where((ages[-1] >= lag)[:, None], output, 0))
-    return tuple(outputs)
+    if not past:
+        return ()
+    last = sequence[-len(past) :]
+    if sequence.ndim == 2:
+        last = one_hot(last, past[0].shape[-1], past[0].dtype)
+    known = jnp.concatenate([remembered(past), last])
+    since = None if ages is None else ages[-1]
+    return tuple(forget_older(known[-1 - lag], lag, since) for lag in range(len(past)))
+
+
+def one_hot(
+    symbols: Integer[Array, "*any"], size: int, dtype: jnp.dtype | type
+) -> Float[Array, "*any size"]:
+    """Rows of the identity; NaN for what is no symbol, as a look-up of rows has it."""
+    hot = jax.nn.one_hot(symbols, size, dtype=dtype)
+    return jnp.where(((symbols >= 0) & (symbols < size))[..., None], hot, jnp.nan)

@@ -9,14 +9,17 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
+import jax.export
 import jax.numpy as jnp
+import numpy as np
 from jax.nn import initializers
 from jaxtyping import Array, Float, Key, PRNGKeyArray
 
 from jaxrnn.errors import InputError
+from jaxrnn.keys import derive
 from jaxrnn.network import INPUT, Network
 
-Params = dict[str, dict[str, Float[Array, "..."]]]
+Params = dict[str, dict[str, Float[Array | np.ndarray, "..."]]]
 
 BIAS = "bias"
 
@@ -29,11 +32,13 @@ class LayerState(NamedTuple):
       carry: what its cell carries.
     """
 
-    past: tuple[Float[Array, "batch size"], ...]
-    carry: tuple[Float[Array, "batch size"], ...]
+    past: tuple[Float[Array | np.ndarray, "batch size"], ...]
+    carry: tuple[Float[Array | np.ndarray, "batch size"], ...]
 
 
 State = dict[str, LayerState]
+
+jax.export.register_namedtuple_serialization(LayerState, serialized_name="jaxrnn.LayerState")
 
 
 def _identity(key: Key[Array, ""], shape: tuple[int, int], dtype=jnp.float32) -> jax.Array:
@@ -65,7 +70,8 @@ def init(
 
     Args:
       network: whose.
-      key: one key, not an array of them.
+      key: one key, not an array of them. What it draws for a matrix depends on the names of its
+        connection alone: another layer or connection leaves it as it was.
       initializer: for matrices of delay-0 connections and of all connections from the input; a
         name in `INITIALIZERS`, by default what the target's cell recommends. Each gate's matrix is
         drawn by itself.
@@ -85,7 +91,7 @@ def init(
                 draw = _find(recurrent_initializer or cell.recurrent_initializer)
             else:
                 draw = _find(initializer or cell.initializer)
-            key, matrix_key = jax.random.split(key)
+            matrix_key = derive(key, "parameters", layer.name, connection.key)
             shape = (network.size(connection.source), layer.size)
             full = jnp.promote_types(dtype, jnp.float32)  # there is no half-precision QR
             gates = [draw(k, shape, full) for k in jax.random.split(matrix_key, cell.heard_gates)]

@@ -19,10 +19,17 @@ SEGMENT = 128  # steps: enough of them for hoisted products to run at their full
 
 def segment_length(segment: int | None, time: int) -> int:
     """How many steps to run at once; `None` chooses, 0 asks for one piece."""
+    if segment is not None and segment < 0:
+        raise InputError(f"the segment is {segment} steps long; give at least 1, or 0 for no cuts")
+    if not isinstance(time, int):  # a symbol of `jax.export`
+        if segment:
+            raise InputError(
+                f"a chunk of {time} steps cannot be cut into segments of {segment}; leave segment "
+                "out, or export a chunk of a known length"
+            )
+        return time
     if segment is None:
         segment = SEGMENT if time >= LONG_CHUNK else 0
-    if segment < 0:
-        raise InputError(f"the segment is {segment} steps long; give at least 1, or 0 for no cuts")
     return min(segment, time) or time
 
 
@@ -40,14 +47,15 @@ def run_in_segments(
     Returns:
       The state after the last segment, and the outputs of the whole time.
     """
-    # Inside a scan nothing can be merged with its recomputation, so no barrier against that.
-    run = jax.checkpoint(run, prevent_cse=False)
     count, rest = divmod(jax.tree.leaves(sequences)[0].shape[0], length)
     pieces = []
     if rest:
-        state, outputs = run(state, jax.tree.map(lambda x: x[:rest], sequences), count)
+        first = jax.tree.map(lambda x: x[:rest], sequences)
+        state, outputs = jax.checkpoint(run)(state, first, count)
         pieces.append(outputs)
     cut = jax.tree.map(lambda x: x[rest:].reshape(count, length, *x.shape[1:]), sequences)
-    state, outputs = jax.lax.scan(lambda s, x: run(s, *x), state, (cut, jnp.arange(count)))
+    # Inside a scan nothing can be merged with its recomputation, so no barrier against that.
+    segment = jax.checkpoint(run, prevent_cse=False)
+    state, outputs = jax.lax.scan(lambda s, x: segment(s, *x), state, (cut, jnp.arange(count)))
     pieces.append(outputs.reshape(-1, *outputs.shape[2:]))
     return state, jnp.concatenate(pieces)

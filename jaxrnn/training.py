@@ -101,7 +101,7 @@ def make_training_steps(
       optimizer: as from `make_optimizer`.
       regularisation: dropout, L1 and L2.
       loss: `(outputs, targets)` of a chunk -> loss of each time step in each lane.
-      compute_dtype: of matrix products, bfloat16 say; parameters, carries and loss keep theirs.
+      compute_dtype: as for `unroll`: of matrix products, bfloat16 say.
       segment: as for `unroll`.
       shardings: where the state that is returned lies, as from `jaxrnn.parallel.shardings`; None:
         where the compiler finds that it does.
@@ -111,8 +111,9 @@ def make_training_steps(
         params: Params, state: State, chunk: Chunks, key: PRNGKeyArray
     ) -> tuple[Float[Array, ""], tuple[Float[Array, ""], State]]:
         outputs, state = unroll(
-            network, _cast(params, compute_dtype), state, chunk.inputs, resets=chunk.resets,
-            dropout=regularisation.dropout, dropout_key=key, segment=segment,
+            network, params, state, chunk.inputs, resets=chunk.resets,
+            dropout=regularisation.dropout, dropout_key=key, compute_dtype=compute_dtype,
+            segment=segment,
         )  # fmt: skip
         mean = jnp.average(loss(outputs, chunk.targets), weights=chunk.weights)
         return mean + weight_penalty(params, regularisation.l1, regularisation.l2), (mean, state)
@@ -173,10 +174,3 @@ def evaluate(network: Network, params: Params, batches: Iterable) -> float:
         nats += float(scored)
         characters += float(weights.sum())
     return nats / characters
-
-
-def _cast(params: Params, dtype: jnp.dtype | type | None) -> Params:
-    """Matrices in the dtype of products; biases, which are added to sums, as they are."""
-    if dtype is None:
-        return params
-    return jax.tree.map(lambda array: array.astype(dtype) if array.ndim > 1 else array, params)

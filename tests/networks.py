@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 
 from jaxrnn import Connection, Dropout, Layer, Network, initial_state
-from jaxrnn.unroll import _draw_masks
+from jaxrnn.unroll import Arrays, _draw_masks
 
 CELLS = (
     "tanh",
@@ -116,11 +116,16 @@ class Case:
         resets = None if self.resets is None else jnp.array(self.resets)
         return {"resets": resets, "dropout": self.dropout, "dropout_key": key}
 
-    def masks(self) -> dict[Connection, np.ndarray]:
+    def masks(self, symbols: bool = False) -> dict[Connection, np.ndarray]:
         """The dropout masks that the engine draws, for each time step."""
-        shape = (self.time, self.batch)
-        masks = _draw_masks(self.network, jnp.asarray(self.inputs), self.dropout, self.key)
-        return {c: np.broadcast_to(m, (*shape, m.shape[-1])) for c, m in masks.items()}
+        inputs = jnp.asarray(self.symbols if symbols else self.inputs)
+        params, state = jax.tree.map(jnp.asarray, (self.params, self.state))
+        arrays = Arrays(params, state, inputs, None, self.key)
+        masks = _draw_masks(self.network, arrays, self.dropout)
+        size = self.network.size
+        return {
+            c: np.broadcast_to(m, (self.time, self.batch, size(c.source))) for c, m in masks.items()
+        }
 
     def noise(self, tree: Any) -> Any:
         """Random numbers in the shape of a pytree."""

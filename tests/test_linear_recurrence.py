@@ -15,38 +15,76 @@ RNG = np.random.default_rng(0)
 TIME, BATCH, SIZE = 7, 2, 3
 
 
-def terms() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Decays, two of them 0 as after a reset; drives; and the carry before the first step."""
+def terms(resets: bool) -> tuple:
+    """Decays, drives, the carry before the first step, and where all of that is forgotten."""
     decay, drive = RNG.uniform(size=(TIME, BATCH, SIZE)), RNG.normal(size=(TIME, BATCH, SIZE))
-    decay[2, 0] = decay[5, 1] = 0
-    return decay, drive, RNG.normal(size=(BATCH, SIZE))
+    flags = np.zeros((TIME, BATCH), bool)
+    flags[[0, 2, 5, 6], [0, 0, 1, 1]] = True
+    return decay, drive, RNG.normal(size=(BATCH, SIZE)), flags if resets else None
 
 
-def in_numpy(decay, drive, carry):
+def in_numpy(decay, drive, carry, resets):
     carries = []
-    for a, b in zip(decay, drive, strict=True):
+    for t, (a, b) in enumerate(zip(decay, drive, strict=True)):
+        if resets is not None:
+            carry = np.where(resets[t][:, None], 0, carry)
         carry = a * carry + b
         carries.append(carry)
     return np.stack(carries)
 
 
-@pytest.mark.parametrize("run", [_in_a_loop, _as_prefix_sum, linear_recurrence])
-def test_every_way_to_run_it_is_the_recurrence(run):
-    with jax.enable_x64(True):
-        arguments = terms()
-        assert_close(compiled(run)(*map(jnp.asarray, arguments)), in_numpy(*arguments))
+WAYS = [_in_a_loop, _as_prefix_sum, linear_recurrence]
 
 
-def test_its_rule_for_gradients_is_autodiff_of_the_prefix_sum():
+@pytest.mark.parametrize("resets", [False, True])
+@pytest.mark.parametrize("run", WAYS)
+def test_every_way_to_run_it_is_the_recurrence(run, resets):
     with jax.enable_x64(True):
-        arguments = tuple(map(jnp.asarray, terms()))
+        arguments = terms(resets)
+        assert_close(compiled(run)(*jax.tree.map(jnp.asarray, arguments)), in_numpy(*arguments))
+
+
+def gradients(run, decay, drive, initial, resets, weights):
+    def loss(decay, drive, initial):
+        return (run(decay, drive, initial, resets) * weights).sum()
+
+    return compiled(jax.grad(loss, argnums=(0, 1, 2)))(decay, drive, initial)
+
+
+@pytest.mark.parametrize("resets", [False, True])
+def test_its_rule_for_gradients_is_autodiff_of_the_loop_and_of_the_prefix_sum(resets):
+    with jax.enable_x64(True):
+        arguments = jax.tree.map(jnp.asarray, terms(resets))
         weights = jnp.asarray(RNG.normal(size=(TIME, BATCH, SIZE)))
+        by_rule, by_loop, by_sum = (
+            gradients(run, *arguments, weights)
+            for run in (linear_recurrence, _in_a_loop, _as_prefix_sum)
+        )
+    assert_close(by_rule, by_loop)
+    assert_close(by_rule, by_sum)
 
-        def gradients(run):
-            loss = lambda *a: (run(*a) * weights).sum()  # noqa: E731
-            return compiled(jax.grad(loss, argnums=(0, 1, 2)))(*arguments)
 
-        assert_close(gradients(linear_recurrence), gradients(_as_prefix_sum))
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+@pytest.mark.parametrize("run", WAYS)
+def test_a_reset_forgets_what_is_not_finite(run, bad):
+    """Values, and gradients of what comes after: those of a run that was clean from the start."""
+    with jax.enable_x64(True):
+        decay, drive, initial, resets = map(jnp.asarray, terms(True))
+        weights = jnp.asarray(RNG.normal(size=(TIME, BATCH, SIZE))).at[:2, 0].set(0)
+        clean = decay, drive, initial, resets
+        dirty = decay, drive.at[1, 0].set(bad), initial.at[0].set(bad), resets
+        values = compiled(run)(*dirty)
+        assert_close(values[2:], compiled(run)(*clean)[2:])
+        assert_close(values[:, 1], compiled(run)(*clean)[:, 1])
+        assert not np.isfinite(values[1, 0]).any()
+        assert np.isfinite(values[0]).all()  # of a lane that forgets its initial carry
+        for got, expected in zip(
+            gradients(run, *dirty, weights), gradients(run, *clean, weights), strict=True
+        ):
+            if got.ndim == 3:
+                assert_close(got[2:], expected[2:])
+            else:
+                assert_close(got, expected)
 
 
 @pytest.mark.parametrize("name", LINEAR)
