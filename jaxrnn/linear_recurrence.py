@@ -36,6 +36,8 @@ def linear_recurrence(
 
 def _carries(decay: Sequence, drive: Sequence, initial: Initial, resets: Resets | None) -> Sequence:
     arguments = decay, drive, initial, resets
+    if not isinstance(decay.shape[0], int):  # a symbol of `jax.export`
+        return _in_a_loop(*arguments)
     return lax.platform_dependent(*arguments, cpu=_in_a_loop, default=_as_prefix_sum)
 
 

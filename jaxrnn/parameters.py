@@ -93,7 +93,7 @@ def init(
                 draw = _find(initializer or cell.initializer)
             matrix_key = derive(key, "parameters", layer.name, connection.key)
             shape = (network.size(connection.source), layer.size)
-            full = jnp.promote_types(dtype, jnp.float32)  # there is no half-precision QR
+            full = jnp.float32 if jnp.finfo(dtype).bits < 32 else dtype  # no half-precision QR
             gates = [draw(k, shape, full) for k in jax.random.split(matrix_key, cell.heard_gates)]
             arrays[connection.key] = jnp.concatenate(gates, axis=1).astype(dtype)
         params[layer.name] = arrays
@@ -138,8 +138,9 @@ def state_shapes(network: Network, batch_size: int) -> dict[str, Any]:
 
 
 def state_dtype(params: Params) -> jnp.dtype:
-    """Of outputs and carries: the parameters' precision, but at least float32."""
-    return jnp.promote_types(jax.tree.leaves(params)[0].dtype, jnp.float32)
+    """Of outputs, carries and sums: the parameters' precision, but at least float32."""
+    dtype = jax.tree.leaves(params)[0].dtype
+    return jnp.dtype(jnp.float32) if jnp.finfo(dtype).bits < 32 else dtype
 
 
 def _find(name: str) -> Callable[..., jax.Array]:

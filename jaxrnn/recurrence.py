@@ -273,7 +273,7 @@ def _carry_deltas_back(
     return deltas, _as_state(grads, memory)
 
 
-def _before_the_chunk(memory: State, time: int) -> Running:
+def _before_the_chunk(memory: State, time: Any) -> Running:
     history = {
         name: jnp.concatenate(
             [remembered(old.past), jnp.zeros((time, *old.past[0].shape), old.past[0].dtype)]

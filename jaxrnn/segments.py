@@ -17,11 +17,14 @@ LONG_CHUNK = 1024  # steps
 SEGMENT = 128  # steps: enough of them for hoisted products to run at their full rate
 
 
-def segment_length(segment: int | None, time: int) -> int:
-    """How many steps to run at once; `None` chooses, 0 asks for one piece."""
+def segment_length(segment: int | None, time: Any) -> Any:
+    """How many steps to run at once; `None` chooses, 0 asks for one piece.
+
+    `time` is a whole number, or a symbol of `jax.export` that stands for one.
+    """
     if segment is not None and segment < 0:
         raise InputError(f"the segment is {segment} steps long; give at least 1, or 0 for no cuts")
-    if not isinstance(time, int):  # a symbol of `jax.export`
+    if not isinstance(time, int):
         if segment:
             raise InputError(
                 f"a chunk of {time} steps cannot be cut into segments of {segment}; leave segment "

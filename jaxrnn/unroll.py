@@ -442,12 +442,11 @@ def _check_types(params: Params, state: State, compute_dtype: Any) -> jnp.dtype:
                 "state_dtype(params))"
             )
     dtype = jnp.dtype(kind if compute_dtype is None else compute_dtype)
-    if not jnp.issubdtype(dtype, jnp.floating) or jnp.promote_types(dtype, working) != working:
+    if not jnp.issubdtype(dtype, jnp.floating) or jnp.finfo(dtype).bits > jnp.finfo(working).bits:
         raise InputError(
-            f"compute_dtype is {dtype}; products can be float32 or less precise where parameters "
-            f"are {kind}: bfloat16, say" if working == jnp.float32 else
-            f"compute_dtype is {dtype}; give a floating-point type"
-        )  # fmt: skip
+            f"compute_dtype is {dtype}; with parameters of {kind} products can be {working} or a "
+            "smaller floating-point type, such as bfloat16"
+        )
     return dtype
 
 
