@@ -17,6 +17,9 @@ A cell whose carry is linear in the carry before it says so (`linear_cell`): the
 recurrent connections needs no loop over time.
 """
 
+import dataclasses
+import uuid
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -25,17 +28,32 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from jaxrnn.checks import (
+    check_cell,
+    check_result,
+    check_takes,
+    check_terms,
+    listed,
+    shown,
+    whole_number,
+)
 from jaxrnn.errors import InputError
+from jaxrnn.pickling import by_name
 
 Gates = tuple[Float[Array, "*time batch size"], ...]
 Carry = tuple[Float[Array, "*time batch size"], ...]
 Output = tuple[Float[Array, "*time batch size"], Carry]
+Terms = Callable[[Gates], tuple[jax.Array, jax.Array]]  # decay and drive
 Bias = float | Callable[[int], jax.Array]  # of a gate: of all units, or one each of so many
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One kind of layer.
+    """One kind of layer, equal to another one if all that follows is.
+
+    A copy of a cell is the cell itself, by `copy` and by `pickle` (or cloudpickle, which also takes
+    functions of a notebook) in the process where the cell was made. In another process it equals
+    one that is made there of the same functions, found under the same names.
 
     Attributes:
       name: what flags and network files call it.
@@ -53,6 +71,10 @@ class Cell:
         matrices of connections from below and of delayed connections between layers.
       terms: for a cell whose output is its one carry, and linear in it:
         `sums -> (decay, drive)`, with carry = decay * carry + drive. As from `linear_cell`.
+      carries_output: whether its first carry is its output.
+
+    Raises:
+      InputError: a field is of the wrong kind, or they do not fit each other.
     """
 
     name: str
@@ -64,7 +86,11 @@ class Cell:
     biases: tuple[Bias, ...] = ()
     initializer: str = "glorot_uniform"
     recurrent_initializer: str = "orthogonal"
-    terms: Callable[[Gates], tuple[jax.Array, jax.Array]] | None = None
+    terms: Terms | None = None
+    carries_output: bool = False
+    _token: str = dataclasses.field(
+        default_factory=lambda: uuid.uuid4().hex, init=False, repr=False, compare=False
+    )
 
     @property
     def heard_gates(self) -> int:
@@ -72,48 +98,101 @@ class Cell:
         return self.gates - self.own_gates
 
     def __post_init__(self) -> None:
-        if self.gates < 1 or self.carries < 0:
-            raise InputError(
-                f"cell '{self.name}' has {self.gates} gates and {self.carries} carries; "
-                "give it at least one gate and no negative number of carries"
-            )
-        if not 0 <= self.own_gates < self.gates:
-            raise InputError(
-                f"cell '{self.name}' has {self.own_gates} own gates of {self.gates}; leave at "
-                "least one that connections add to"
-            )
-        if self.own_gates and self.separate_sums:
-            raise InputError(
-                f"cell '{self.name}' has own gates and separate sums; take one of them"
-            )
-        if self.biases and len(self.biases) != self.gates:
-            raise InputError(
-                f"cell '{self.name}' has {self.gates} gates but {len(self.biases)} initial biases; "
-                "give one for each gate, or none"
-            )
+        for field in ("gates", "own_gates", "carries"):
+            number = whole_number(getattr(self, field), f"{field} of cell '{self.name}'")
+            object.__setattr__(self, field, number)
+        object.__setattr__(self, "biases", tuple(listed(self.biases, "initial biases")))
+        check_cell(self)
+        _alive[self._token] = self
+
+    def run(self, *arguments: Any) -> Output:
+        """`apply`, and a check of what it returns.
+
+        Raises:
+          InputError: that is not an output and `carries` carries in the shape and type of the sums.
+        """
+        result = self.apply(*arguments)
+        check_result(self, result, arguments)
+        output, carry = result
+        return output, tuple(carry)
+
+    def run_terms(self, sums: Gates) -> tuple[jax.Array, jax.Array]:
+        """`terms`, and a check of what it returns.
+
+        Raises:
+          InputError: that is not a decay and a drive in the shape and type of the sums.
+        """
+        assert self.terms is not None
+        return _checked_terms(self.name, self.terms, sums)
+
+    def __reduce__(self) -> tuple:
+        """A cell of jaxrnn's by its name; another one by its fields and what tells it from all."""
+        if is_registered(self) and self.name in BUILT_IN:
+            return find, (self.name,)
+        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.init}
+        fields |= {name: by_name(fields[name]) for name in ("apply", "terms")}
+        fields["biases"] = tuple(map(by_name, self.biases))
+        return _restore, (self._token, fields)
+
+    def __deepcopy__(self, memo: dict) -> "Cell":
+        return self
 
 
-def elman(name: str, activation: Callable[[jax.Array], jax.Array], **options: str) -> Cell:
+_alive: weakref.WeakValueDictionary[str, Cell] = weakref.WeakValueDictionary()
+
+
+def _restore(token: str, fields: dict[str, Any]) -> Cell:
+    """The cell that was pickled, where this process has it; else a new one.
+
+    No function of a pickle is compared with one that is here: two of the same code may refer to
+    globals that have changed in between, and a program compiled for the one be wrong for the other.
+    """
+    return _alive.get(token) or Cell(**fields)
+
+
+def elman(name: str, activation: Callable[[jax.Array], jax.Array], **options: Any) -> Cell:
     """The cell of a simple recurrent network (Elman 1990, Finding structure in time)."""
-
-    def apply(sums: Gates, carry: Carry) -> Output:
-        (total,) = sums
-        return activation(total), carry
-
-    return Cell(name, apply, **options)  # pyright: ignore[reportArgumentType]
+    check_takes(activation, ("total",), f"the activation of cell '{name}'")
+    return Cell(name, _Elman(activation), **options)
 
 
-def linear_cell(
-    name: str, terms: Callable[[Gates], tuple[jax.Array, jax.Array]], **options: Any
-) -> Cell:
+def linear_cell(name: str, terms: Terms, **options: Any) -> Cell:
     """A cell with output = carry = decay * carry + drive, where `terms(sums)` = (decay, drive)."""
+    check_takes(terms, ("sums",), f"terms of cell '{name}'")
+    options = {"carries": 1, "carries_output": True} | options
+    return Cell(name, _Linear(name, terms), terms=terms, **options)
 
-    def apply(sums: Gates, carry: Carry) -> Output:
-        decay, drive = terms(sums)
+
+@dataclass(frozen=True)  # not a closure, so that two of the same function are equal
+class _Elman:
+    activation: Callable[[jax.Array], jax.Array]
+
+    def __call__(self, sums: Gates, carry: Carry) -> Output:
+        (total,) = sums
+        return self.activation(total), carry
+
+    def __reduce__(self) -> tuple:
+        return _Elman, (by_name(self.activation),)
+
+
+@dataclass(frozen=True)
+class _Linear:
+    name: str
+    terms: Terms
+
+    def __call__(self, sums: Gates, carry: Carry) -> Output:
+        decay, drive = _checked_terms(self.name, self.terms, sums)
         output = decay * carry[0] + drive
         return output, (output,)
 
-    return Cell(name, apply, carries=1, terms=terms, **options)
+    def __reduce__(self) -> tuple:
+        return _Linear, (self.name, by_name(self.terms))
+
+
+def _checked_terms(name: str, terms: Terms, sums: Gates) -> tuple[jax.Array, jax.Array]:
+    found = terms(sums)
+    check_terms(name, found, sums)
+    return found
 
 
 def _lstm(sums: Gates, carry: Carry) -> Output:
@@ -169,12 +248,18 @@ CELLS: dict[str, Cell] = {}
 BUILT_IN: frozenset[str] = frozenset()  # until all of them are registered, below
 
 
+class UnknownCell(InputError):
+    """No cell is registered under a name."""
+
+
 def register(cell: Cell) -> Cell:
     """Makes a cell known by its name, to `Layer`, to network files and to flags.
 
     One of yours may be registered anew, as when a notebook's cell is run again; jaxrnn's own stay.
     """
-    if cell.name in BUILT_IN and CELLS[cell.name] != cell:
+    if not isinstance(cell, Cell):
+        raise InputError(f"{shown(cell)} is no cell; register a Cell")
+    if cell.name in BUILT_IN and not is_registered(cell):
         raise InputError(f"jaxrnn has a cell called '{cell.name}'; choose another name for yours")
     CELLS[cell.name] = cell
     return cell
@@ -183,8 +268,16 @@ def register(cell: Cell) -> Cell:
 def find(name: str) -> Cell:
     """The cell of that name."""
     if name not in CELLS:
-        raise InputError(f"unknown cell '{name}'; the cells are {', '.join(CELLS)}")
+        raise UnknownCell(
+            f"unknown cell '{name}'; the cells are {', '.join(CELLS)}, and yours once its module "
+            "has registered it (--cells=MODULE)"
+        )
     return CELLS[name]
+
+
+def is_registered(cell: Cell) -> bool:
+    """Whether a cell's name stands for it."""
+    return CELLS.get(cell.name) == cell
 
 
 register(elman("logistic", jax.nn.sigmoid))
@@ -194,7 +287,7 @@ register(elman("leaky_relu", jax.nn.leaky_relu))
 register(elman("elu", jax.nn.elu))
 register(elman("linear", lambda total: total))
 register(Cell("lstm", _lstm, gates=4, carries=1, biases=(0.0, 1.0, 0.0, 0.0)))
-register(Cell("gru", _gru, gates=3, carries=1, separate_sums=True))
+register(Cell("gru", _gru, gates=3, carries=1, separate_sums=True, carries_output=True))
 register(linear_cell("min_gru", _min_gru, gates=2))
 register(linear_cell("min_lstm", _min_lstm, gates=3))
 register(linear_cell("rg_lru", _rg_lru, gates=4, own_gates=1, biases=(0.0, 0.0, 0.0, _retentions)))

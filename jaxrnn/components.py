@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from jaxrnn.network import Connection, Layer, Network, feedforward_order
+from jaxrnn.graph import feedforward_order
+from jaxrnn.network import Connection, Layer, Network
 
 
 @dataclass(frozen=True)

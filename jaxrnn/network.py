@@ -4,20 +4,17 @@ Delay 0 is a feed-forward connection (same time step), delay k >= 1 a recurrent 
 Stacked, skip, feedback, time-delay and dilated networks all fall out of that one number.
 """
 
-import graphlib
 import itertools
 import json
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, SupportsIndex
 
 from jaxrnn import cells
 from jaxrnn.cells import Cell
+from jaxrnn.checks import listed, shown, whole_number
 from jaxrnn.errors import InputError
-
-INPUT = "input"  # the source that stands for what the network is given
-OUTPUT = "output"  # the layer whose output is the network's output
+from jaxrnn.graph import INPUT, OUTPUT, check_graph
 
 
 @dataclass(frozen=True)
@@ -28,10 +25,17 @@ class Layer:
     size: int
     cell: Cell
 
-    def __init__(self, name: str, size: int, cell: Cell | str) -> None:
+    def __init__(self, name: str, size: SupportsIndex, cell: Cell | str) -> None:
+        _check_is_name(name, "a layer")
+        cell = cells.find(cell) if isinstance(cell, str) else cell
+        if not isinstance(cell, Cell):
+            raise InputError(
+                f"layer '{name}' has {shown(cell)} as its cell; give a Cell, or the name of one: "
+                f"{', '.join(cells.CELLS)}"
+            )
         object.__setattr__(self, "name", name)
-        object.__setattr__(self, "size", size)
-        object.__setattr__(self, "cell", cells.find(cell) if isinstance(cell, str) else cell)
+        object.__setattr__(self, "size", whole_number(size, f"the size of layer '{name}'"))
+        object.__setattr__(self, "cell", cell)
 
 
 @dataclass(frozen=True, order=True)  # ordered, as keys of a pytree must be
@@ -41,6 +45,12 @@ class Connection:
     source: str
     target: str
     delay: int = 0
+
+    def __post_init__(self) -> None:
+        for name in (self.source, self.target):
+            _check_is_name(name, "an end of a connection")
+        delay = whole_number(self.delay, f"the delay of connection {self.source} -> {self.target}")
+        object.__setattr__(self, "delay", delay)
 
     @property
     def key(self) -> str:
@@ -58,6 +68,8 @@ class Network:
     The source called "input" has `input_size` features (or symbols); the layer called "output" is
     what `unroll` returns.
 
+    Layers and connections may also be given as tuples: `("low", 64, "tanh")`, `("low", "low", 1)`.
+
     Raises:
       InputError: names unknown, duplicate or missing; a cycle of delay-0 connections; a negative
         delay; a layer that nothing reaches; a connection into the input; a size below 1.
@@ -68,12 +80,17 @@ class Network:
     connections: tuple[Connection, ...]
 
     def __init__(
-        self, input_size: int, layers: Iterable[Layer], connections: Iterable[Connection]
+        self,
+        input_size: SupportsIndex,
+        layers: Iterable[Layer | tuple],
+        connections: Iterable[Connection | tuple],
     ) -> None:
-        object.__setattr__(self, "input_size", input_size)
-        object.__setattr__(self, "layers", tuple(layers))
-        object.__setattr__(self, "connections", tuple(connections))
-        _check(self)
+        object.__setattr__(self, "input_size", whole_number(input_size, "the input's size"))
+        object.__setattr__(self, "layers", tuple(map(_layer, listed(layers, "layers"))))
+        object.__setattr__(
+            self, "connections", tuple(map(_connection, listed(connections, "connections")))
+        )
+        check_graph(self)
 
     def layer(self, name: str) -> Layer:
         return next(layer for layer in self.layers if layer.name == name)
@@ -101,7 +118,19 @@ class Network:
         return matrices + sum(layer.cell.gates * layer.size for layer in self.layers)
 
     def to_dict(self) -> dict[str, Any]:
-        """What `from_dict` takes, and JSON holds."""
+        """What `from_dict` takes, and JSON holds: cells by their names alone.
+
+        Raises:
+          InputError: a layer's cell is not the one that is registered under its name.
+        """
+        for layer in self.layers:
+            if not cells.is_registered(layer.cell):
+                raise InputError(
+                    f"layer '{layer.name}' has a cell called '{layer.cell.name}' which is not the "
+                    "one registered under that name; files hold cells by name, so register it"
+                    + ", under a name of its own"
+                    * (layer.cell.name in cells.BUILT_IN)
+                )
         return {
             "input": self.input_size,
             "layers": [{"name": x.name, "size": x.size, "cell": x.cell.name} for x in self.layers],
@@ -193,9 +222,9 @@ class Network:
 
 
 def stacked(
-    input_size: int,
-    hidden: Sequence[int],
-    output_size: int,
+    input_size: SupportsIndex,
+    hidden: Iterable[SupportsIndex],
+    output_size: SupportsIndex,
     cell: Cell | str = "tanh",
     *,
     skip: bool = False,
@@ -205,7 +234,8 @@ def stacked(
 
     Args:
       input_size: how many features or symbols the input has.
-      hidden: the size of each hidden layer, from the input up.
+      hidden: the size of each hidden layer, from the input up; without any, the output layer hears
+        the input.
       output_size: how many outputs there are.
       cell: of the hidden layers. One that is linear in its carry, min_gru say, comes without
         recurrent connections, as published: so it needs no loop.
@@ -213,10 +243,10 @@ def stacked(
         (Graves 2013, Generating sequences with recurrent neural networks).
       feedback: connect each hidden layer to the one below it with delay 1.
     """
-    if isinstance(hidden, int):
-        raise InputError(f"hidden is {hidden}; give a list of sizes, such as [{hidden}]")
-    names = [f"hidden{i}" for i in range(1, len(hidden) + 1)]
-    layers = [Layer(name, size, cell) for name, size in zip(names, hidden, strict=True)]
+    layers = [
+        Layer(f"hidden{i}", size, cell) for i, size in enumerate(listed(hidden, "hidden sizes"), 1)
+    ]
+    names = [layer.name for layer in layers]
     chain = [INPUT, *names, OUTPUT]
     connections = [Connection(a, b) for a, b in itertools.pairwise(chain)]
     connections += [Connection(x.name, x.name, delay=1) for x in layers if not x.cell.terms]
@@ -228,76 +258,25 @@ def stacked(
     return Network(input_size, [*layers, Layer(OUTPUT, output_size, "linear")], connections)
 
 
-def _check(network: Network) -> None:
-    """Refuses what is not a network, in one sentence."""
-    names = [layer.name for layer in network.layers]
-    known = {INPUT, *names}
-    numbers = {"the input's size": network.input_size}
-    numbers |= {f"the size of layer '{layer.name}'": layer.size for layer in network.layers}
-    numbers |= {f"the delay of connection {c}": c.delay for c in network.connections}
-    for what, number in numbers.items():
-        if not isinstance(number, int) or isinstance(number, bool):
-            raise InputError(f"{what} is {number!r}; it must be a whole number")
-    if network.input_size < 1:
-        raise InputError(f"the input has size {network.input_size}; a size is at least 1")
-    for name, count in Counter([INPUT, *names]).items():
-        if count > 1:
-            raise InputError(
-                f"{count} layers are called '{name}'; give each layer a name of its own"
-                + (", other than 'input', which stands for the network's input" * (name == INPUT))
-            )
-    for layer in network.layers:
-        if not layer.name or "/" in layer.name or "@" in layer.name:
-            raise InputError(f"'{layer.name}' cannot name a layer; leave out '/' and '@'")
-        if layer.size < 1:
-            raise InputError(f"layer '{layer.name}' has size {layer.size}; a size is at least 1")
-    if OUTPUT not in names:
-        raise InputError(
-            f"no layer is called '{OUTPUT}'; give that name to the layer whose outputs the "
-            "network returns"
-        )
-    for connection in network.connections:
-        for name in (connection.source, connection.target):
-            if name not in known:
-                raise InputError(
-                    f"connection {connection} names an unknown layer '{name}'; "
-                    f"the layers are {', '.join([INPUT, *names])}"
-                )
-        if connection.target == INPUT:
-            raise InputError(
-                f"connection {connection} leads into the input; only layers can listen"
-            )
-        if connection.delay < 0:
-            raise InputError(
-                f"connection {connection} has a negative delay; use 0 for the same time step"
-            )
-    for connection, count in Counter(network.connections).items():
-        if count > 1:
-            raise InputError(f"connection {connection} is given {count} times; give it once")
-    feedforward_order(names, network.connections)
-    reached = {INPUT}
-    while heard := {c.target for c in network.connections if c.source in reached} - reached:
-        reached |= heard
-    for name in names:
-        if name not in reached:
-            raise InputError(
-                f"nothing reaches layer '{name}'; connect it, directly or not, from '{INPUT}'"
-            )
+def _layer(given: Any) -> Layer:
+    if isinstance(given, tuple | list) and len(given) == 3:
+        return Layer(*given)
+    if not isinstance(given, Layer):
+        raise InputError(f"{shown(given)} is no layer; give Layer(name, size, cell)")
+    return given
 
 
-def feedforward_order(names: Iterable[str], connections: Iterable[Connection]) -> tuple[str, ...]:
-    """The names in an order in which each comes after the sources of its delay-0 connections."""
-    below: dict[str, list[str]] = {name: [] for name in names}
-    for connection in connections:
-        if connection.delay == 0 and connection.source in below:
-            below[connection.target].append(connection.source)
-    try:
-        return tuple(graphlib.TopologicalSorter(below).static_order())
-    except graphlib.CycleError as error:
-        raise InputError(
-            f"delay-0 connections form a cycle ({' -> '.join(error.args[1])}); "
-            "give one of them a delay of at least 1"
-        ) from None
+def _connection(given: Any) -> Connection:
+    if isinstance(given, tuple | list) and len(given) in (2, 3):
+        return Connection(*given)
+    if not isinstance(given, Connection):
+        raise InputError(f"{shown(given)} is no connection; give Connection(source, target, delay)")
+    return given
+
+
+def _check_is_name(name: Any, whose: str) -> None:
+    if not isinstance(name, str):
+        raise InputError(f"{whose} is called {shown(name)}; a layer's name is a string")
 
 
 def _text(value: Any) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import jax
 import pytest
-from jaxtyping import install_import_hook
+from jaxtyping import config, install_import_hook
 
 install_import_hook("jaxrnn", "beartype.beartype")
 
@@ -34,3 +34,9 @@ def caches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
             patch.setenv(name.upper(), str(value))
             jax.config.update(name, value)
         yield
+
+
+@pytest.fixture
+def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As for a user: nothing checks arguments but jaxrnn itself."""
+    monkeypatch.setattr(config, "jaxtyping_disable", True)

@@ -16,12 +16,13 @@ from jaxrnn import (
     cells,
     init,
     initial_state,
+    linear_cell,
     register,
     stacked,
     step,
     unroll,
 )  # fmt: skip
-from jaxrnn.cells import CELLS, find
+from jaxrnn.cells import CELLS, elman, find
 from tests.networks import compiled, made
 from tests.reference import ACTIVATIONS, assert_close, sigmoid
 
@@ -188,6 +189,7 @@ def test_what_a_test_registers_is_forgotten():
         find("leaky")
 
 
+@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -196,8 +198,130 @@ def test_what_a_test_registers_is_forgotten():
         ({"own_gates": 1}, r"'bad' has 1 own gates of 1"),
         ({"gates": 2, "own_gates": 1, "separate_sums": True}, r"'bad' has own gates and separate"),
         ({"gates": 2, "biases": (1.0,)}, r"'bad' has 2 gates but 1 initial biases"),
+        ({"gates": 1.0}, r"gates of cell 'bad' is 1.0; it must be a whole number"),
+        ({"gates": True}, r"gates of cell 'bad' is True"),
+        ({"carries": None}, r"carries of cell 'bad' is None"),
+        ({"own_gates": "1"}, r"own_gates of cell 'bad' is '1'"),
+        ({"biases": 1.0}, r"initial biases are 1.0; give a list"),
+        ({"biases": ("a",)}, r"'bad' has the initial bias 'a'; give a number, or a function"),
+        ({"carries_output": True}, r"'bad' is said to carry its output but has no carries"),
+        ({"terms": jnp.tanh}, r"'bad' has terms, 0 carries and .*one carry"),
+        ({"terms": 3, "carries": 1}, r"terms of cell 'bad' is 3; give a function of \(sums\)"),
+        ({"name": 3}, r"a cell is called 3; give it a name"),
+        ({"name": ""}, r"a cell is called ''; give it a name"),
+        ({"apply": None}, r"apply of cell 'bad' is None; give a function of \(sums, carry\)"),
+        ({"apply": "tanh"}, r"apply of cell 'bad' is 'tanh'"),
+        (
+            {"apply": lambda sums: sums},
+            r"apply .*'bad' cannot be called with \(sums, carry\) \(too",
+        ),
+        ({"apply": lambda a, b, c: a}, r"called with \(sums, carry\) \(missing .*'c'\)"),
+        ({"separate_sums": True}, r"called with \(feedforward, recurrent, carry\) \(too many"),
     ],
 )
 def test_an_impossible_cell_is_refused(options, message):
-    with pytest.raises(InputError, match=message):
-        Cell("bad", CELLS["tanh"].apply, **options)
+    with pytest.raises(InputError, match=message) as refusal:
+        Cell(**{"name": "bad", "apply": lambda sums, carry: (sums[0], carry)} | options)
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_what_cannot_be_called_makes_no_cell():
+    for make, message in {
+        lambda: elman("bad", None): r"activation of cell 'bad' is None",
+        lambda: elman(
+            "bad", jnp.arctan2
+        ): r"activation of cell 'bad' cannot be called with \(total\)",
+        lambda: linear_cell("bad", None): r"terms of cell 'bad' is None",
+        lambda: linear_cell(
+            "bad", jnp.arctan2
+        ): r"terms of cell 'bad' cannot be called with \(sums\)",
+        lambda: register(jnp.tanh): r"is no cell; register a Cell",
+    }.items():
+        with pytest.raises(InputError, match=message):
+            make()
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_whole_numbers_of_numpy_and_a_list_of_biases_make_the_same_cell():
+    one = Cell("own", lstm, gates=np.int64(4), carries=np.int8(1), biases=[0.0, 1.0, 0.0, 0.0])
+    other = Cell("own", lstm, gates=4, carries=1, biases=(0.0, 1.0, 0.0, 0.0))
+    assert one == other
+    assert hash(one) == hash(other)
+
+
+lstm = CELLS["lstm"].apply
+TOTAL = np.ones((2, 3), np.float32)
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(
+    ("carries", "result", "message"),
+    [
+        (1, (TOTAL, (TOTAL, TOTAL)), r"returns 2 carries but says carries=1"),
+        (1, (TOTAL, ()), r"returns 0 carries but says carries=1"),
+        (0, (TOTAL, (TOTAL,)), r"returns 1 carries but says carries=0"),
+        (
+            1,
+            (TOTAL, (TOTAL[0],)),
+            r"returns as its carry 1 of 1 float32\[3\] where float32\[2, 3\] is",
+        ),
+        (
+            2,
+            (TOTAL, (TOTAL, 0.0)),
+            r"returns as its carry 2 of 2 0.0 where float32\[2, 3\] is expected",
+        ),
+        (
+            1,
+            (TOTAL, (TOTAL.astype(np.float16),)),
+            r"returns as its carry 1 of 1 float16\[2, 3\] where float32",
+        ),
+        (0, (TOTAL[:, :1], ()), r"returns as its output float32\[2, 1\] where float32\[2, 3\] is"),
+        (0, (TOTAL.sum(), ()), r"returns as its output float32\[\] where"),
+        (0, (TOTAL.astype(int), ()), r"returns as its output int64\[2, 3\] where"),
+        (0, (None, ()), r"returns as its output None where"),
+        (0, TOTAL, r"returns float32\[2, 3\]; give \(output, carry\), the carry a tuple of 0"),
+        (1, (TOTAL, TOTAL), r"returns \(float32\[2, 3\], float32\[2, 3\]\); give \(output"),
+        (1, (TOTAL, [TOTAL]), r"returns \(float32\[2, 3\], \[float32\[2, 3\]\]\); give"),
+        (0, [TOTAL, ()], r"returns \[float32\[2, 3\], \(\)\]; give"),
+        (0, (TOTAL, (), ()), r"returns \(float32\[2, 3\], \(\), \(\)\); give"),
+        (0, None, r"returns None; give"),
+    ],
+)
+def test_a_cell_that_returns_something_else_than_it_says_is_refused(carries, result, message):
+    cell = Cell("bad", lambda sums, carry: result, carries=carries)
+    with pytest.raises(InputError, match=f"^cell 'bad' {message}") as refusal:
+        cell.run((TOTAL,), (TOTAL,) * carries)
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(
+    ("terms", "message"),
+    [
+        (TOTAL, r"are float32\[2, 3\]; give \(decay, drive\)"),
+        ((TOTAL,) * 3, r"are \(float32\[2, 3\], .*; give \(decay, drive\)"),
+        (None, r"are None; give"),
+        ((0.9, TOTAL), r"have as their decay 0.9 where float32\[2, 3\] is expected"),
+        ((TOTAL, TOTAL[:, :1]), r"have as their drive float32\[2, 1\] where"),
+        ((TOTAL, TOTAL.astype(np.float16)), r"have as their drive float16\[2, 3\] where"),
+    ],
+)
+def test_terms_that_are_no_decay_and_drive_are_refused(terms, message):
+    cell = linear_cell("bad", lambda sums: terms)
+    for run in (lambda: cell.run_terms((TOTAL,)), lambda: cell.run((TOTAL,), (TOTAL,))):
+        with pytest.raises(InputError, match=f"^the terms of cell 'bad' {message}") as refusal:
+            run()
+        assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_running_a_cell_is_applying_it(name):
+    cell = CELLS[name]
+    sums = [tuple(jnp.ones((cell.gates, 2, 3)) / 2) for _ in range(1 + cell.separate_sums)]
+    arguments = (*sums, tuple(jnp.ones((cell.carries, 2, 3))))
+    assert_close(cell.run(*arguments), cell.apply(*arguments))
+    ran, applied = (jax.make_jaxpr(f)(*arguments) for f in (cell.run, cell.apply))
+    assert str(ran) == str(applied)  # the check is no part of the program
+    if cell.terms is not None:
+        assert_close(cell.run_terms(sums[0]), cell.terms(sums[0]))

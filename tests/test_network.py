@@ -5,12 +5,14 @@ import re
 from itertools import pairwise
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from jaxrnn import Cell, Connection, InputError, Layer, Network, init, stacked
-from jaxrnn.cells import CELLS
+from jaxrnn.cells import CELLS, elman
 from tests.networks import examples, networks
 
 OUTPUT = Layer("output", 2, "linear")
@@ -312,12 +314,120 @@ def test_a_layer_takes_a_cell_or_its_name():
         Layer("a", 1, "lsmt")
 
 
-def test_sizes_and_delays_are_whole_numbers():
-    layer, connection = Layer("output", 4, "tanh"), Connection("input", "output")
-    late = Connection("input", "output", 1)
-    object.__setattr__(late, "delay", 1.0)  # set so, for the tests check the types of arguments
-    with pytest.raises(InputError, match=r"delay of connection .* is 1\.0; it must be a whole"):
-        Network(2, [layer], [late])
-    object.__setattr__(layer, "size", 4.0)
-    with pytest.raises(InputError, match=r"size of layer 'output' is 4\.0; it must be a whole"):
-        Network(2, [layer], [connection])
+EDGES = [("input", "h"), ("h", "h", 1), ("h", "output")]
+
+
+def test_layers_and_connections_may_be_tuples():
+    network = Network(3, [("h", 4, "gru"), ("output", 2, CELLS["linear"])], EDGES)
+    layers = [Layer("h", 4, "gru"), Layer("output", 2, "linear")]
+    assert network == Network(3, layers, [Connection(*edge) for edge in EDGES])
+    mixed = Network(3, (("h", 4, "gru"), layers[1]), iter([Connection(*EDGES[0]), *EDGES[1:]]))
+    assert mixed == network
+    assert hash(mixed) == hash(network)
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize("kind", [np.int64, np.uint8, np.array, jnp.array], ids=str)
+def test_whole_numbers_of_other_kinds_are_ints(kind):
+    layers = [Layer("h", kind(4), "tanh"), Layer("output", kind(2), "linear")]
+    network = Network(kind(3), layers, [*EDGES, Connection("h", "h", kind(2))])
+    plain = Network(3, [("h", 4, "tanh"), ("output", 2, "linear")], [*EDGES, ("h", "h", 2)])
+    assert network == plain
+    assert hash(network) == hash(plain)
+    assert network.to_json() == plain.to_json()
+    assert type(network.input_size) is type(network.size("h")) is type(network.memory("h")) is int
+    assert stacked(kind(3), np.array([4, 5]), kind(2)) == stacked(3, [4, 5], 2)
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(
+    "value", [4.0, np.float32(4), True, np.True_, "4", None, [4], np.array([4]), 4j, jnp.array(4.0)]
+)
+def test_sizes_and_delays_are_whole_numbers(value):
+    for what, make in {
+        "the size of layer 'h'": lambda: Layer("h", value, "tanh"),
+        "the delay of connection h -> h": lambda: Connection("h", "h", value),
+        "the input's size": lambda: Network(value, [OUTPUT], [HEARD]),
+        "the size of layer 'hidden1'": lambda: stacked(3, [value], 2),
+        "the size of layer 'output'": lambda: stacked(3, [4], value),
+    }.items():
+        with pytest.raises(InputError, match=rf"^{what} is .*; it must be a whole number$"):
+            make()
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize("cell", [3, None, jnp.tanh, 2.0, ["tanh"], Layer("a", 1, "tanh")], ids=str)
+def test_what_is_no_cell_is_refused_by_its_layer(cell):
+    with pytest.raises(InputError, match=r"layer 'a' has .* as its cell; give a Cell, .*tanh"):
+        Layer("a", 4, cell)
+
+
+NO_LISTS = [
+    None,
+    3,
+    4.5,
+    "output",
+    b"output",
+    {},
+    {"output": 2},
+    {1, 2},
+    OUTPUT,
+    HEARD,
+    np.array(4),
+]
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize("given", NO_LISTS, ids=lambda given: type(given).__name__)
+def test_what_is_no_list_is_refused_in_its_place(given):
+    for what, make in {
+        "layers": lambda: Network(3, given, [HEARD]),
+        "connections": lambda: Network(3, [OUTPUT], given),
+        "hidden sizes": lambda: stacked(3, given, 2),
+    }.items():
+        with pytest.raises(InputError, match=rf"^{what} are .*; give a list of them$"):
+            make()
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(
+    ("layers", "connections", "message"),
+    [
+        ([("output", 2)], [HEARD], r"\('output', 2\) is no layer; give Layer\(name, size, cell\)"),
+        (["output"], [HEARD], r"'output' is no layer"),
+        (("output", 2, "tanh"), [HEARD], r"'output' is no layer"),
+        ([None], [HEARD], r"None is no layer"),
+        ([HEARD], [HEARD], r"Connection\(.*\) is no layer"),
+        ([(3, 2, "tanh")], [HEARD], r"a layer is called 3; a layer's name is a string"),
+        ([OUTPUT], [("input",)], r"\('input',\) is no connection; give Connection\(source"),
+        ([OUTPUT], [("input", "output", 0, 1)], r"is no connection"),
+        ([OUTPUT], ("input", "output"), r"'input' is no connection"),
+        ([OUTPUT], [None], r"None is no connection"),
+        ([OUTPUT], [OUTPUT], r"Layer\(.* is no connection"),
+        ([OUTPUT], [("input", 3)], r"an end of a connection is called 3"),
+        ([OUTPUT], [(None, "output")], r"an end of a connection is called None"),
+    ],
+)
+def test_an_entry_that_is_no_layer_or_no_connection_is_refused(layers, connections, message):
+    with pytest.raises(InputError, match=message) as refusal:
+        Network(3, layers, connections)
+    assert "\n" not in str(refusal.value)
+    assert len(str(refusal.value)) < 150
+
+
+def test_a_stack_without_hidden_layers_is_a_linear_map():
+    assert stacked(3, [], 2) == Network(3, [OUTPUT], [HEARD])
+
+
+def test_only_registered_cells_are_written():
+    """Not a cell that a reader would take for another one of its name."""
+    false = Network(3, [("output", 2, elman("tanh", jax.nn.relu))], [HEARD])
+    own = Network(3, [("output", 2, elman("mine", jnp.sin))], [HEARD])
+    for write in (Network.to_dict, Network.to_json):
+        with pytest.raises(InputError, match=r"'output' has a cell called 'tanh' which .* own$"):
+            write(false)
+        with pytest.raises(InputError, match=r"called 'mine' which is .*, so register it$"):
+            write(own)
+    assert "tanh" in str(false)
+    again = Network(3, [("output", 2, elman("tanh", jnp.tanh))], [HEARD])  # the registered one
+    assert Network.from_json(again.to_json()) == again
