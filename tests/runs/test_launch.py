@@ -1,3 +1,10 @@
+import errno
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
 import jax
 import pytest
 
@@ -34,6 +41,109 @@ def test_a_bug_keeps_its_traceback():
 
     with pytest.raises(ZeroDivisionError):
         launch(main, "", ["program"])
+
+
+def raising(error: Exception):
+    def main() -> int:
+        raise error
+
+    return main
+
+
+def failing(*path: str):
+    """Tries to write a file."""
+
+    def main() -> int:
+        with Path(*path).open("w") as file:
+            file.write("text")
+        return 0
+
+    return main
+
+
+FILE = "some.txt"
+MISTAKES = {
+    "missing": (failing("nowhere", FILE), f"nowhere/{FILE}: No such file or directory; check"),
+    "a folder": (failing("/"), "/: Is a directory; a file is expected there"),
+    "through a file": (failing(__file__, FILE), "Not a directory; a part of the name is a file"),
+    "a long name": (failing("x" * 300), "x: File name too long; give a shorter name"),
+    "a full disk": (failing("/dev/full"), "a file that is being written: No space left on device;"),
+    "a folder in a file's place": (lambda: Path(__file__).mkdir(), "test_launch.py: File exists;"),
+    "no permission": (raising(PermissionError(errno.EACCES, "Permission denied", FILE)),
+                      f"{FILE}: Permission denied; change its permissions"),
+    "read only": (raising(OSError(errno.EROFS, "Read-only file system", FILE)),
+                  f"{FILE}: Read-only file system; give a place"),
+    "bytes": (raising(OSError(errno.ENOENT, "None", b"some.txt")), f"{FILE}: None; check"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("main", "sentence"), MISTAKES.values(), ids=MISTAKES)
+def test_a_file_that_cannot_be_used_is_a_mistake(main, sentence, capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert code_of(main) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.count("\n") == 1
+    assert sentence in err
+
+
+def to_a_closed_pipe() -> int:
+    read, write = os.pipe()
+    os.close(read)
+    try:
+        os.write(write, b"text")
+    finally:
+        os.close(write)
+    return 0
+
+
+def to_a_closed_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        socket.create_connection(free.getsockname()).close()
+    return 0
+
+
+BUGS = {
+    "a closed descriptor": lambda: os.read(2**20, 1),
+    "a pipe of its own": to_a_closed_pipe,
+    "a connection": to_a_closed_port,
+    "no file": raising(FileNotFoundError(errno.ENOENT, "No such file or directory")),
+    "a process": raising(PermissionError(errno.EPERM, "Operation not permitted")),
+    "a descriptor for a name": raising(OSError(errno.EACCES, "Permission denied", 3)),
+    "too many files": raising(OSError(errno.EMFILE, "Too many open files", FILE)),
+    "a name on the network": raising(socket.gaierror(socket.EAI_NONAME, "not known")),
+    "time": raising(TimeoutError(errno.ETIMEDOUT, "timed out")),
+    "no number": raising(OSError("something else")),
+}
+
+
+@pytest.mark.parametrize("main", BUGS.values(), ids=BUGS)
+def test_other_errors_of_the_system_are_bugs(main):
+    with pytest.raises(OSError):  # noqa: PT011
+        launch(main, "", ["program"])
+
+
+PRINTING = """
+from jaxrnn.runs.launch import launch
+def main():
+    for i in range(100_000):
+        print(i)
+    return 3
+launch(main, "", ["program"])
+"""
+
+
+def test_who_has_read_enough_ends_a_program_in_silence():
+    with subprocess.Popen(
+        [sys.executable, "-c", PRINTING], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline() == b"0\n"
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 0
 
 
 def test_ctrl_c_is_exit_code_130(capsys):
