@@ -25,6 +25,7 @@ from jaxrnn.parallel import (
     worthwhile_devices,
 )
 from jaxrnn.parameters import Params
+from jaxrnn.runs import own_cells
 from jaxrnn.runs.fitting import Progress, Stopping, Task, fit
 from jaxrnn.runs.language_model import (
     LanguageModel,
@@ -53,7 +54,7 @@ from jaxrnn.training import Regularisation, make_training_steps
 QUICK: dict[str, Any] = {
     "corpus": ["shakespeare"], "split": [0.9, 0.05, 0.05],
     "bytes": False, "lowercase": False, "collapse_whitespace": False,
-    "cell": "gru", "hidden": [256], "skip": False, "feedback": False,
+    "cells": [], "cell": "gru", "hidden": [256], "skip": False, "feedback": False,
     "initializer": None, "recurrent_initializer": None,
     "dropout": 0.0, "locked": False, "l1": 0.0, "l2": 0.0,
     "chunk": 32, "segment": None, "batch": 32, "random_chunks": False,
@@ -103,7 +104,10 @@ DTYPE = flags.DEFINE_enum(
     "dtype", None, DTYPES, "Of the arithmetic; bfloat16 is for matrix products only."
 )
 
-CELL = flags.DEFINE_string("cell", None, f"What hidden layers are made of: {', '.join(CELLS)}.")
+OWN_CELLS = flags.DEFINE_list("cells", None, own_cells.HELP)
+CELL = flags.DEFINE_string(
+    "cell", None, f"What hidden layers are made of: {', '.join(CELLS)}, or one of yours."
+)
 HIDDEN = flags.DEFINE_list("hidden", None, "Sizes of the hidden layers, from the input up.")
 SKIP = flags.DEFINE_boolean("skip", None, "Connect the input and the output to every layer.")
 FEEDBACK = flags.DEFINE_boolean("feedback", None, "Connect each layer to the one below, delay 1.")
@@ -188,7 +192,10 @@ PROCESS_ID = flags.DEFINE_integer(
 
 group("The run", PRESET, WORKDIR, SEED, DTYPE)
 group("The text", CORPUS, SPLIT, BYTES, LOWERCASE, COLLAPSE)
-group("The network", CELL, HIDDEN, SKIP, FEEDBACK, NETWORK, INITIALIZER, RECURRENT_INITIALIZER)
+group(
+    "The network", OWN_CELLS, CELL, HIDDEN, SKIP, FEEDBACK, NETWORK, INITIALIZER,
+    RECURRENT_INITIALIZER,
+)  # fmt: skip
 group("Chunks and regularisation", CHUNK, SEGMENT, BATCH, RANDOM_CHUNKS, DROPOUT, LOCKED, L1, L2)
 group("How long", STEPS, EPOCHS, MINUTES, PATIENCE, EVALUATE_EVERY, CHECKPOINT_EVERY)
 group("The optimiser", OPTIMIZER, LEARNING_RATE, SCHEDULE, CLIP_NORM, CLIP_VALUE)
@@ -200,6 +207,7 @@ def main() -> int:
     join(COORDINATOR.value, PROCESSES.value, PROCESS_ID.value)
     with together():
         settings = resolve_settings()
+        own_cells.load_cells(settings["cells"])
         if settings["dtype"] == "float64":
             jax.config.update("jax_enable_x64", True)
         corpus = open_corpus(settings["corpus"])
@@ -358,6 +366,7 @@ def resolve_settings() -> dict[str, Any]:
     settings["corpus"] = [
         name if name in NAMES else str(user_path(name).absolute()) for name in settings["corpus"]
     ]
+    settings["cells"] = own_cells.resolved(settings["cells"])
     if NETWORK.value is not None:
         settings |= dict.fromkeys(GRAPH)
     for name in ("clip_norm", "clip_value"):

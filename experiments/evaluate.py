@@ -8,19 +8,22 @@ from absl import flags
 from jaxrnn.errors import InputError
 from jaxrnn.runs.language_model import load_language_model
 from jaxrnn.runs.launch import group, launch, user_path
+from jaxrnn.runs.own_cells import HELP, load_cells
 from jaxrnn.runs.workdir import read_json
 from jaxrnn.text import UNKNOWN, encode_corpus, open_corpus
 
 WORKDIR = flags.DEFINE_string("workdir", "runs/quick", "A work directory, or an exported model.")
+OWN_CELLS = flags.DEFINE_list("cells", [], HELP)
 CORPUS = flags.DEFINE_list(
     "corpus", None, "Texts, as for char_lm [the run's own, split by split; none for an export]."
 )
 
-group("What is evaluated", WORKDIR, CORPUS)
+group("What is evaluated", WORKDIR, OWN_CELLS, CORPUS)
 
 
 def main() -> int:
     path = user_path(WORKDIR.value)
+    load_cells(OWN_CELLS.value)
     model = load_language_model(path)
     config = read_json(path / "config.json")
     if CORPUS.value is not None:

@@ -8,10 +8,12 @@ from absl import flags
 from jaxrnn.errors import InputError
 from jaxrnn.runs.language_model import LanguageModel, load_language_model
 from jaxrnn.runs.launch import group, launch, user_path
+from jaxrnn.runs.own_cells import HELP, load_cells
 from jaxrnn.runs.workdir import read_json
 from jaxrnn.sampling import Choice
 
 WORKDIR = flags.DEFINE_string("workdir", "runs/quick", "A work directory, or an exported model.")
+OWN_CELLS = flags.DEFINE_list("cells", [], HELP)
 PRIME = flags.DEFINE_string("prime", "", "Text to go on from; it is written first.")
 LENGTH = flags.DEFINE_integer("length", 1000, "Characters to write; 0: no end.", lower_bound=0)
 STREAMS = flags.DEFINE_integer("streams", 1, "Texts to write at once.", lower_bound=1)
@@ -37,13 +39,14 @@ EXPORT = flags.DEFINE_string(
     "export", None, "Write the model to this directory, as safetensors and JSON, and no text."
 )
 
-group("The model", WORKDIR, EXPORT)
+group("The model", WORKDIR, OWN_CELLS, EXPORT)
 group("The text", PRIME, LENGTH, STREAMS, BEAMS, SEED)
 group("How each character is chosen", TEMPERATURE, TOP_K, TOP_P)
 
 
 def main() -> int:
     path = user_path(WORKDIR.value)
+    load_cells(OWN_CELLS.value)
     model = load_language_model(path)
     if EXPORT.value is not None:
         facts = read_json(path / "result.json") or {}

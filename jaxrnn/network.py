@@ -281,14 +281,17 @@ def _check_is_name(name: Any, whose: str) -> None:
 
 def _text(value: Any) -> str:
     if not isinstance(value, str):
-        raise InputError(f"the network's JSON has {value!r} where a name is expected")
+        raise InputError(f"the network's JSON has {shown(value)} where a name is expected")
     return value
 
 
 def _whole(value: Any) -> int:
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise InputError(f"the network's JSON has {value!r} where a whole number is expected")
-    return value
+    try:
+        return whole_number(value, "it")
+    except InputError:
+        raise InputError(
+            f"the network's JSON has {shown(value)} where a whole number is expected"
+        ) from None
 
 
 def _size(record: dict[str, Any], key: str, default: int | None) -> int:

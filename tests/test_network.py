@@ -337,6 +337,8 @@ def test_whole_numbers_of_other_kinds_are_ints(kind):
     assert network.to_json() == plain.to_json()
     assert type(network.input_size) is type(network.size("h")) is type(network.memory("h")) is int
     assert stacked(kind(3), np.array([4, 5]), kind(2)) == stacked(3, [4, 5], 2)
+    fields = network.to_dict() | {"input": kind(3)}
+    assert Network.from_dict(fields) == Network.from_dict(fields, symbols=kind(7)) == plain
 
 
 @pytest.mark.usefixtures("unchecked")

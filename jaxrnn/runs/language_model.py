@@ -18,6 +18,7 @@ from jaxrnn.loss import bits_per_character
 from jaxrnn.network import Network
 from jaxrnn.optimizers import make_optimizer
 from jaxrnn.parameters import Params, init, parameter_shapes
+from jaxrnn.runs.own_cells import asking_for
 from jaxrnn.runs.workdir import read_json
 from jaxrnn.sampling import Choice, Position, read, write, write_beams
 from jaxrnn.text import UNKNOWN, Vocabulary, evaluation_batches
@@ -136,7 +137,8 @@ def training_optimizer(config: Mapping[str, Any]) -> optax.GradientTransformatio
 
 def _from_workdir(path: Path, config: dict[str, Any]) -> LanguageModel:
     try:
-        network = Network.from_dict(config["network"])
+        with asking_for(path, config.get("cells")):
+            network = Network.from_dict(config["network"])
         vocabulary = Vocabulary.from_dict(config["vocabulary"])
         if config["dtype"] == "float64":
             jax.config.update("jax_enable_x64", True)
@@ -153,7 +155,8 @@ def _from_workdir(path: Path, config: dict[str, Any]) -> LanguageModel:
 
 def _from_export(path: Path) -> LanguageModel:
     model = load_model(path)
-    network = Network.from_dict(model.network)
+    with asking_for(path, None):
+        network = Network.from_dict(model.network)
     vocabulary = Vocabulary.from_dict(model.vocabulary)
     if np.dtype(np.float64) in {array.dtype for array in jax.tree.leaves(model.params)}:
         jax.config.update("jax_enable_x64", True)

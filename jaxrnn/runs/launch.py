@@ -147,7 +147,7 @@ def _help(description: str, defaults: Mapping[str, Any]) -> str:
             names = f"--[no]{flag.name}" if flag.boolean else f"--{flag.name}=..."
             default = defaults.get(flag.name) if flag.default is None else flag.default
             shown = ",".join(map(str, default)) if isinstance(default, list) else str(default)
-            text = flag.help if default in (None, "") else f"{flag.help} [{shown}]"
+            text = flag.help if default in (None, "", []) else f"{flag.help} [{shown}]"
             lines.append(f"  {names}")
             lines += textwrap.wrap(text, 90, initial_indent=" " * 6, subsequent_indent=" " * 6)
     return "\n".join(lines)

@@ -20,7 +20,10 @@ import filelock
 from jaxrnn.errors import InputError
 
 # What a run may change when it goes on: when to stop, look and save, not what is trained.
-CHANGEABLE = ("steps", "epochs", "minutes", "patience", "evaluate_every", "checkpoint_every")
+# Nor is it which modules register the cells: which cells there are is in the network.
+CHANGEABLE = (
+    "steps", "epochs", "minutes", "patience", "evaluate_every", "checkpoint_every", "cells",
+)  # fmt: skip
 # What follows from the rest: named only where nothing else differs.
 DERIVED = ("network", "vocabulary", "text")
 
