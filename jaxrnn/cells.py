@@ -69,8 +69,11 @@ class Cell:
         left out.
       initializer, recurrent_initializer: names in `jaxrnn.parameters.INITIALIZERS`, for the
         matrices of connections from below and of delayed connections between layers.
-      terms: for a cell whose output is its one carry, and linear in it:
+      terms: for a cell whose output is its first carry, and linear in it:
         `sums -> (decay, drive)`, with carry = decay * carry + drive. As from `linear_cell`.
+      first_drive: for a cell with `terms`: `sums -> drive` of the first step that a lane takes, or
+        takes after a reset; None: as of all others. Such a cell has a second carry, which is 0
+        until then.
       carries_output: whether its first carry is its output.
 
     Raises:
@@ -87,6 +90,7 @@ class Cell:
     initializer: str = "glorot_uniform"
     recurrent_initializer: str = "orthogonal"
     terms: Terms | None = None
+    first_drive: Callable[[Gates], jax.Array] | None = None
     carries_output: bool = False
     _token: str = dataclasses.field(
         default_factory=lambda: uuid.uuid4().hex, init=False, repr=False, compare=False
@@ -130,7 +134,7 @@ class Cell:
         if is_registered(self) and self.name in BUILT_IN:
             return find, (self.name,)
         fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.init}
-        fields |= {name: by_name(fields[name]) for name in ("apply", "terms")}
+        fields |= {name: by_name(fields[name]) for name in ("apply", "terms", "first_drive")}
         fields["biases"] = tuple(map(by_name, self.biases))
         return _restore, (self._token, fields)
 
@@ -156,11 +160,21 @@ def elman(name: str, activation: Callable[[jax.Array], jax.Array], **options: An
     return Cell(name, _Elman(activation), **options)
 
 
-def linear_cell(name: str, terms: Terms, **options: Any) -> Cell:
-    """A cell with output = carry = decay * carry + drive, where `terms(sums)` = (decay, drive)."""
+def linear_cell(
+    name: str,
+    terms: Terms,
+    first_drive: Callable[[Gates], jax.Array] | None = None,
+    **options: Any,
+) -> Cell:
+    """A cell with output = carry = decay * carry + drive, where `terms(sums)` = (decay, drive).
+
+    With `first_drive`, the drive of a lane's first step is `first_drive(sums)`.
+    """
     check_takes(terms, ("sums",), f"terms of cell '{name}'")
-    options = {"carries": 1, "carries_output": True} | options
-    return Cell(name, _Linear(name, terms), terms=terms, **options)
+    carries = 1 if first_drive is None else 2
+    options = {"carries": carries, "carries_output": True} | options
+    apply = _Linear(name, terms, first_drive)
+    return Cell(name, apply, terms=terms, first_drive=first_drive, **options)
 
 
 @dataclass(frozen=True)  # not a closure, so that two of the same function are equal
@@ -179,14 +193,19 @@ class _Elman:
 class _Linear:
     name: str
     terms: Terms
+    first_drive: Callable[[Gates], jax.Array] | None
 
     def __call__(self, sums: Gates, carry: Carry) -> Output:
         decay, drive = _checked_terms(self.name, self.terms, sums)
-        output = decay * carry[0] + drive
-        return output, (output,)
+        if self.first_drive is None:
+            output = decay * carry[0] + drive
+            return output, (output,)
+        previous, heard = carry
+        output = decay * previous + jnp.where(heard == 0, self.first_drive(sums), drive)
+        return output, (output, jnp.ones_like(heard))
 
     def __reduce__(self) -> tuple:
-        return _Linear, (self.name, by_name(self.terms))
+        return _Linear, (self.name, by_name(self.terms), by_name(self.first_drive))
 
 
 def _checked_terms(name: str, terms: Terms, sums: Gates) -> tuple[jax.Array, jax.Array]:
@@ -230,12 +249,31 @@ def _min_lstm(sums: Gates) -> tuple[jax.Array, jax.Array]:
 def _rg_lru(sums: Gates) -> tuple[jax.Array, jax.Array]:
     """De and others 2024, Griffin, section 2.4: a real-gated linear recurrent unit.
 
-    What they feed to it, the sum of a linear layer, is one of the gates here.
+    What they feed to it, the sum of a linear layer, is one of the gates here. As in their code
+    (recurrentgemma), the first step of a sequence is not scaled down, and the root's slope is
+    bounded.
     """
-    recurrence, admit, value, retention = sums
+    recurrence, _, _, retention = sums
     log_decay = -8.0 * jax.nn.sigmoid(recurrence) * jax.nn.softplus(-retention)
-    room = jnp.maximum(-jnp.expm1(2 * log_decay), 1e-12)  # 1 - decay**2; its root has a slope at 0
-    return jnp.exp(log_decay), jnp.sqrt(room) * jax.nn.sigmoid(admit) * value
+    room = _root(-jnp.expm1(2 * log_decay))  # of 1 - decay**2
+    return jnp.exp(log_decay), room * _rg_lru_first(sums)
+
+
+def _rg_lru_first(sums: Gates) -> jax.Array:
+    _, admit, value, _ = sums
+    return jax.nn.sigmoid(admit) * value
+
+
+@jax.custom_jvp
+def _root(x: jax.Array) -> jax.Array:
+    """The square root, with a slope of at most 1000."""
+    return jnp.sqrt(x)
+
+
+@_root.defjvp
+def _root_jvp(primals: tuple[jax.Array], tangents: tuple[jax.Array]) -> tuple[jax.Array, jax.Array]:
+    (x,), (tangent,) = primals, tangents
+    return _root(x), tangent / jnp.sqrt(jnp.maximum(4 * x, 1e-6))
 
 
 def _retentions(size: int) -> jax.Array:
@@ -290,5 +328,9 @@ register(Cell("lstm", _lstm, gates=4, carries=1, biases=(0.0, 1.0, 0.0, 0.0)))
 register(Cell("gru", _gru, gates=3, carries=1, separate_sums=True, carries_output=True))
 register(linear_cell("min_gru", _min_gru, gates=2))
 register(linear_cell("min_lstm", _min_lstm, gates=3))
-register(linear_cell("rg_lru", _rg_lru, gates=4, own_gates=1, biases=(0.0, 0.0, 0.0, _retentions)))
+register(
+    linear_cell(
+        "rg_lru", _rg_lru, _rg_lru_first, gates=4, own_gates=1, biases=(0.0, 0.0, 0.0, _retentions)
+    )
+)
 BUILT_IN = frozenset(CELLS)

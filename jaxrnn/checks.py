@@ -62,11 +62,15 @@ def check_cell(cell: "Cell") -> None:
         raise InputError(f"cell '{name}' has own gates and separate sums; take one of them")
     if cell.carries_output and not cell.carries:
         raise InputError(f"cell '{name}' is said to carry its output but has no carries; give one")
-    if cell.terms is not None and (cell.carries != 1 or cell.separate_sums):
+    wanted = 1 if cell.first_drive is None else 2
+    if cell.terms is not None and (cell.carries != wanted or cell.separate_sums):
         raise InputError(
             f"cell '{name}' has terms, {cell.carries} carries and separate_sums="
-            f"{cell.separate_sums}; with terms a cell has one carry, and its sums added up"
+            f"{cell.separate_sums}; with terms a cell has one carry, two with first_drive, and its "
+            "sums added up"
         )
+    if cell.first_drive is not None and cell.terms is None:
+        raise InputError(f"cell '{name}' has first_drive but no terms; give both, or leave it out")
     if cell.biases and len(cell.biases) != cell.gates:
         raise InputError(
             f"cell '{name}' has {cell.gates} gates but {len(cell.biases)} initial biases; "
@@ -80,8 +84,9 @@ def check_cell(cell: "Cell") -> None:
             )
     arguments = ("feedforward", "recurrent", "carry") if cell.separate_sums else ("sums", "carry")
     check_takes(cell.apply, arguments, f"apply of cell '{name}'")
-    if cell.terms is not None:
-        check_takes(cell.terms, ("sums",), f"terms of cell '{name}'")
+    for field in ("terms", "first_drive"):
+        if getattr(cell, field) is not None:
+            check_takes(getattr(cell, field), ("sums",), f"{field} of cell '{name}'")
     try:
         hash(cell)
     except TypeError as error:

@@ -82,7 +82,9 @@ def _probed(cell: Cell) -> Cell:
             carry = (carry[0] + probe, *carry[1:])
         return output + probe, (*carry, jnp.zeros_like(probe))
 
-    return dataclasses.replace(cell, apply=apply, carries=cell.carries + 1, terms=None)
+    return dataclasses.replace(
+        cell, apply=apply, carries=cell.carries + 1, terms=None, first_drive=None
+    )
 
 
 def _check_declared(cell: Cell) -> None:

@@ -102,12 +102,16 @@ def _run_linear(
 ) -> tuple[Outputs, Carries]:
     """One layer, whose past reaches it through a linear carry alone."""
     (layer,) = component.layers
-    (sums,), (initial,) = drives[layer.name], memory[layer.name].carry
-    assert layer.cell.terms is not None
+    (sums,), (initial, *heard) = drives[layer.name], memory[layer.name].carry
     assert sums is not None  # there is a bias
-    decay, drive = layer.cell.terms(sums)
+    decay, drive = layer.cell.run_terms(sums)
+    if layer.cell.first_drive is not None:
+        is_first = jnp.zeros(drive.shape, bool).at[0].set(heard[0] == 0)
+        if resets is not None:
+            is_first |= resets[..., None]
+        drive = jnp.where(is_first, layer.cell.first_drive(sums), drive)
     carries = linear_recurrence(decay, drive, initial, resets, deferred=deferred)
-    return {layer.name: carries}, {layer.name: (carries[-1],)}
+    return {layer.name: carries}, {layer.name: (carries[-1], *map(jnp.ones_like, heard))}
 
 
 def split_gates(row: Float[Array, "*any sums"], layer: Layer) -> Gates:
@@ -219,7 +223,7 @@ def _advance(
             terms[i] = added if terms[i] is None else _add(terms[i], added)
             summed[i] = True
         before = carry.get(layer.name, ())
-        outputs[layer.name], carries[layer.name] = layer.cell.apply(*_filled(terms), before)
+        outputs[layer.name], carries[layer.name] = layer.cell.run(*_filled(terms), before)
         sums[layer.name] = tuple(t if s else None for t, s in zip(terms, summed, strict=True))
     return outputs, {name: carries[name] for name in carry}, sums
 
@@ -245,7 +249,7 @@ def _carry_deltas_back(
         for layer in reversed(component.layers):
             name = layer.name
             terms = (d if s is None else s for d, s in zip(drives[name], sums[name], strict=True))
-            _, vjp = jax.vjp(layer.cell.apply, *_filled(terms), carries.get(name, ()))
+            _, vjp = jax.vjp(layer.cell.run, *_filled(terms), carries.get(name, ()))
             *gates, before = vjp((outputs[name], grads.carry.get(name, ())))
             if name in grads.carry:
                 carry[name] = before

@@ -98,18 +98,20 @@ def min_lstm_backward(total, previous, d_output):
     return d_total, d_output * f / (f + i)
 
 
-def rg_lru(total, previous):
+def rg_lru(total, previous, heard=1.0):
+    """`heard` is 0 before a lane's first step, which is not scaled down."""
     r, i, value, retention = np.split(total, 4, axis=-1)
     a = sigmoid(retention) ** (8 * sigmoid(r))
-    return a * previous + np.sqrt(1 - a**2) * sigmoid(i) * value
+    scale = np.where(heard == 0, 1, np.sqrt(1 - a**2))
+    return a * previous + scale * sigmoid(i) * value
 
 
-def rg_lru_backward(total, previous, d_output):
+def rg_lru_backward(total, previous, d_output, heard=1.0):
     r, i, value, retention = np.split(total, 4, axis=-1)
     r, i, keep = sigmoid(r), sigmoid(i), sigmoid(retention)
     a = keep ** (8 * r)
-    root = np.sqrt(1 - a**2)
-    d_a = d_output * (previous - a / root * i * value)
+    root = np.where(heard == 0, 1, np.sqrt(1 - a**2))
+    d_a = d_output * (previous - np.where(heard == 0, 0, a / root) * i * value)
     d_r = d_a * a * 8 * np.log(keep) * r * (1 - r)
     d_retention = d_a * 8 * r * a * (1 - keep)
     d_i = d_output * root * value * i * (1 - i)
@@ -134,7 +136,7 @@ def cell_forward(name, feedforward, recurrent, carry):
         return output, (output,)
     if name in LINEAR:
         output = LINEAR[name][0](feedforward + recurrent, *carry)
-        return output, (output,)
+        return output, (output, *map(np.ones_like, carry[1:]))
     return ACTIVATIONS[name][0](feedforward + recurrent), ()
 
 
@@ -150,8 +152,9 @@ def cell_backward(name, feedforward, recurrent, carry, d_output, d_carry):
         return d_ff, d_rec, (d_previous,)
     if name in LINEAR:
         total = feedforward + recurrent
-        d_total, d_previous = LINEAR[name][1](total, *carry, d_output + d_carry[0])
-        return d_total, d_total, (d_previous,)
+        previous, *heard = carry
+        d_total, d_previous = LINEAR[name][1](total, previous, d_output + d_carry[0], *heard)
+        return d_total, d_total, (d_previous, *map(np.zeros_like, heard))
     activation, derivative = ACTIVATIONS[name]
     total = feedforward + recurrent
     d_total = d_output * derivative(total, activation(total))

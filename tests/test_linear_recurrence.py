@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxrnn import stacked, unroll
-from jaxrnn.cells import CELLS
+from jaxrnn import Connection, Layer, Network, init, initial_state, stacked, unroll
+from jaxrnn.cells import CELLS, _root
 from jaxrnn.linear_recurrence import _as_prefix_sum, _in_a_loop, linear_recurrence
 from tests.networks import compiled, made
 from tests.reference import LINEAR, assert_close
@@ -93,17 +93,49 @@ def test_a_linear_cell_is_its_published_formula(name):
     total, previous = RNG.normal(size=(BATCH, cell.gates * SIZE)), RNG.normal(size=(BATCH, SIZE))
     with jax.enable_x64(True):
         sums = tuple(jnp.split(jnp.asarray(total), cell.gates, axis=-1))
-        output, carry = cell.apply(sums, (jnp.asarray(previous),))
+        before = (jnp.asarray(previous), jnp.ones((BATCH, SIZE)))[: cell.carries]
+        output, carry = cell.apply(sums, before)
     assert_close(output, LINEAR[name][0](total, previous))
-    assert_close(carry, (output,))
+    assert_close(carry[0], output)
 
 
 @pytest.mark.parametrize("name", LINEAR)
 def test_extreme_sums_leave_a_linear_cell_and_its_gradient_finite(name):
     cell = CELLS[name]
     sums = tuple(jnp.array([[-200.0, 0.0, 200.0]]) for _ in range(cell.gates))
-    gradients = jax.grad(lambda s: cell.apply(s, (jnp.ones((1, 3)),))[0].sum())(sums)
+    carry = (jnp.ones((1, 3)),) * cell.carries
+    gradients = jax.grad(lambda s: cell.apply(s, carry)[0].sum())(sums)
     assert all(np.isfinite(x).all() for x in gradients)
+
+
+@pytest.mark.parametrize("internal", [False, True])
+def test_rg_lru_does_not_scale_down_the_first_step_of_a_sequence(internal):
+    """At the start and after a reset, with and without a loop; the decay is about 0.997."""
+    edges = [Connection("input", "output")]
+    edges += [Connection("output", "output", 1)] if internal else []
+    network = Network(1, [Layer("output", 1, "rg_lru")], edges)
+    params = jax.tree.map(jnp.zeros_like, init(network, jax.random.key(0)))
+    params["output"]["bias"] = jnp.array([0.0, 0, 1, 7])  # gates half open, the value is 1
+    resets = jnp.zeros((4, 2), bool).at[2, 1].set(True)
+    inputs = jnp.zeros((4, 2, 1))
+    outputs, state = unroll(network, params, initial_state(network, 2), inputs, resets=resets)
+    decay = (1 + np.exp(-7)) ** -4
+    drive = np.sqrt(1 - decay**2) / 2
+    second = decay / 2 + drive
+    third = decay * second + drive
+    np.testing.assert_allclose(outputs[:, 0, 0], [0.5, second, third, decay * third + drive], 1e-5)
+    np.testing.assert_allclose(outputs[:, 1, 0], [0.5, second, 0.5, second], 1e-5)
+    after, _ = unroll(network, params, state, inputs)  # it goes on
+    np.testing.assert_allclose(after[0, 1, 0], decay * second + drive, 1e-5)
+
+
+def test_the_root_in_rg_lru_has_the_slope_of_its_authors():
+    """1 / sqrt(max(4 x, 1e-6)): as of the square root, but at most 1000."""
+    x = jnp.array([0.0, 1e-9, 2.5e-7, 1e-4, 0.25])
+    assert_close(jax.vmap(_root)(x), jnp.sqrt(x), 1e-6)
+    slopes = [1000.0, 1000, 1000, 50, 1]
+    assert_close(jax.vmap(jax.grad(_root))(x), jnp.array(slopes), 1e-5)
+    assert_close(jax.jvp(jax.vmap(_root), (x,), (jnp.ones(5),))[1], jnp.array(slopes), 1e-5)
 
 
 @pytest.mark.parametrize("name", LINEAR)
