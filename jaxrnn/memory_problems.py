@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Float32, Shaped
 
 from jaxrnn.errors import InputError
+from jaxrnn.keys import generator
 from jaxrnn.loss import cross_entropy
 
 
@@ -49,9 +50,7 @@ class Task:
 
     def sequences(self, *, batch: int, seed: int, step: int) -> Sequences:
         """One training step's sequences, as many as the batch has lanes."""
-        # The step is half of the generator's key: no earlier step needs to be drawn first.
-        random = np.random.Generator(np.random.Philox(key=np.array([seed, step], np.uint64)))
-        return self.draw(random, batch)
+        return self.draw(generator(seed, step, self.name), batch)
 
 
 def adding(length: int) -> Task:

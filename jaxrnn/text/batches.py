@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Int32, Int64, Integer
 
 from jaxrnn.errors import InputError
+from jaxrnn.keys import generator
 
 
 class Batch(NamedTuple):
@@ -93,9 +94,7 @@ def random_chunks(
             f"a chunk of {chunk} needs a text of at least {chunk + 1} symbols, but this one has"
             f" {len(tokens)}; take a shorter chunk or more text"
         )
-    # The step is half of the generator's key: no earlier step needs to be drawn first.
-    random = np.random.Generator(np.random.Philox(key=np.array([seed, step], np.uint64)))
-    starts = random.integers(places, size=batch)[lanes]
+    starts = generator(seed, step, "random chunks").integers(places, size=batch)[lanes]
     text = np.asarray(tokens)[starts + np.arange(chunk + 1)[:, None]].astype(np.int32)
     resets = np.zeros((chunk, len(starts)), np.bool_)
     resets[0] = True
@@ -145,5 +144,4 @@ def _lanes(batch: int, chunk: int, steps: int) -> Int64[np.ndarray, "time batch"
 def _epoch_start(seed: int | None, epoch: int, pairs: int) -> int:
     if seed is None:
         return 0
-    random = np.random.Generator(np.random.Philox(key=np.array([seed, epoch], np.uint64)))
-    return int(random.integers(pairs))
+    return int(generator(seed, epoch, "start of an epoch").integers(pairs))

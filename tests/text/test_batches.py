@@ -67,7 +67,7 @@ def test_epochs_with_a_seed_begin_at_different_places_and_depend_on_nothing_but_
     steps = steps_per_epoch(1000, batch=4, chunk=10)
     first = [
         contiguous_lanes(tokens, batch=4, chunk=10, step=epoch * steps, seed=seed).inputs[0, 0]
-        for seed in (1, 2)
+        for seed in (1, 3)
         for epoch in range(5)
     ]
     assert len(set(first)) == 10
