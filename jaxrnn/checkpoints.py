@@ -20,6 +20,7 @@ counted (000041), and the highest count is the newest. None of it is ever execut
 import contextlib
 import hashlib
 import json
+import math
 import os
 import re
 import shutil
@@ -38,6 +39,7 @@ from jaxrnn.errors import InputError
 _FORMAT = 1
 _NAME = re.compile(r"(\d{6,})-step-(\d+)")
 _UNFINISHED = ".unfinished"  # the ending of what is being written, or being deleted
+_NOT_FINITE = "not finite"
 _KEEP = {"last": 2, "best": 1}
 
 
@@ -64,18 +66,25 @@ class Checkpoints:
     ) -> None:
         """Writes `state` and returns when it is on the disk to stay.
 
-        `state` is a pytree of arrays and Python numbers, with at least one value in it; `metrics`
-        are numbers or whatever JSON holds. `best` keeps a second copy as the best one so far.
-        Afterwards the checkpoints that are one too many are gone, damaged ones first.
+        `state` is a pytree of arrays, random keys (`jax.random.key`) and Python numbers, with at
+        least one value in it; `metrics` are numbers, finite or not, or whatever JSON holds. `best`
+        keeps a second copy as the best one so far. Afterwards the checkpoints that are one too many
+        are gone, damaged ones first.
+
+        Raises:
+            InputError: there is something else in the state, or no value.
         """
-        leaves = {name: np.asarray(leaf) for name, leaf in _by_name(jax.device_get(state)).items()}
+        named = _by_name(jax.device_get(state))
+        leaves = {name: _stored(name, leaf) for name, leaf in named.items()}
+        if not any(leaf.size for leaf in leaves.values()):
+            raise InputError("a state without a single value cannot be saved; give it an array")
         facts = {
             "format": _FORMAT,
-            "step": step,
-            "metrics": dict(metrics),
-            "arrays": {name: _kind(leaf) for name, leaf in leaves.items()},
+            "step": int(step),
+            "metrics": _to_json(metrics),
+            "arrays": {name: _kind(leaf) for name, leaf in named.items()},
         }
-        text = json.dumps(facts, indent=1, default=float)
+        text = json.dumps(facts, indent=1, allow_nan=False)
         # The best one first: a run killed in between goes on from before this step and saves both
         # again, while the other order would leave it believing that its best one is on disk.
         for which in ("best", "last") if best else ("last",):
@@ -145,15 +154,10 @@ def _write(checkpoint: Path, text: str, leaves: dict[str, np.ndarray]) -> None:
 
 
 def _read(checkpoint: Path, template: Any, skipped: tuple[str, ...]) -> Restored:
-    facts = json.loads((checkpoint / "checkpoint.json").read_text(encoding="utf-8"))
-    if facts["format"] != _FORMAT:
-        raise InputError(
-            f"{checkpoint} has format {facts['format']!r} where this jaxrnn reads {_FORMAT}; "
-            "restore it with the jaxrnn that saved it"
-        )
+    facts = _facts(checkpoint)
     wanted = _by_name(template)
     _check_fit(checkpoint, facts["arrays"], {name: _kind(leaf) for name, leaf in wanted.items()})
-    stored = [name for name in facts["arrays"] if 0 not in np.shape(wanted[name])]
+    stored = [name for name in facts["arrays"] if 0 not in _stored_shape(wanted[name])]
     as_numpy = [ocp.RestoreArgs(restore_type=np.ndarray)] * len(stored)
     args = ocp.args.PyTreeRestore(restore_args=as_numpy)
     with _orbax() as orbax:
@@ -164,7 +168,31 @@ def _read(checkpoint: Path, template: Any, skipped: tuple[str, ...]) -> Restored
     return Restored(facts["step"], state, facts["metrics"], skipped)
 
 
-def _check_fit(checkpoint: Path, found: dict[str, str], wanted: dict[str, str]) -> None:
+def _facts(checkpoint: Path) -> dict[str, Any]:
+    """What checkpoint.json says; refused where it is not as `save` writes it."""
+    path = checkpoint / "checkpoint.json"
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8"), object_hook=_from_json)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path} cannot be read as JSON ({error}); remove {checkpoint}") from None
+    if not isinstance(facts, dict):
+        raise InputError(f"{path} does not hold a JSON object; remove {checkpoint}")
+    if facts.get("format") != _FORMAT:
+        raise InputError(
+            f"{checkpoint} has format {facts.get('format')!r} where this jaxrnn reads {_FORMAT}; "
+            "restore it with the jaxrnn that saved it"
+        )
+    for name, kind in (("step", int), ("metrics", dict), ("arrays", dict)):
+        if type(facts.get(name)) is not kind:
+            expected = "a whole number" if kind is int else "an object"
+            raise InputError(
+                f"{path} has {str(facts.get(name))[:40]!r} for '{name}', where {expected} is "
+                f"expected; remove {checkpoint}"
+            )
+    return facts
+
+
+def _check_fit(checkpoint: Path, found: Mapping[str, Any], wanted: dict[str, str]) -> None:
     for name in wanted | found:
         inside, here = found.get(name, "nothing"), wanted.get(name, "nothing")
         if inside != here:
@@ -176,11 +204,57 @@ def _check_fit(checkpoint: Path, found: dict[str, str], wanted: dict[str, str]) 
 
 def _like(leaf: Any, value: np.ndarray | None) -> Any:
     """`value` as the kind of thing that `leaf` is; None stands for an array without a value."""
+    if _is_key(leaf):
+        data = np.zeros(_stored_shape(leaf), np.uint32) if value is None else value
+        return jax.random.wrap_key_data(jnp.array(data), impl=_implementation(leaf))
     array = np.zeros(leaf.shape, leaf.dtype) if value is None else value
     if isinstance(leaf, bool | int | float | complex):
         return type(leaf)(array.item())
     # A copy: NumPy's memory is not lent to a state that a training step will be given to reuse.
     return array if isinstance(leaf, np.ndarray | np.generic) else jnp.array(array)
+
+
+def _is_key(leaf: Any) -> bool:
+    return hasattr(leaf, "dtype") and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+
+
+def _implementation(keys: Any) -> Any:
+    """How keys, or what has only their shape, make random numbers."""
+    found = []
+    jax.eval_shape(lambda traced: found.append(jax.random.key_impl(traced)), keys)
+    return found[0]
+
+
+def _stored_shape(leaf: Any) -> tuple[int, ...]:
+    return jax.eval_shape(jax.random.key_data, leaf).shape if _is_key(leaf) else np.shape(leaf)
+
+
+def _stored(name: str, leaf: Any) -> np.ndarray:
+    """The array that stands for a leaf on disk; of random keys, their data."""
+    array = np.asarray(jax.random.key_data(leaf) if _is_key(leaf) else leaf)
+    if array.dtype.kind in "OSUMm" or array.dtype.names:
+        raise InputError(
+            f"the state's {name} is of {array.dtype}; a checkpoint holds arrays of numbers, random "
+            "keys and Python numbers, so leave it out"
+        )
+    return array
+
+
+def _to_json(value: Any) -> Any:
+    """For JSON, which has no word for what is not finite: `{"not finite": "inf"}`."""
+    if isinstance(value, Mapping):
+        return {str(name): _to_json(inside) for name, inside in value.items()}
+    if isinstance(value, list | tuple):
+        return [_to_json(inside) for inside in value]
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    number = float(value)
+    return number if math.isfinite(number) else {_NOT_FINITE: str(number)}
+
+
+def _from_json(found: dict[str, Any]) -> Any:
+    is_number = found.keys() == {_NOT_FINITE} and found[_NOT_FINITE] in ("inf", "-inf", "nan")
+    return float(found[_NOT_FINITE]) if is_number else found
 
 
 def _by_name(tree: Any) -> dict[str, Any]:

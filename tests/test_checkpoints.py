@@ -358,3 +358,86 @@ def test_orbax_says_nothing_even_to_those_who_want_to_hear_all(tmp_path, caplog,
         absl_logging.set_verbosity(verbosity)
     assert not [record for record in caplog.records if "orbax" in record.pathname]
     assert tuple(capfd.readouterr()) == ("", "")
+
+
+@pytest.mark.parametrize("implementation", ["threefry2x32", "rbg", "unsafe_rbg"])
+def test_random_keys_come_back_to_the_bit(tmp_path, implementation):
+    key = jax.random.key(7, impl=implementation)
+    state = {"one": key, "many": jax.random.split(key, (2, 3)), "none": jax.random.split(key, 0)}
+    kept = Checkpoints(tmp_path)
+    kept.save(1, state, metrics={})
+    for template in (jax.tree.map(lambda keys: keys, state), jax.eval_shape(lambda: state)):
+        found = kept.restore(template).state
+        for name, keys in state.items():
+            assert (found[name].dtype, found[name].shape) == (keys.dtype, keys.shape)
+            assert_same(jax.random.key_data(found[name]), jax.random.key_data(keys))
+    np.testing.assert_array_equal(
+        jax.random.normal(kept.restore(state).state["one"], (5,)), jax.random.normal(key, (5,))
+    )
+
+
+@pytest.mark.parametrize(
+    "template",
+    [jax.random.key(0, impl="rbg"), jnp.zeros(2, jnp.uint32), jax.random.split(jax.random.key(0))],
+)
+def test_random_keys_of_another_kind_are_refused(tmp_path, template):
+    kept = Checkpoints(tmp_path)
+    kept.save(1, {"key": jax.random.key(0)}, metrics={})
+    with pytest.raises(InputError, match=r"\['key'\] is key<fry>\[\] there and"):
+        kept.restore({"key": template})
+
+
+@pytest.mark.parametrize(
+    "leaf", ["text", b"bytes", object(), np.array(["a"]), np.datetime64("2020")]
+)
+def test_what_is_no_number_and_no_key_is_refused_and_leaves_nothing(tmp_path, leaf):
+    with pytest.raises(InputError, match=r"the state's \['w'\] is of .*leave it out"):
+        Checkpoints(tmp_path).save(1, {"w": leaf, "b": jnp.zeros(2)}, metrics={})
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("state", [{}, None, {"a": jnp.zeros((0, 3))}])
+def test_a_state_without_a_value_is_refused(tmp_path, state):
+    with pytest.raises(InputError, match="without a single value"):
+        Checkpoints(tmp_path).save(1, state, metrics={})
+
+
+def test_metrics_that_are_not_finite_come_back_from_strict_json(tmp_path):
+    metrics = {"best": np.inf, "low": -np.inf, "lost": jnp.float32(np.nan), "all": [1.5, np.inf]}
+    kept = Checkpoints(tmp_path)
+    kept.save(1, make_state(), metrics=metrics)
+    text = (newest(kept) / "checkpoint.json").read_text()
+    json.loads(text, parse_constant=pytest.fail)
+    found = kept.restore(make_state()).metrics
+    assert np.isnan(found.pop("lost"))
+    assert found == {"best": np.inf, "low": -np.inf, "all": [1.5, np.inf]}
+
+
+@pytest.mark.parametrize(
+    ("content", "named"),
+    [
+        ("[]", "does not hold a JSON object"),
+        ("{", "cannot be read as JSON"),
+        ("[" * 100_000, "cannot be read as JSON"),
+        ({}, "has format None"),
+        ({"step": None}, "'None' for 'step', where a whole number"),
+        ({"step": "1"}, "'1' for 'step'"),
+        ({"step": True}, "'True' for 'step'"),
+        ({"metrics": [1]}, "for 'metrics', where an object"),
+        ({"arrays": ["w"]}, "for 'arrays', where an object"),
+        ({"arrays": {"w": 3}}, "another network"),
+    ],
+)
+def test_a_checkpoint_json_that_save_did_not_write_is_refused_in_a_sentence(
+    tmp_path, content, named
+):
+    kept = saved(tmp_path, 1)
+    path = newest(kept) / "checkpoint.json"
+    if isinstance(content, dict) and content:
+        content = json.dumps(json.loads(path.read_text()) | content)
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
+    (newest(kept) / "SHA256SUMS").write_text(checkpoints._sums(newest(kept)))
+    with pytest.raises(InputError, match=named) as refused:
+        kept.restore(make_state())
+    assert str(newest(kept)) in str(refused.value)
+    assert "\n" not in str(refused.value)
