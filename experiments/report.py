@@ -7,12 +7,12 @@ the command. With --runs the results are first taken over from there.
 
 import json
 import re
-import shutil
 from pathlib import Path
 
 from absl import flags
 
 from jaxrnn.errors import InputError
+from jaxrnn.runs.files import replace
 from jaxrnn.runs.launch import group, launch, user_path
 
 FOLDER = Path(__file__).parent
@@ -28,7 +28,7 @@ def main() -> int:
     if RUNS.value is not None:
         take_over(user_path(RUNS.value))
     readme = FOLDER / "README.md"
-    readme.write_text(rendered(readme.read_text(encoding="utf-8")), encoding="utf-8")
+    replace(readme, rendered(readme.read_text(encoding="utf-8")).encode())
     return 0
 
 
@@ -43,7 +43,7 @@ def take_over(runs: Path) -> None:
         folder = FOLDER / "results" / results["experiment"]
         folder.mkdir(parents=True, exist_ok=True)
         for file in (file for pattern in FILES for file in workdir.glob(pattern)):
-            shutil.copyfile(file, folder / file.name)
+            replace(folder / file.name, file.read_bytes())
         print(f"{results['experiment']}: {results['answer']}")
 
 

@@ -1,12 +1,14 @@
 """What a benchmark leaves: benchmark.json, and how figures are written in its tables."""
 
-import json
 import os
 import platform
 from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+
+from jaxrnn.runs.files import replace, to_json
+from jaxrnn.runs.surroundings import processor
 
 PACKAGES = ("jax", "jaxlib", "optax", "numpy", "torch", "flax", "dm-haiku")
 
@@ -27,7 +29,7 @@ def machine() -> dict[str, Any]:
             continue
     return {
         "platform": platform.platform(),
-        "processor": _processor(),
+        "processor": processor(),
         "cores": os.cpu_count(),
         "python": platform.python_version(),
         "versions": versions,
@@ -35,14 +37,5 @@ def machine() -> dict[str, Any]:
 
 
 def write(record: Mapping[str, Any], folder: Path) -> None:
-    text = json.dumps(record, indent=2, ensure_ascii=False) + "\n"
-    (folder / "benchmark.json").write_text(text, encoding="utf-8")
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()
+    text = to_json(record, indent=2, ensure_ascii=False) + "\n"
+    replace(folder / "benchmark.json", text.encode())

@@ -1,8 +1,11 @@
 """Pictures, in one style."""
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from jaxrnn.runs.files import replace
 
 COLORS = ("#b4442a", "#9db4c8", "#5c8a64", "#d9b44a", "#7d6b91", "#999999", "#4a6a8a")
 
@@ -50,9 +53,9 @@ def draw_intervals(
 
 def save(picture: Any, path: Path) -> None:
     """Replaces the file at once."""
-    temporary = path.with_name(f".{path.name}.unfinished")
-    picture.savefig(temporary, dpi=120, format="png")
-    temporary.replace(path)
+    drawn = io.BytesIO()
+    picture.savefig(drawn, dpi=120, format="png")
+    replace(path, drawn.getvalue())
 
 
 def draw_learning_curve(metrics: Sequence[dict[str, Any]], path: Path) -> None:

@@ -1,6 +1,7 @@
 """An encoded text, and how it is kept on disk: an array file and a sidecar that describes it."""
 
 import json
+import os
 import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -76,6 +77,8 @@ def write_encoded(
             np.lib.format.write_array_header_1_0(file, header)
             for block in blocks:
                 file.write(vocabulary.encode(block).data)
+            file.flush()
+            os.fsync(file.fileno())  # before it takes its name: nothing reads it all to check it
         facts = {
             "length": length,
             "sha256": sha256,
