@@ -15,6 +15,7 @@ from absl import flags
 from jax.sharding import Mesh
 
 from jaxrnn import CELLS, INITIALIZERS, Dropout, InputError, Network, stacked
+from jaxrnn.checkpoints import Checkpoints
 from jaxrnn.optimizers import OPTIMIZERS, SCHEDULES, make_schedule
 from jaxrnn.parallel import (
     data_mesh,
@@ -37,7 +38,13 @@ from jaxrnn.runs.launch import DIVERGED, group, launch, user_path
 from jaxrnn.runs.plots import draw_learning_curve
 from jaxrnn.runs.processes import check_alike, from_writer, is_writer, join, together
 from jaxrnn.runs.progress import ProgressDisplay
-from jaxrnn.runs.workdir import WorkDirectory, open_workdir, silent_workdir
+from jaxrnn.runs.surroundings import devices_as_before
+from jaxrnn.runs.workdir import (
+    WorkDirectory,
+    open_workdir,
+    silent_workdir,
+    surroundings_before,
+)
 from jaxrnn.sampling import Choice
 from jaxrnn.text import (
     NAMES,
@@ -176,8 +183,8 @@ CHECKPOINT_EVERY = flags.DEFINE_integer(
 
 DATA_PARALLEL = flags.DEFINE_integer(
     "data_parallel", None, "Spread the lanes over so many devices of this process, of a CPU over so"
-    " many cores [the most that divide --batch; of cores, no more than make it faster].",
-    lower_bound=1,
+    " many cores [as many as the run had before; else the most that divide --batch; of cores, no"
+    " more than make it faster].", lower_bound=1,
 )  # fmt: skip
 COORDINATOR = flags.DEFINE_string(
     "coordinator", None, "HOST:PORT of process 0, where several processes train one model. Slurm,"
@@ -205,6 +212,10 @@ group("Several devices", DATA_PARALLEL, COORDINATOR, PROCESSES, PROCESS_ID)
 def main() -> int:
     cores = use_cores()
     join(COORDINATOR.value, PROCESSES.value, PROCESS_ID.value)
+    workdir_path = user_path(WORKDIR.value or f"runs/{PRESET.value}")
+    before = from_writer(
+        lambda: surroundings_before(workdir_path, max(Checkpoints(workdir_path).steps(), default=0))
+    )
     with together():
         settings = resolve_settings()
         own_cells.load_cells(settings["cells"])
@@ -217,7 +228,8 @@ def main() -> int:
         )  # fmt: skip
         network = make_network(settings, text.vocabulary.size)
         stopping = make_stopping(settings, text)
-        devices = DATA_PARALLEL.value
+        kept = devices_as_before(before, settings["batch"])
+        devices = DATA_PARALLEL.value or kept
         if devices is None and cores:
             devices = worthwhile_devices(network, settings["batch"], settings["chunk"])
         mesh = data_mesh(settings["batch"], devices)
@@ -227,14 +239,13 @@ def main() -> int:
             "text": {"sha256": text.sha256, "length": text.length},
         }
     check_alike(config)
-    workdir_path = user_path(WORKDIR.value or f"runs/{PRESET.value}")
     with contextlib.ExitStack() as stack:
         with together():
             opened = open_workdir if is_writer() else silent_workdir
             workdir = stack.enter_context(opened(workdir_path, config))
         display = stack.enter_context(ProgressDisplay(unit=text.vocabulary.level))
         display.say(f"{network}\n\n{describe(corpus.description, text)}\n")
-        if mesh.size > 1 or (jax.device_count() > 1 and not cores):
+        if mesh.size > 1 or (jax.device_count() > 1 and (kept or not cores)):
             display.say(f"{placement(mesh, settings['batch'])}\n")
         return train(settings, text, network, stopping, mesh, workdir, display)
 

@@ -7,19 +7,23 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 from jax.sharding import Mesh
 
 from jaxrnn import parallel
-from jaxrnn.checkpoints import Checkpoints
+from jaxrnn.checkpoints import Checkpoints, Restored
+from jaxrnn.errors import InputError
+from jaxrnn.keys import derive
 from jaxrnn.loss import bits_per_character
 from jaxrnn.optimizers import Schedule
 from jaxrnn.parameters import Params
-from jaxrnn.runs.processes import agreed_time, any_of, from_writer, is_writer
+from jaxrnn.runs.extension import Turn, turn_towards, turned
+from jaxrnn.runs.processes import agreed_time, any_of, from_writer, is_writer, together
 from jaxrnn.runs.progress import ProgressDisplay
+from jaxrnn.runs.surroundings import surroundings
 from jaxrnn.runs.workdir import WorkDirectory
 from jaxrnn.text import Batch
 from jaxrnn.training import STEPS_PER_CALL, Chunks, TrainingState, TrainingSteps
@@ -55,6 +59,18 @@ class Stopping(NamedTuple):
         assert self.minutes is not None
         return min(1.0, seconds / (60 * self.minutes))
 
+    @property
+    def length(self) -> str:
+        """How long the training is, in words."""
+        return f"{self.minutes} minutes" if self.steps is None else f"{self.steps:,} steps"
+
+    def moment(self, fraction: float) -> str:
+        """When that much of the training is done, in words."""
+        if self.steps is not None:
+            return f"step {math.ceil(fraction * self.steps):,}"
+        assert self.minutes is not None
+        return f"minute {fraction * self.minutes:.1f}"
+
 
 @dataclasses.dataclass
 class Progress:
@@ -65,8 +81,14 @@ class Progress:
     skipped: int = 0  # steps whose loss or gradient was not finite
     skipped_in_a_row: int = 0
     evaluated: int = 0  # the step of the last evaluation
-    best: float | None = None  # validation bits per character
+    best: float | None = None  # validation bits per character; None while none was finite
     stale: int = 0  # evaluations since the best one
+    nats: float = 0.0  # the losses since the last record, added up
+    counted: int = 0  # how many they are
+    rate: float = 0.0  # the last step's learning rate
+    length: str = ""  # of the training, as planned
+    turned_since: float = 0.0  # the `Turn` after a change of that, if there was one
+    turned_rate: float | None = None
 
     def reason_to_stop(self, stopping: Stopping) -> str | None:
         if self.skipped_in_a_row >= MOST_SKIPPED_IN_A_ROW:
@@ -76,6 +98,10 @@ class Progress:
         if stopping.patience and self.stale >= stopping.patience:
             return "patience"
         return None
+
+    @property
+    def turn(self) -> Turn | None:
+        return None if self.turned_rate is None else Turn(self.turned_since, self.turned_rate)
 
 
 def fit(
@@ -95,7 +121,9 @@ def fit(
     """Trains on from the work directory's last checkpoint, or from `state`, until told to stop.
 
     Whatever a step does is a function of the seed and the step's number, so that a resumed run
-    equals one that was never interrupted, to the bit, unless `stopping` counts minutes.
+    equals one that was never interrupted, to the bit, unless `stopping` counts minutes. What it
+    depends on besides, `surroundings`, is noted in the work directory, and a change of it is said.
+    Where `stopping` has another length than so far, the rate turns (`jaxrnn.runs.extension`).
 
     All processes of a run (see `jaxrnn.runs.processes`) call this and take the same decisions.
 
@@ -105,8 +133,10 @@ def fit(
     """
     checkpoints = Checkpoints(workdir.path)
     state, progress = _resume(checkpoints, state, workdir, display)
+    if not progress.reason_to_stop(stopping):
+        _take_up(progress, stopping, schedule, mesh, workdir, display)
     state = parallel.place(mesh, state)
-    prepare = _preparer(task, stopping, schedule, seed, mesh)
+    prepare = _preparer(task, stopping, turned(schedule, progress.turn), seed, mesh)
     clock = _Clock(task, stopping, progress)
     with _signals() as caught:
         prepared = prepare(progress)
@@ -114,13 +144,13 @@ def fit(
             before = progress.step
             chunks, rates, keys = prepared
             state, report = training_steps(state, chunks, rates, keys)
-            progress.step += len(rates)
+            progress.step, progress.rate = progress.step + len(rates), float(np.asarray(rates)[-1])
             prepared = prepare(progress)  # while the device computes
             _count_skipped(progress, np.asarray(report.finite))
             clock.tick(np.asarray(report.losses), np.asarray(report.finite))
             clock.show(display)
             if _passed(LOG_EVERY, before, progress.step):
-                workdir.log(clock.record(float(rates[-1])))
+                workdir.log(clock.record())
             if _passed(evaluate_every, before, progress.step):
                 _evaluate(task, state, progress, checkpoints, mesh, workdir, display)
                 clock.leave_out()
@@ -143,17 +173,70 @@ def _resume(
         return state, Progress()
     for skipped in restored.skipped:
         display.say(f"Checkpoint {skipped}; going on from the one before it.")
-    progress = Progress(**restored.metrics)
+    with together():
+        progress = _progress(restored, workdir, display)
     workdir.forget_after(progress.step)
     display.say(f"Going on from step {progress.step:,}.")
     return restored.state, progress
+
+
+def _progress(restored: Restored, workdir: WorkDirectory, display: ProgressDisplay) -> Progress:
+    """The progress in a checkpoint, which an older or a newer jaxrnn may have written."""
+    kinds: dict[str, Any] = {field.name: field.type for field in dataclasses.fields(Progress)}
+    found: dict[str, Any] = {"step": restored.step} | restored.metrics
+    known = {}
+    for name in found.keys() & kinds.keys():
+        value, kind = found[name], kinds[name]
+        known[name] = value if isinstance(value, kind) or type(value) is not int else float(value)
+        if not isinstance(known[name], kind):
+            raise InputError(
+                f"the checkpoint of step {restored.step} in {workdir.path} has {value!r} for "
+                f"'{name}', where {getattr(kind, '__name__', kind)} is expected; delete it to go "
+                "on from the one before it"
+            )
+    unknown = found.keys() - kinds.keys()
+    if unknown:
+        display.say(
+            f"This jaxrnn does not know what the checkpoint says of {', '.join(sorted(unknown))}, "
+            "and goes on without it."
+        )
+    return Progress(**known)
+
+
+def _take_up(
+    progress: Progress,
+    stopping: Stopping,
+    schedule: Schedule,
+    mesh: Mesh,
+    workdir: WorkDirectory,
+    display: ProgressDisplay,
+) -> None:
+    """Notes what is going to train, and for how long, and says what of it is new."""
+    now = surroundings(mesh.size)
+    changed = from_writer(lambda: workdir.note_surroundings(progress.step, now))
+    if changed:
+        display.say(changed)
+    before, progress.length = progress.length, stopping.length
+    if before in ("", stopping.length):
+        return
+    since = stopping.fraction(progress.step, progress.seconds)
+    turn = turn_towards(schedule, since, progress.rate)
+    progress.turned_since, progress.turned_rate = turn or (0.0, None)
+    if turn is not None:
+        goal = float(schedule(turn.until))
+        display.say(
+            f"The learning rate, {turn.rate:.2g} at step {progress.step:,} of a training of "
+            f"{before}, {'rises' if goal > turn.rate else 'falls'} to {goal:.2g} by "
+            f"{stopping.moment(turn.until)}, as the schedule over {stopping.length} has it; a run "
+            "begun with that length would differ."
+        )
 
 
 def _preparer(
     task: Task, stopping: Stopping, schedule: Schedule, seed: int, mesh: Mesh
 ) -> Callable[[Progress], tuple[Chunks, jax.Array, jax.Array]]:
     """A function of progress that makes what the next call of `training_steps` needs."""
-    key = jax.random.key(seed)
+    key = derive(jax.random.key(seed), "dropout")
 
     @partial(jax.jit, out_shardings=parallel.everywhere(mesh))
     def rates_and_keys(fractions: jax.Array, steps: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -186,12 +269,15 @@ def _evaluate(
     params = parallel.local(state.params)
     loss = from_writer(lambda: task.evaluate(params))
     loss = loss if math.isfinite(loss) else math.inf  # NaN compares as no worse than any
-    is_best = progress.best is None or loss < progress.best
-    progress.best = loss if is_best else progress.best
+    figure = loss if math.isfinite(loss) else None
+    if progress.best is None:  # something has to be the best one; a finite one takes its place
+        is_best = not progress.evaluated or figure is not None
+    else:
+        is_best = loss < progress.best
+    progress.best = figure if is_best else progress.best
     progress.stale = 0 if is_best else progress.stale + 1
     progress.evaluated = progress.step
     characters = progress.step * task.characters_per_step
-    figure = loss if math.isfinite(loss) else None
     workdir.log(
         {"step": progress.step, "characters": characters, "valid_bits_per_character": figure}
     )
@@ -233,14 +319,15 @@ class _Clock:
         self.task, self.stopping, self.progress = task, stopping, progress
         self.began = time.monotonic() - progress.seconds
         self.first = self._fraction(), progress.seconds
-        self.losses: list[float] = []
         self.since = progress.step, progress.seconds
 
     def tick(self, losses: np.ndarray, finite: np.ndarray) -> None:
         seconds = time.monotonic() - self.began
         # Counted minutes decide what is trained; else each process may go by its own clock.
         self.progress.seconds = seconds if self.stopping.steps else agreed_time(seconds)
-        self.losses += losses[finite].tolist()
+        for loss in losses[finite].tolist():  # one by one: a resumed run adds up in this order too
+            self.progress.nats += loss
+            self.progress.counted += 1
 
     def leave_out(self) -> None:
         """Does not let the speed suffer from what was done since the last tick."""
@@ -253,25 +340,27 @@ class _Clock:
         left = spent * (1 - fraction) / max(fraction - first, 1e-9)
         display.update(self.progress.step, fraction, self._loss(), self._speed(), left)
 
-    def record(self, learning_rate: float) -> dict[str, int | float | None]:
+    def record(self) -> dict[str, int | float | None]:
         """One line for metrics.jsonl; what follows is counted anew."""
         record = {
             "step": self.progress.step,
             "characters": self.progress.step * self.task.characters_per_step,
             "seconds": round(self.progress.seconds, 3),
-            "train_bits_per_character": self._loss() if self.losses else None,
+            "train_bits_per_character": self._loss() if self.progress.counted else None,
             "characters_per_second": round(self._speed(), 1),
-            "learning_rate": learning_rate,
+            "learning_rate": self.progress.rate,
             "skipped": self.progress.skipped,
         }
-        self.losses, self.since = [], (self.progress.step, self.progress.seconds)
+        self.progress.nats, self.progress.counted = 0.0, 0
+        self.since = self.progress.step, self.progress.seconds
         return record
 
     def _fraction(self) -> float:
         return self.stopping.fraction(self.progress.step, self.progress.seconds)
 
     def _loss(self) -> float:
-        return bits_per_character(float(np.mean(self.losses))) if self.losses else float("nan")
+        nats, counted = self.progress.nats, self.progress.counted
+        return bits_per_character(nats / counted) if counted else float("nan")
 
     def _speed(self) -> float:
         step, seconds = self.since

@@ -19,6 +19,7 @@ from absl import flags
 
 from jaxrnn.runs.launch import group, user_path
 from jaxrnn.runs.plots import save
+from jaxrnn.runs.surroundings import surroundings
 from jaxrnn.runs.tables import Table, make_console
 from jaxrnn.runs.workdir import WorkDirectory, open_workdir
 
@@ -62,7 +63,8 @@ class Study:
     ) -> None:
         self.name, self.settings, self.workdir = name, settings, workdir
         self.console = make_console()
-        self._known = {record["trial"]: record for record in workdir.records("trials.jsonl")}
+        known = workdir.records("trials.jsonl", trial=str, seconds=(int, float))
+        self._known = {record["trial"]: record for record in known}
         self._count, self._done, self._seconds, self._computed = trials, 0, 0.0, 0
         self._bar = rich.progress.Progress(
             rich.progress.TextColumn("{task.completed}/{task.total}"),
@@ -76,18 +78,22 @@ class Study:
             self.console.print(f"Going on after {len(self._known)} of {trials} trials.")
 
     def trial(self, name: str, compute: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
-        """What `compute` returns, a JSON object; it is called only if that is not yet known."""
+        """What `compute` returns, as JSON holds it; it is called only if that is not yet known.
+
+        What is not finite becomes None.
+        """
         self._done += 1
         self._count = max(self._count, self._done)
         if name not in self._known:
+            if not self._computed and (said := self._note_surroundings()):
+                self.console.print(said, markup=False)
             self._bar.update(self._task, description=f"{name} {self._left()}")
             began, used = time.monotonic(), time.process_time()
             record = {"trial": name, **compute()}
             seconds = time.monotonic() - began
             record["seconds"] = round(time.process_time() - used, 2)
-            self.workdir.append("trials.jsonl", record)
+            self._known[name] = self.workdir.append("trials.jsonl", record)
             self._seconds, self._computed = self._seconds + seconds, self._computed + 1
-            self._known[name] = record
             if self._bar.disable:
                 self.console.print(
                     f"[{self._done}/{self._count}] {name}: {seconds:.1f} s{self._left()}",
@@ -133,6 +139,9 @@ class Study:
             soft_wrap=True,
         )
         return 0
+
+    def _note_surroundings(self) -> str | None:
+        return self.workdir.note_surroundings(len(self._known), surroundings())
 
     def _left(self) -> str:
         if not self._computed:

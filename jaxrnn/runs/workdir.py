@@ -1,6 +1,6 @@
 """A run's work directory: its configuration, its measurements, its lock.
 
-config.json         everything resolved, versions included
+config.json         everything resolved, and what has computed it: devices, cores, versions ...
 metrics.jsonl       one object per logged step (of a study: trials.jsonl, one per trial)
 checkpoints/        see jaxrnn.checkpoints
 result.json         written at the end
@@ -8,16 +8,15 @@ result.json         written at the end
 
 import contextlib
 import json
-import os
-import platform
 from collections.abc import Collection, Iterator, Mapping
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import filelock
 
 from jaxrnn.errors import InputError
+from jaxrnn.runs.files import append_record, read_records, replace, to_json
+from jaxrnn.runs.surroundings import change
 
 # What a run may change when it goes on: when to stop, look and save, not what is trained.
 # Nor is it which modules register the cells: which cells there are is in the network.
@@ -26,6 +25,7 @@ CHANGEABLE = (
 )  # fmt: skip
 # What follows from the rest: named only where nothing else differs.
 DERIVED = ("network", "vocabulary", "text")
+SURROUNDINGS = ("surroundings", "versions")  # the latter in older work directories
 
 
 class WorkDirectory:
@@ -36,50 +36,58 @@ class WorkDirectory:
 
     def write_text(self, name: str, text: str) -> None:
         """Replaces a file at once: a reader, or a crash, sees the old one or the new one."""
-        temporary = self.path / f".{name}.unfinished"
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())  # before it takes the name, or a power cut may leave it empty
-        temporary.replace(self.path / name)
+        replace(self.path / name, text.encode())
 
     def write_json(self, name: str, record: Mapping[str, Any]) -> None:
-        self.write_text(name, json.dumps(record, indent=2, ensure_ascii=False) + "\n")
+        """Likewise; what is not finite becomes null."""
+        self.write_text(name, to_json(record, indent=2, ensure_ascii=False) + "\n")
 
     def read_json(self, name: str) -> dict[str, Any] | None:
         """The record in a file; None if there is no such file."""
         return read_json(self.path / name)
 
-    def append(self, name: str, record: Mapping[str, Any]) -> None:
-        """Adds one line to a file of records."""
-        with (self.path / name).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(record) + "\n")
+    def append(self, name: str, record: Mapping[str, Any]) -> dict[str, Any]:
+        """Adds one line to a file of records, and returns it as it will be read."""
+        return append_record(self.path / name, record)
 
     def log(self, record: Mapping[str, Any]) -> None:
-        """Appends one line to metrics.jsonl."""
+        """Appends one line to metrics.jsonl: a step, and what was measured then."""
         self.append("metrics.jsonl", record)
 
     def metrics(self) -> list[dict[str, Any]]:
         """What has been logged."""
-        return self.records("metrics.jsonl")
+        return self.records("metrics.jsonl", step=int)
 
-    def records(self, name: str) -> list[dict[str, Any]]:
-        """The lines of a file of records. A line that a crash cut short is left out."""
-        try:
-            text = (self.path / name).read_text(encoding="utf-8")
-        except FileNotFoundError:
-            return []
-        records = []
-        for line in text.splitlines():
-            with contextlib.suppress(json.JSONDecodeError):
-                records.append(json.loads(line))
-        return records
+    def records(self, name: str, **fields: type | tuple[type, ...]) -> list[dict[str, Any]]:
+        """The lines of a file of records that have these fields, each of the kind given for it.
+
+        A line that a crash cut short is left out.
+        """
+        return read_records(self.path / name, **fields)
 
     def forget_after(self, step: int) -> None:
         """Drops from metrics.jsonl what was logged after the step from which the run resumes."""
-        records = self.metrics()
-        kept = [record for record in records if record["step"] <= step]
-        self.write_text("metrics.jsonl", "".join(json.dumps(record) + "\n" for record in kept))
+        kept = [record for record in self.metrics() if record["step"] <= step]
+        self.write_text("metrics.jsonl", "".join(to_json(record) + "\n" for record in kept))
+
+    def note_surroundings(self, start: int, now: Mapping[str, Any]) -> str | None:
+        """Adds what computes from a step (or trial) on to the configuration, where it is new.
+
+        Args:
+          start: the step.
+          now: as from `surroundings`.
+
+        Returns:
+          One sentence, where something else computed the steps before.
+        """
+        config = self.read_json("config.json") or {}
+        history = [entry for entry in config.get("surroundings", []) if entry["from"] < start]
+        changed = change(history[-1], now) if history else None
+        if changed or not history:
+            history.append({"from": start, **now})
+        if history != config.get("surroundings"):
+            self.write_json("config.json", {**config, "surroundings": history})
+        return changed
 
 
 @contextlib.contextmanager
@@ -91,7 +99,7 @@ def open_workdir(
     Args:
       path: the directory.
       config: what decides the run. The directory keeps the one that it was made with: another one
-        is refused, but for some fields and versions.
+        is refused, but for some fields.
       changeable: those fields.
 
     Raises:
@@ -117,7 +125,8 @@ def open_workdir(
         known = workdir.read_json("config.json")
         if known is not None:
             _check_same(path, known, config, changeable)
-        workdir.write_json("config.json", {**config, "versions": versions()})
+        history = [] if known is None else _surroundings(path, known)
+        workdir.write_json("config.json", {**config, "surroundings": history})
         yield workdir
     finally:
         lock.release()
@@ -127,8 +136,8 @@ class _Silent(WorkDirectory):
     def write_text(self, name: str, text: str) -> None:
         pass
 
-    def append(self, name: str, record: Mapping[str, Any]) -> None:
-        pass
+    def append(self, name: str, record: Mapping[str, Any]) -> dict[str, Any]:
+        return dict(record)
 
 
 @contextlib.contextmanager
@@ -144,17 +153,35 @@ def read_json(path: Path) -> dict[str, Any] | None:
         record = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path} cannot be read as JSON ({error}); mend or remove it") from None
     if not isinstance(record, dict):
         raise InputError(f"{path} does not hold a JSON object; mend or remove it")
     return record
 
 
-def versions() -> dict[str, str]:
-    """Of what computes: a resumed run equals an uninterrupted one under the same versions."""
-    packages = ("jax", "jaxlib", "optax", "numpy", "orbax-checkpoint")
-    return {"python": platform.python_version()} | {p: metadata.version(p) for p in packages}
+def surroundings_before(path: Path, step: int) -> dict[str, Any] | None:
+    """What computed the step before this one; None where there is none, or that is not known."""
+    known = read_json(path / "config.json")
+    history = [] if known is None else _surroundings(path, known)
+    return next((entry for entry in reversed(history) if entry["from"] < step), None)
+
+
+def _surroundings(path: Path, known: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What has computed a run so far, from which step on; of older runs the versions alone."""
+    older = [{"from": 0, "versions": known["versions"]}] if "versions" in known else []
+    history = known.get("surroundings", older)
+    if not isinstance(history, list) or not all(
+        isinstance(entry, dict)
+        and isinstance(entry.get("from"), int)
+        and isinstance(entry.get("versions", {}), dict)
+        for entry in history
+    ):
+        raise InputError(
+            f"{path / 'config.json'} has {_short(history)} for 'surroundings', where a list of "
+            "objects with 'from' and 'versions' is expected; take it out of the file"
+        )
+    return history
 
 
 def _check_is_ours(path: Path) -> None:
@@ -178,10 +205,10 @@ def _check_is_ours(path: Path) -> None:
 def _check_same(
     path: Path, known: Mapping[str, Any], config: Mapping[str, Any], changeable: Collection[str]
 ) -> None:
-    config = json.loads(json.dumps(config))  # tuples as lists, as on disk
+    config = json.loads(to_json(config))  # tuples as lists, as on disk
     fields = [
         name
-        for name in sorted((known.keys() | config.keys()) - {*changeable, "versions"})
+        for name in sorted((known.keys() | config.keys()) - {*changeable, *SURROUNDINGS})
         if known.get(name) != config.get(name)
     ]
     if fields:

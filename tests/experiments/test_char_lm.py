@@ -3,6 +3,7 @@
 import itertools
 import json
 import math
+import os
 
 import jax
 import jax.numpy as jnp
@@ -30,9 +31,12 @@ def test_a_run_leaves_everything_in_its_work_directory(finished):
     assert str(workdir) in outcome.out
 
 
-def test_the_configuration_is_resolved_and_has_versions(finished, corpus):
+def test_the_configuration_is_resolved_and_says_what_computed(finished, corpus):
     config = read((finished[0] / "config.json").read_text(encoding="utf-8"))
-    assert config["versions"]["jax"] == jax.__version__
+    [computed] = config["surroundings"]
+    assert (computed["from"], computed["devices"], computed["processes"]) == (0, 1, 1)
+    assert (computed["platform"], computed["cores"]) == ("cpu", len(os.sched_getaffinity(0)))
+    assert computed["versions"]["jax"] == jax.__version__
     assert config["corpus"] == [str(corpus)]
     assert (config["hidden"], config["cell"], config["steps"]) == ([8], "gru", 300)
     assert config["optimizer"] == "adam"

@@ -1,6 +1,7 @@
 """A run that is stopped, in whatever way and moment, goes on as if it had not been."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import filelock
 import pytest
 
+from jaxrnn.checkpoints import _sums
 from tests.experiments.launching import (
     ROOT,
     SIGNALLED,
@@ -25,6 +27,26 @@ def signalled(moment: str, *flags: str) -> subprocess.CompletedProcess:
     return subprocess.run(
         [sys.executable, "-c", SIGNALLED, moment, *flags],
         cwd=ROOT, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+
+
+def by_itself(
+    *flags: str, cores: int = 1, devices: int | None = None
+) -> subprocess.CompletedProcess:
+    """Runs char_lm in a process that may use so many cores, JAX being told of so many devices."""
+    script = f"""
+import os, runpy, sys
+os.sched_setaffinity(0, list(os.sched_getaffinity(0))[:{cores}])
+runpy.run_module("experiments.char_lm", run_name="__main__", alter_sys=True)
+"""
+    told = (
+        {}
+        if devices is None
+        else {"XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}"}
+    )
+    return subprocess.run(
+        [sys.executable, "-c", script, *flags], cwd=ROOT, capture_output=True, text=True,
+        timeout=120, check=False, env=os.environ | told,
     )  # fmt: skip
 
 
@@ -114,6 +136,64 @@ def test_what_decides_when_to_stop_look_and_save_may_change(command, run):
     assert [r["step"] for r in records(run) if "valid_bits_per_character" in r][-2:] == [310, 320]
 
 
+def test_more_steps_say_where_the_learning_rate_goes(command, run, finished):
+    outcome = launched(
+        "char_lm", *command, f"--workdir={run}", "--steps=1000", "--checkpoint_every=999"
+    )
+    assert outcome.code == 0, outcome.err
+    [said] = [line for line in outcome.out.splitlines() if "The learning rate" in line]
+    assert "at step 300 of a training of 300 steps, rises to 0.0063 by step 320, as" in said
+    assert "as the schedule over 1,000 steps has it; a run begun with that length would" in said
+    rates = {
+        record["step"]: record["learning_rate"]
+        for record in records(run)
+        if "learning_rate" in record
+    }
+    assert rates[300] < 1e-5
+    theirs = {r["step"]: r["learning_rate"] for r in records(finished[0]) if "learning_rate" in r}
+    assert {step: rate for step, rate in rates.items() if step <= 300} == theirs
+
+
+def test_more_epochs_are_another_length_and_as_many_steps_are_not(command, tmp_path):
+    flags = (f"--workdir={tmp_path / 'run'}", *(f for f in command if not f.startswith("--steps")))
+    assert launched("char_lm", *flags, "--epochs=0.4").code == 0
+    outcome = launched("char_lm", *flags, "--epochs=1.5")
+    assert "of a training of 31 steps, rises" in outcome.out
+    assert "as the schedule over 114 steps has it" in outcome.out
+
+
+def test_fewer_cores_and_devices_are_said_and_noted(command, tmp_path):
+    workdir = tmp_path / "run"
+    flags = (*command, f"--workdir={workdir}", "--checkpoint_every=10", "--evaluate_every=1000")
+    first = by_itself(*flags, "--steps=20", "--data_parallel=2", devices=2)
+    assert first.returncode == 0, first.stderr
+    second = by_itself(*flags, "--steps=40")
+    assert second.returncode == 0, second.stderr
+    [said] = [line for line in second.stdout.splitlines() if line.startswith("Going on with")]
+    assert said == (
+        "Going on with 1 device where so far it was 2 devices: sums differ in the last bits, so "
+        "the run is no longer equal, to the bit, to one that was not interrupted."
+    )
+    config = read((workdir / "config.json").read_text())
+    assert [(e["from"], e["devices"], e["cores"]) for e in config["surroundings"]] == [
+        (0, 2, 1), (20, 1, 1)
+    ]  # fmt: skip
+
+
+def test_a_run_keeps_its_number_of_devices_unless_told_otherwise(command, tmp_path):
+    workdir = tmp_path / "run"
+    flags = (*command, f"--workdir={workdir}", "--evaluate_every=1000")
+    for number, (told, there, used) in enumerate(
+        [("--data_parallel=2", 4, 2), ("", 4, 2), ("--data_parallel=1", 4, 1)], 1
+    ):
+        steps = f"--steps={10 * number}"
+        outcome = by_itself(*flags, steps, *filter(None, [told]), devices=there)
+        assert outcome.returncode == 0, outcome.stderr
+        assert f"Training on {used} of {there} devices" in outcome.stdout
+        said = "Going on with 1 of 4 devices where so far it was 2 of 4 devices:" in outcome.stdout
+        assert said == (number == 3)
+
+
 @pytest.mark.parametrize(
     ("flag", "named"),
     [
@@ -182,3 +262,12 @@ def test_checkpoints_of_another_optimizer_are_refused(command, run):
     (run / "config.json").write_text(json.dumps(config | {"optimizer": "sgd"}))
     outcome = launched("char_lm", *command, "--optimizer=sgd", f"--workdir={run}")
     assert_refused(outcome, "another network or optimiser", str(run))
+
+
+def test_a_checkpoint_with_a_wrong_figure_is_refused_in_a_sentence(command, run):
+    facts = read((newest(run) / "checkpoint.json").read_text())
+    facts["metrics"]["seconds"] = "long"
+    (newest(run) / "checkpoint.json").write_text(json.dumps(facts))
+    (newest(run) / "SHA256SUMS").write_text(_sums(newest(run)))
+    outcome = launched("char_lm", *command, f"--workdir={run}", "--steps=310")
+    assert_refused(outcome, "'long' for 'seconds', where float is expected", str(run))

@@ -1,7 +1,9 @@
 """The training loop with a task that is quick: a network learns to count."""
 
+import itertools
 import json
 import os
+import re
 import signal
 from pathlib import Path
 from typing import NamedTuple
@@ -11,8 +13,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxrnn import init, stacked
+from jaxrnn import checkpoints, init, stacked
 from jaxrnn.checkpoints import Checkpoints
+from jaxrnn.errors import InputError
+from jaxrnn.keys import derive
 from jaxrnn.optimizers import make_optimizer, make_schedule
 from jaxrnn.parallel import data_mesh
 from jaxrnn.runs import fitting
@@ -40,6 +44,7 @@ class Fitted(NamedTuple):
     progress: Progress
     reason: str
     rates: list[float]  # of every step that was taken here
+    keys: list[jax.Array]  # likewise, a call's at a time
     workdir: WorkDirectory
 
 
@@ -49,12 +54,14 @@ def fitted(tmp_path: Path):
         """`evaluations` are what the validation loss is, one after the other; then 1.0."""
         losses = iter(evaluations)
         rates: list[float] = []
+        keys: list[jax.Array] = []
         workdir = WorkDirectory(tmp_path)
 
-        def training_steps(state, chunks, some_rates, keys):
+        def training_steps(state, chunks, some_rates, some_keys):
             first = len(rates)
             rates.extend(np.asarray(some_rates).tolist())
-            state, report = TRAINING_STEPS(state, chunks, some_rates, keys)
+            keys.append(some_keys)
+            state, report = TRAINING_STEPS(state, chunks, some_rates, some_keys)
             good = [finite(step) for step in range(first, len(rates))]
             return state, report._replace(finite=jnp.array(good))
 
@@ -65,13 +72,14 @@ def fitted(tmp_path: Path):
                 return 1.0
             return loss
 
+        schedule = make_schedule(options.pop("schedule", "cosine"), 0.1)
         settings = {"evaluate_every": 20, "checkpoint_every": 10, "seed": 0} | options
         progress, reason = fit(
             Task(chunk, 10, evaluate, lambda _: "sample"), training_steps, new_state(),
-            make_schedule("cosine", 0.1), stopping, mesh=data_mesh(2), workdir=workdir,
+            schedule, stopping, mesh=data_mesh(2), workdir=workdir,
             display=ProgressDisplay(), **settings,
         )  # fmt: skip
-        return Fitted(progress, reason, rates, workdir)
+        return Fitted(progress, reason, rates, keys, workdir)
 
     return run
 
@@ -137,6 +145,34 @@ def test_after_a_signal_all_goes_on_as_if_there_had_been_none(number, fitted, tm
     assert params(whole.workdir) == stopped
     assert first.rates + second.rates == whole.rates
     assert [record["step"] for record in whole.workdir.metrics()] == logged == [20, 40, 60, 75]
+
+
+def test_what_was_measured_does_not_tell_of_an_interruption(fitted, tmp_path):
+    """The mean loss of the hundred steps in the midst of which a run was stopped, too."""
+    fitted(Stopping(230), evaluations=[1.0, int(signal.SIGTERM)], evaluate_every=30)
+    stopped = fitted(Stopping(230), evaluations=[2.0] * 9, evaluate_every=30).workdir.metrics()
+    for path in ("checkpoints", "metrics.jsonl"):
+        (tmp_path / path).rename(tmp_path / f"stopped-{path}")
+    whole = fitted(Stopping(230), evaluations=[1.0, 1.0] + [2.0] * 9, evaluate_every=30)
+    clocks = {"seconds", "characters_per_second"}
+    stopped, never = (
+        [{name: record[name] for name in record.keys() - clocks} for record in records]
+        for records in (stopped, whole.workdir.metrics())
+    )
+    assert [r["step"] for r in never if "train_bits_per_character" in r] == [100, 200]
+    assert stopped == never
+
+
+def test_keys_of_dropout_are_not_those_that_parameters_are_drawn_with(fitted):
+    """`init` splits the seed's key; what `split` gives equals what `fold_in` gives."""
+    drawn = np.concatenate([jax.random.key_data(keys) for keys in fitted(Stopping(33)).keys])
+    key = jax.random.key(0)
+    folded = jax.vmap(lambda number: jax.random.fold_in(key, number))(np.arange(100))
+    others = np.concatenate([jax.random.key_data(k) for k in (jax.random.split(key, 100), folded)])
+    assert len(set(map(tuple, drawn.tolist()))) == 33
+    assert not set(map(tuple, drawn.tolist())) & set(map(tuple, others.tolist()))
+    expected = [jax.random.fold_in(derive(key, "dropout"), step) for step in range(33)]
+    np.testing.assert_array_equal(drawn, [jax.random.key_data(key) for key in expected])
 
 
 def test_a_second_signal_acts_at_once(fitted, monkeypatch):
@@ -206,3 +242,168 @@ def test_measurements_after_the_checkpoint_are_forgotten(fitted):
     done.workdir.log({"step": 55, "valid_bits_per_character": 0.0})
     again = fitted(Stopping(60))
     assert [record["step"] for record in again.workdir.metrics()] == [20, 40, 60]
+
+
+def expected_rates(turns: list[tuple[int, int]], schedule: str = "cosine") -> list[float]:
+    """Of a training of which one planned (from this step on, so many steps in all)."""
+    of, rates = make_schedule(schedule, 0.1), []
+    for i, (begin, planned) in enumerate(turns):
+        end = turns[i + 1][0] if i + 1 < len(turns) else planned
+        until = min(begin + 0.02 * planned, planned) if i else 0
+        line = [begin, until], [rates[-1] if i else 0, float(of(jnp.float32(until / planned)))]
+        rates += [
+            np.interp(step, *line) if step < until else float(of(jnp.float32(step / planned)))
+            for step in range(begin, end)
+        ]
+    return rates
+
+
+@pytest.mark.parametrize(
+    ("turns", "verbs"),
+    [
+        ([(0, 100), (100, 1000)], ["rises"]),  # after its end
+        ([(0, 100), (40, 1000)], ["rises"]),  # before it
+        ([(0, 1000), (500, 600)], ["falls"]),  # shorter than planned
+        ([(0, 100), (100, 500), (500, 800)], ["rises", "rises"]),
+        ([(0, 100), (100, 1000), (110, 2000), (120, 300)], ["rises"] * 3),
+        ([(0, 100), (100, 101)], []),  # less than the line is long
+    ],
+)
+def test_to_another_length_the_rate_goes_in_a_straight_line(turns, verbs, fitted, capsys):
+    rates, ends = [], [begin for begin, _ in turns[1:]]
+    for i, (begin, planned) in enumerate(turns):
+        stopped = i < len(ends) and ends[i] < planned
+        every = ends[i] - begin if stopped else 1000
+        assert not stopped or ends[i] % every == 0  # the first multiple
+        rates += fitted(
+            Stopping(planned), evaluations=[int(signal.SIGTERM)] * stopped, evaluate_every=every,
+            checkpoint_every=1000,
+        ).rates  # fmt: skip
+    said = capsys.readouterr().out
+    np.testing.assert_allclose(rates, expected_rates(turns), rtol=1e-4, atol=1e-7)
+    found = re.findall(r"The learning rate, \S+ at step .* (rises|falls) to", said)
+    assert found == verbs or not verbs
+    for (_, before), (step, planned) in itertools.pairwise(turns[:2]):
+        assert f"at step {step:,} of a training of {before:,} steps" in said
+        assert f"as the schedule over {planned:,} steps has it" in said
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "exponential"])
+def test_a_run_stopped_on_its_way_to_another_length_goes_on_to_the_bit(fitted, tmp_path, schedule):
+    def extended(*stops: int):
+        rates = fitted(Stopping(100), schedule=schedule, checkpoint_every=50).rates
+        for number in stops:
+            settings = {"evaluate_every": 10, "schedule": schedule}
+            rates += fitted(Stopping(1000), evaluations=[number], **settings).rates
+        done = fitted(Stopping(1000), evaluate_every=1000, checkpoint_every=500, schedule=schedule)
+        return rates + done.rates, params(done.workdir)
+
+    stopped = extended(int(signal.SIGTERM), int(signal.SIGINT), int(signal.SIGTERM))
+    for path in ("checkpoints", "metrics.jsonl"):
+        (tmp_path / path).rename(tmp_path / f"stopped-{path}")
+    assert extended() == stopped
+
+
+@pytest.mark.parametrize("again", [Stopping(100), Stopping(100, patience=50)])
+def test_a_length_that_stays_leaves_the_rate_alone(again, fitted, capsys):
+    first = fitted(Stopping(100), evaluations=[1.0, int(signal.SIGTERM)])
+    rates = first.rates + fitted(again).rates
+    np.testing.assert_allclose(rates, expected_rates([(0, 100)]), rtol=1e-4, atol=1e-8)
+    assert "learning rate" not in capsys.readouterr().out
+
+
+def test_a_constant_rate_stays_as_it_is_and_nothing_is_said(fitted, capsys):
+    rates = fitted(Stopping(50), schedule="constant").rates
+    done = fitted(Stopping(90), schedule="constant")
+    assert set(rates + done.rates) == {float(np.float32(0.1))}
+    assert done.progress.turned_rate is None
+    assert "learning rate" not in capsys.readouterr().out
+
+
+def test_more_minutes_take_the_rate_up_where_it_stood(fitted, capsys):
+    first = fitted(Stopping(None, 1.0), evaluations=[int(signal.SIGTERM)])
+    second = fitted(Stopping(None, 60.0), evaluations=[int(signal.SIGTERM)])
+    assert second.rates[0] == first.rates[-1]
+    third = fitted(Stopping(100))
+    assert third.rates[0] == second.rates[-1]
+    said = capsys.readouterr().out
+    assert "of a training of 1.0 minutes," in said
+    assert "by minute 1.2, as the schedule over 60.0 minutes has it" in said
+
+
+def test_of_a_finished_run_nothing_is_said(fitted, capsys):
+    fitted(Stopping(50))
+    capsys.readouterr()
+    done = fitted(Stopping(30))
+    assert (done.reason, done.progress.step, done.rates) == ("steps", 50, [])
+    assert "learning rate" not in capsys.readouterr().out
+
+
+def changed_metrics(workdir: WorkDirectory, change) -> None:
+    """Changes what the last checkpoint says of the run's progress."""
+    checkpoint = max((workdir.path / "checkpoints" / "last").iterdir())
+    facts = json.loads((checkpoint / "checkpoint.json").read_text())
+    facts["metrics"] = change(facts["metrics"])
+    (checkpoint / "checkpoint.json").write_text(json.dumps(facts))
+    (checkpoint / "SHA256SUMS").write_text(checkpoints._sums(checkpoint))
+
+
+def test_a_checkpoint_with_other_fields_is_gone_on_from(fitted, capsys):
+    """One that was since taken out is left out; one that is new begins at its default."""
+    workdir = fitted(Stopping(40)).workdir
+    changed_metrics(workdir, lambda old: {"best": 0.5, "seconds": 9, "stale": 1, "momentum": [1]})
+    done = fitted(Stopping(60))
+    assert (done.progress.step, done.reason, len(done.rates)) == (60, "steps", 20)
+    assert (done.progress.best, done.progress.stale) == (0.5, 2)
+    assert done.progress.seconds > 9
+    said = capsys.readouterr().out
+    assert "does not know what the checkpoint says of momentum, and goes on without it." in said
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("step", "40"),
+        ("step", 4.5),
+        ("seconds", None),
+        ("best", "low"),
+        ("length", 3),
+        ("rate", []),
+    ],
+)
+def test_a_checkpoint_with_fields_of_another_kind_is_refused(field, value, fitted):
+    workdir = fitted(Stopping(40)).workdir
+    changed_metrics(workdir, lambda old: old | {field: value})
+    with pytest.raises(
+        InputError, match=f"{re.escape(repr(value))} for '{field}', where"
+    ) as refused:
+        fitted(Stopping(60))
+    assert str(workdir.path) in str(refused.value)
+
+
+def test_a_best_that_is_not_finite_is_strict_json_and_gives_way_to_any_that_is(fitted):
+    done = fitted(Stopping(20), evaluations=[float("inf")])
+    for file in done.workdir.path.rglob("checkpoint.json"):
+        json.loads(file.read_text(), parse_constant=pytest.fail)
+    assert done.progress.best is None
+    assert Checkpoints(done.workdir.path).steps("best") == (20,)
+    again = fitted(Stopping(60, patience=3), evaluations=[float("nan"), 7.0])
+    assert (again.progress.best, again.progress.stale) == (7.0, 0)
+    assert Checkpoints(done.workdir.path).steps("best") == (60,)
+
+
+def test_what_computes_is_noted_and_a_change_of_it_is_said_once(fitted, capsys, monkeypatch):
+    fitted(Stopping(20))
+    for path, steps in (("0.1", 40), ("0.1", 60), (None, 60)):
+        with monkeypatch.context() as patch:
+            if path:
+                now = fitting.surroundings(1) | {"versions": {"jax": path}}
+                patch.setattr(fitting, "surroundings", lambda _, now=now: now)
+            done = fitted(Stopping(steps))
+    said = capsys.readouterr().out
+    assert said.count("Going on with jax 0.1 where so far it was jax") == 1
+    assert said.count("Going on with") == 1  # the last time nothing was computed
+    config = done.workdir.read_json("config.json")
+    assert [entry["from"] for entry in config["surroundings"]] == [0, 20]
+    assert config["surroundings"][0]["devices"] == 1
+    assert config["surroundings"][0]["versions"]["jax"] == jax.__version__

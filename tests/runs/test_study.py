@@ -94,3 +94,50 @@ def test_the_seeds_are_those_asked_for_few_when_quick(tmp_path):
     assert seeds_of(NAME) == (0, 1)
     flags.FLAGS([NAME, "--quick", "--seeds=3"])
     assert seeds_of(NAME) == (0, 1, 2)
+
+
+def test_a_trial_that_a_crash_cut_short_is_computed_again_and_takes_no_other_with_it(tmp_path):
+    run([2, 3], [])
+    path = tmp_path / "study" / "trials.jsonl"
+    content = path.read_bytes()
+    path.write_bytes(content[: -len(content.splitlines()[-1]) // 2])
+    for numbers, expected in (([2, 3, 4], [3, 4]), ([2, 3, 4], [])):
+        computed = []
+        run(numbers, computed)
+        assert computed == expected
+
+
+@pytest.mark.parametrize(
+    "line", ["7", "[]", "null", '{"square": 4}', '{"trial": "n2", "square": 1}']
+)
+def test_a_line_that_is_no_trial_is_left_out(tmp_path, line):
+    run([2], [])
+    path = tmp_path / "study" / "trials.jsonl"
+    path.write_text(line + "\n" + path.read_text())
+    computed = []
+    run([2, 3], computed)
+    assert computed == [3]
+
+
+def test_a_trial_is_the_same_when_computed_and_when_read(tmp_path):
+    results = []
+    for _ in range(2):
+        with open_study(NAME, {}, 1) as study:
+            results.append(study.trial("a", lambda: {"worst": float("inf"), "pair": (1, 2)}))
+    assert results[0] == results[1]
+    assert results[0]["worst"] is None
+
+
+def test_trials_computed_by_other_versions_are_said_and_noted(tmp_path, capsys):
+    run([2], [])
+    path = tmp_path / "study" / "config.json"
+    config = json.loads(path.read_text())
+    config["surroundings"][0]["versions"]["jax"] = "0.1"
+    path.write_text(json.dumps(config))
+    capsys.readouterr()
+    run([2], [])  # computes nothing
+    assert "Going on with" not in capsys.readouterr().out
+    run([2, 3], [])
+    assert "where so far it was jax 0.1:" in " ".join(capsys.readouterr().out.split())
+    history = json.loads(path.read_text())["surroundings"]
+    assert [entry["from"] for entry in history] == [0, 1]
