@@ -192,7 +192,7 @@ def _facts(checkpoint: Path) -> dict[str, Any]:
     return facts
 
 
-def _check_fit(checkpoint: Path, found: Mapping[str, Any], wanted: dict[str, str]) -> None:
+def _check_fit(checkpoint: Path, found: dict[str, Any], wanted: dict[str, Any]) -> None:
     for name in wanted | found:
         inside, here = found.get(name, "nothing"), wanted.get(name, "nothing")
         if inside != here:

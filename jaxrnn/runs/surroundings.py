@@ -1,5 +1,6 @@
 """What computes a run. Sums of floating-point numbers depend on it, in their last bits."""
 
+import os
 import platform
 from collections.abc import Mapping
 from importlib import metadata
@@ -15,6 +16,12 @@ _COUNTED = (
     ("devices", "device", "devices"), ("processes", "process", "processes"),
     ("cores", "core", "cores"),
 )  # fmt: skip
+# What a user may tell JAX that changes numbers; the number of a CPU's devices is counted.
+OPTIONS = (
+    "jax_default_matmul_precision", "jax_default_prng_impl", "jax_disable_most_optimizations",
+    "jax_threefry_partitionable",
+)  # fmt: skip
+_DEVICES = "xla_force_host_platform_device_count"
 PACKAGES = ("jax", "jaxlib", "optax", "numpy", "orbax-checkpoint")
 
 
@@ -28,6 +35,8 @@ def surroundings(devices: int = 1) -> dict[str, Any]:
         "platform": jax.default_backend(),
         "device": jax.devices()[0].device_kind,
         "processor": processor(),
+        "options": {name: jax.config.values[name] for name in OPTIONS}
+        | {"XLA_FLAGS": _xla_flags()},
         "versions": {"python": platform.python_version()}
         | {package: metadata.version(package) for package in PACKAGES},
     }
@@ -72,11 +81,18 @@ def processor() -> str:
     return names[0] if names else platform.processor()
 
 
+def _xla_flags() -> str:
+    return " ".join(
+        flag for flag in os.environ.get("XLA_FLAGS", "").split() if _DEVICES not in flag
+    )
+
+
 def _described(facts: Mapping[str, Any]) -> dict[str, str]:
     """Each fact that decides sums, in words."""
     on_cpu = facts.get("platform") == "cpu"
     words = {name: str(facts[name]) for name in ("platform", "device") if name in facts}
     words |= {name: f"{name} {version}" for name, version in facts.get("versions", {}).items()}
+    words |= {name: f"{name}={value}" for name, value in facts.get("options", {}).items()}
     if "processor" in facts and on_cpu:
         words["processor"] = facts["processor"]
     for name, one, many in _COUNTED:

@@ -174,7 +174,7 @@ def _surroundings(path: Path, known: Mapping[str, Any]) -> list[dict[str, Any]]:
     if not isinstance(history, list) or not all(
         isinstance(entry, dict)
         and isinstance(entry.get("from"), int)
-        and isinstance(entry.get("versions", {}), dict)
+        and all(isinstance(entry.get(name, {}), dict) for name in ("versions", "options"))
         for entry in history
     ):
         raise InputError(

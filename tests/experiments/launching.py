@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import numpy as np
@@ -130,17 +130,19 @@ def result(workdir: Path) -> dict[str, Any]:
     return read((workdir / "result.json").read_text(encoding="utf-8"))
 
 
-def last_state(workdir: Path) -> tuple[int, list[np.ndarray]]:
+def last_state(
+    workdir: Path, which: Literal["last", "best"] = "last"
+) -> tuple[int, list[np.ndarray]]:
     """Step and arrays (parameters, optimiser, network state) of the newest checkpoint."""
     config = read((workdir / "config.json").read_text(encoding="utf-8"))
     network = Network.from_json(json.dumps(config["network"]))
-    restored = Checkpoints(workdir).restore(training_state(network, config))
+    restored = Checkpoints(workdir).restore(training_state(network, config), which=which)
     return restored.step, [np.asarray(leaf) for leaf in jax.tree.leaves(restored.state)]
 
 
-def assert_same_state(one: Path, other: Path) -> None:
-    """The last checkpoints hold the same step and the same bits."""
-    (step, arrays), (other_step, other_arrays) = last_state(one), last_state(other)
+def assert_same_state(one: Path, other: Path, which: Literal["last", "best"] = "last") -> None:
+    """The last (or best) checkpoints hold the same step and the same bits."""
+    (step, arrays), (other_step, other_arrays) = last_state(one, which), last_state(other, which)
     assert step == other_step
     for array, other_array in zip(arrays, other_arrays, strict=True):
         assert array.dtype == other_array.dtype
