@@ -7,6 +7,7 @@ import contextlib
 import math
 import signal
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -18,6 +19,7 @@ from jaxrnn import CELLS, INITIALIZERS, Dropout, InputError, Network, stacked
 from jaxrnn.checkpoints import Checkpoints
 from jaxrnn.optimizers import OPTIMIZERS, SCHEDULES, make_schedule
 from jaxrnn.parallel import (
+    cores,
     data_mesh,
     own_lanes,
     placement,
@@ -36,7 +38,7 @@ from jaxrnn.runs.language_model import (
 )
 from jaxrnn.runs.launch import DIVERGED, group, launch, user_path
 from jaxrnn.runs.plots import draw_learning_curve
-from jaxrnn.runs.processes import check_alike, from_writer, is_writer, join, together
+from jaxrnn.runs.processes import check_alike, from_writer, is_writer, jax_settings, joined, least
 from jaxrnn.runs.progress import ProgressDisplay
 from jaxrnn.runs.surroundings import devices_as_before
 from jaxrnn.runs.workdir import (
@@ -210,44 +212,50 @@ group("Several devices", DATA_PARALLEL, COORDINATOR, PROCESSES, PROCESS_ID)
 
 
 def main() -> int:
-    cores = use_cores()
-    join(COORDINATOR.value, PROCESSES.value, PROCESS_ID.value)
+    with joined(COORDINATOR.value, PROCESSES.value, PROCESS_ID.value):
+        return run()
+
+
+def run() -> int:
+    """All that a process of a run does; returns the exit code."""
+    is_split = use_cores(least(cores()))
+    settings = resolve_settings()
+    own_cells.load_cells(settings["cells"])
+    if settings["dtype"] == "float64":
+        jax.config.update("jax_enable_x64", True)
+    corpus = open_corpus(settings["corpus"])
+    text = encode_corpus(
+        corpus, split=settings["split"], level="byte" if settings["bytes"] else "character",
+        lowercase=settings["lowercase"], collapse_whitespace=settings["collapse_whitespace"],
+    )  # fmt: skip
+    network = make_network(settings, text.vocabulary.size)
+    stopping = make_stopping(settings, text)
     workdir_path = user_path(WORKDIR.value or f"runs/{PRESET.value}")
-    before = from_writer(
-        lambda: surroundings_before(workdir_path, max(Checkpoints(workdir_path).steps(), default=0))
-    )
-    with together():
-        settings = resolve_settings()
-        own_cells.load_cells(settings["cells"])
-        if settings["dtype"] == "float64":
-            jax.config.update("jax_enable_x64", True)
-        corpus = open_corpus(settings["corpus"])
-        text = encode_corpus(
-            corpus, split=settings["split"], level="byte" if settings["bytes"] else "character",
-            lowercase=settings["lowercase"], collapse_whitespace=settings["collapse_whitespace"],
-        )  # fmt: skip
-        network = make_network(settings, text.vocabulary.size)
-        stopping = make_stopping(settings, text)
-        kept = devices_as_before(before, settings["batch"])
-        devices = DATA_PARALLEL.value or kept
-        if devices is None and cores:
-            devices = worthwhile_devices(network, settings["batch"], settings["chunk"])
-        mesh = data_mesh(settings["batch"], devices)
-        config = settings | {
-            "network": network.to_dict(),
-            "vocabulary": text.vocabulary.to_dict(),
-            "text": {"sha256": text.sha256, "length": text.length},
-        }
-    check_alike(config)
+    kept = from_writer(lambda: devices_so_far(workdir_path, settings["batch"]))
+    devices = DATA_PARALLEL.value or kept
+    if devices is None and is_split:
+        devices = worthwhile_devices(network, settings["batch"], settings["chunk"])
+    mesh = data_mesh(settings["batch"], devices)
+    config = settings | {
+        "network": network.to_dict(),
+        "vocabulary": text.vocabulary.to_dict(),
+        "text": {"sha256": text.sha256, "length": text.length},
+    }
+    check_alike(config | jax_settings() | {"data_parallel": mesh.size})
     with contextlib.ExitStack() as stack:
-        with together():
-            opened = open_workdir if is_writer() else silent_workdir
-            workdir = stack.enter_context(opened(workdir_path, config))
+        opened = open_workdir if is_writer() else silent_workdir
+        workdir = stack.enter_context(opened(workdir_path, config))
         display = stack.enter_context(ProgressDisplay(unit=text.vocabulary.level))
         display.say(f"{network}\n\n{describe(corpus.description, text)}\n")
-        if mesh.size > 1 or (jax.device_count() > 1 and (kept or not cores)):
+        if mesh.size > 1 or (jax.device_count() > 1 and (kept or not is_split)):
             display.say(f"{placement(mesh, settings['batch'])}\n")
         return train(settings, text, network, stopping, mesh, workdir, display)
+
+
+def devices_so_far(workdir: Path, batch: int) -> int | None:
+    """How many devices of each process a run has trained on, where it can go on so."""
+    last = max(Checkpoints(workdir).steps(), default=0)
+    return devices_as_before(surroundings_before(workdir, last), batch)
 
 
 def train(

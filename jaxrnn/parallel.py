@@ -6,8 +6,9 @@ that of its gradients. The devices may belong to several processes (`jaxrnn.runs
 of which makes only the lanes that its own devices train on.
 """
 
+import functools
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import jax
@@ -35,7 +36,11 @@ LEAST_LANES = 16
 MOST_PARAMETERS_A_CHARACTER = 1_000
 
 
-def use_cores() -> bool:
+# Bytes of a state that processes hand over at once.
+PIECE = 2**26
+
+
+def use_cores(count: int | None = None) -> bool:
     """Has JAX take each core of a CPU for a device; comes before anything is computed.
 
     As one device a CPU has its cores share each product, and all but one wait in between, while
@@ -44,6 +49,9 @@ def use_cores() -> bool:
     Several CPU devices hang when calls run far ahead of their results (seen at 32, the most that
     JAX's CPU client keeps in flight): read each call's report, as `jaxrnn.runs.fitting` does.
 
+    Args:
+      count: how many of them; None: all `cores`. Several processes should take equally many.
+
     Returns:
       False where that is settled: the user told JAX how many devices a CPU is, or JAX has begun.
     """
@@ -51,10 +59,17 @@ def use_cores() -> bool:
     if told or _FORCED in os.environ.get("XLA_FLAGS", ""):
         return False
     try:
-        jax.config.update("jax_num_cpu_devices", _cores())
+        jax.config.update("jax_num_cpu_devices", count or cores())
     except RuntimeError:  # JAX has begun
         return False
     return True
+
+
+def cores() -> int:
+    """Those that this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def worthwhile_devices(network: Network, batch: int, chunk: int) -> int | None:
@@ -135,7 +150,17 @@ def shardings(mesh: Mesh) -> TrainingState:
 
 def place(mesh: Mesh, state: TrainingState) -> TrainingState:
     """Puts a state, which every process has whole, where training wants it."""
-    return jax.device_put(state, shardings(mesh))
+    if jax.process_count() == 1:
+        return jax.device_put(state, shardings(mesh))
+    # There `device_put` has all processes compare all that they have.
+    places = jax.tree.broadcast(shardings(mesh), state)
+    return jax.tree.map(
+        lambda array, place: jax.make_array_from_callback(
+            array.shape, place, np.asarray(array).__getitem__
+        ),
+        state,
+        places,
+    )
 
 
 def feed(mesh: Mesh, own: Iterable[Shaped[np.ndarray, "steps time lanes"]]) -> Chunks:
@@ -150,12 +175,51 @@ def whole(mesh: Mesh, state: TrainingState) -> TrainingState:
     """A state of which every process can read all, to be saved. All processes must call it."""
     if jax.process_count() == 1:
         return state
-    return jax.jit(lambda state: state, out_shardings=everywhere(mesh))(state)
+    return _copies(mesh)(state)
+
+
+def from_first(state: Any) -> Any:
+    """Process 0's arrays, to the bit, in every process. All processes must call it.
+
+    Args:
+      state: a pytree of arrays; of the other processes only its structure, shapes and dtypes count.
+    """
+    return jax.tree.map(lambda array: jnp.array(array_from_first(np.asarray(array))), state)
+
+
+def array_from_first(own: np.ndarray) -> np.ndarray:
+    """Process 0's array, to the bit, whatever its dtype and size. All processes must call it."""
+    is_first = jax.process_index() == 0
+    # Bytes, so that no number is rounded, and so many at once, so that no size is too large.
+    given = own.reshape(-1).view(np.uint8) if is_first else np.zeros(own.nbytes, np.uint8)
+    pieces = [largest(given[at : at + PIECE]) for at in range(0, own.nbytes, PIECE)]
+    return np.concatenate(pieces).view(own.dtype).reshape(own.shape) if pieces else own
+
+
+def largest(own: np.ndarray) -> np.ndarray:
+    """The largest of the processes' numbers, entry by entry. All processes must call it."""
+    places, reduce = _meeting()
+    return np.asarray(reduce(jax.make_array_from_process_local_data(places, own[None])))
 
 
 def local(params: Params) -> Params:
     """A copy of the parameters for this process alone, on one device, as `init` would make them."""
     return jax.tree.map(lambda array: jnp.array(np.asarray(array)), params)
+
+
+@functools.cache
+def _copies(mesh: Mesh) -> Callable[[TrainingState], TrainingState]:
+    """The program of `whole`: one for all saves."""
+    return jax.jit(lambda state: state, out_shardings=everywhere(mesh))
+
+
+@functools.cache
+def _meeting() -> tuple[NamedSharding, Callable[[jax.Array], jax.Array]]:
+    """Where the processes' arrays lie side by side, each on one device, and what reduces them."""
+    chosen = np.array([devices[0] for devices in _by_process()])
+    mesh = Mesh(chosen, (_AXIS,), axis_types=(AxisType.Auto,))
+    reduce = jax.jit(lambda arrays: arrays.max(0), out_shardings=everywhere(mesh))
+    return NamedSharding(mesh, PartitionSpec(_AXIS)), reduce
 
 
 def _largest_divisor(share: int, most: int) -> int:
@@ -170,10 +234,3 @@ def _by_process() -> list[list[Any]]:
         [device for device in devices if device.process_index == index]
         for index in range(jax.process_count())
     ]
-
-
-def _cores() -> int:
-    """Those that this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

@@ -77,7 +77,7 @@ import json
 import jax
 from jaxrnn import parallel, stacked
 
-parallel._cores = lambda: 4
+parallel.cores = lambda: 4
 facts = {"taken": parallel.use_cores(), "devices": jax.device_count()}
 network = stacked(65, [128], 65)
 batches = (8, 31, 32, 50, 60, 64, 640)

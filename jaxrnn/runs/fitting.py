@@ -4,8 +4,7 @@ import dataclasses
 import math
 import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -21,8 +20,9 @@ from jaxrnn.loss import bits_per_character
 from jaxrnn.optimizers import Schedule
 from jaxrnn.parameters import Params
 from jaxrnn.runs.extension import Turn, turn_towards, turned
-from jaxrnn.runs.processes import agreed_time, any_of, from_writer, is_writer, together
+from jaxrnn.runs.processes import agreed_time, any_of, from_writer, is_writer
 from jaxrnn.runs.progress import ProgressDisplay
+from jaxrnn.runs.signals import caught_signals
 from jaxrnn.runs.surroundings import surroundings
 from jaxrnn.runs.workdir import WorkDirectory
 from jaxrnn.text import Batch
@@ -138,7 +138,7 @@ def fit(
     state = parallel.place(mesh, state)
     prepare = _preparer(task, stopping, turned(schedule, progress.turn), seed, mesh)
     clock = _Clock(task, stopping, progress)
-    with _signals() as caught:
+    with caught_signals() as caught:
         prepared = prepare(progress)
         while not (reason := _first(caught) or progress.reason_to_stop(stopping)):
             before = progress.step
@@ -167,17 +167,29 @@ def fit(
 def _resume(
     checkpoints: Checkpoints, state: TrainingState, workdir: WorkDirectory, display: ProgressDisplay
 ) -> tuple[TrainingState, Progress]:
-    restored = from_writer(lambda: checkpoints.restore(state) if checkpoints.steps() else None)
+    restored = _restored(checkpoints, state)
     if restored is None:
         workdir.forget_after(-1)
         return state, Progress()
     for skipped in restored.skipped:
         display.say(f"Checkpoint {skipped}; going on from the one before it.")
-    with together():
-        progress = _progress(restored, workdir, display)
+    progress = _progress(restored, workdir, display)
     workdir.forget_after(progress.step)
     display.say(f"Going on from step {progress.step:,}.")
     return restored.state, progress
+
+
+def _restored(checkpoints: Checkpoints, state: TrainingState) -> Restored | None:
+    """The writer's last checkpoint, in every process; None if there is none."""
+    found = checkpoints.restore(state) if is_writer() and checkpoints.steps() else None
+    if jax.process_count() == 1:
+        return found
+    told = from_writer(lambda: found and (found.step, found.metrics, found.skipped))
+    if told is None:
+        return None
+    step, metrics, skipped = told
+    state = parallel.from_first(found.state if found else state)
+    return Restored(step, state, metrics, tuple(skipped))
 
 
 def _progress(restored: Restored, workdir: WorkDirectory, display: ProgressDisplay) -> Progress:
@@ -372,23 +384,3 @@ def _first(caught: list[str]) -> str | None:
     """The signal that was caught first, in whichever process."""
     number = any_of(signal.Signals[caught[0]] if caught else 0)
     return signal.Signals(number).name if number else None
-
-
-@contextmanager
-def _signals() -> Iterator[list[str]]:
-    """Collects the names of Ctrl-C and SIGTERM; a second one of them acts at once."""
-    caught: list[str] = []
-    handlers = {}
-
-    def catch(number: int, _: object) -> None:
-        caught.append(signal.Signals(number).name)
-        for one, handler in handlers.items():
-            signal.signal(one, handler)
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        handlers[number] = signal.signal(number, catch)
-    try:
-        yield caught
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)

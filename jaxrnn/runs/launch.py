@@ -77,6 +77,15 @@ def launch(
         _keep_compiled_programs()
         code = main()
         sys.stdout.flush()  # here, where it is known what to do if nobody reads it
+    except BaseException as error:
+        code = explain(error)
+    sys.exit(code)
+
+
+def explain(error: BaseException) -> int:
+    """Says in one sentence what ends a program, and returns its exit code; raises a bug anew."""
+    try:
+        raise error
     except (InputError, flags.Error) as mistake:
         print(f"{_program()}: {mistake}", file=sys.stderr)
         code = MISTAKE
@@ -94,7 +103,7 @@ def launch(
     except KeyboardInterrupt:
         print(f"\n{_program()}: stopped", file=sys.stderr)
         code = 130
-    sys.exit(code)
+    return code
 
 
 def _sentence(error: OSError) -> str | None:

@@ -31,7 +31,7 @@ def surroundings(devices: int = 1) -> dict[str, Any]:
         "devices": devices,
         "devices_there": jax.device_count(),
         "processes": jax.process_count(),
-        "cores": parallel._cores(),
+        "cores": parallel.cores(),
         "platform": jax.default_backend(),
         "device": jax.devices()[0].device_kind,
         "processor": processor(),

@@ -3,7 +3,6 @@
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -14,14 +13,13 @@ import pytest
 
 from tests.experiments.launching import (
     ROOT,
-    SIGNALLED,
-    Outcome,
     assert_refused,
     last_state,
     launched,
     records,
     result,
 )
+from tests.experiments.several import CHAR_LM, Ended, acting, ended, on_devices, two_of
 
 FLAGS = (
     "--hidden=8", "--batch=8", "--chunk=8", "--dropout=0.3", "--schedule=constant",
@@ -31,43 +29,25 @@ ALL = "--steps=60"
 TWO_CORES = """
 import runpy
 from jaxrnn import parallel
-parallel._cores = lambda: 2
+parallel.cores = lambda: 2
 runpy.run_module("experiments.char_lm", run_name="__main__", alter_sys=True)
 """
-NEVER = "jaxrnn.runs.fitting:_count_skipped:0:SIGTERM"
+
+ONE_CORE = """
+import os, runpy
+os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+runpy.run_module("experiments.char_lm", run_name="__main__", alter_sys=True)
+"""
 
 
 class Run(NamedTuple):
     workdir: Path
-    outcomes: list[Outcome]
+    outcomes: list[Ended]
 
 
-def on_devices(count: int, *command: str) -> subprocess.Popen:
-    """Starts a process of its own that sees so many devices."""
-    flags = os.environ.get("XLA_FLAGS", "") + f" --xla_force_host_platform_device_count={count}"
-    return subprocess.Popen(
-        [sys.executable, *command], cwd=ROOT, text=True,
-        env=os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"},
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
-
-
-def two_processes(*flags: str, moment: str = NEVER, second: tuple[str, ...] = ()) -> list[Outcome]:
-    """Runs char_lm in two; process 1 is sent a signal at a moment, and has flags of its own."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    together = (f"--coordinator=127.0.0.1:{port}", "--processes=2")
-    started = [
-        on_devices(2, "-m", "experiments.char_lm", *flags, *together, "--process_id=0"),
-        on_devices(2, "-c", SIGNALLED, moment, *flags, *together, "--process_id=1", *second),
-    ]
-    try:
-        texts = [process.communicate(timeout=120) for process in started]
-    finally:
-        for process in started:
-            process.kill()
-    return [Outcome(p.returncode, *text) for p, text in zip(started, texts, strict=True)]
+def two_processes(*flags: str, second: tuple[str, ...] = CHAR_LM) -> list[Ended]:
+    """Runs char_lm in two processes of two devices each; the second one by a command of its own."""
+    return ended(two_of(CHAR_LM, second, *flags))
 
 
 @pytest.fixture(scope="module")
@@ -96,8 +76,8 @@ def whole(flags, half, tmp_path_factory) -> Path:
 def stopped(flags, tmp_path_factory) -> Run:
     """Two processes, of which the second one is told to stop at half of the steps."""
     workdir = tmp_path_factory.mktemp("stopped") / "run"
-    moment = "jaxrnn.runs.fitting:_count_skipped:3:SIGTERM"
-    return Run(workdir, two_processes(*flags, ALL, f"--workdir={workdir}", moment=moment))
+    told = acting("jaxrnn.runs.fitting:_count_skipped:3", "os.kill(os.getpid(), signal.SIGTERM)")
+    return Run(workdir, two_processes(*flags, ALL, f"--workdir={workdir}", second=told))
 
 
 def assert_same_run(one: Path, other: Path) -> None:
@@ -174,16 +154,32 @@ def test_a_run_of_one_process_goes_on_in_two(flags, half, whole, tmp_path):
 
 def test_processes_that_do_not_agree_are_refused_by_the_one_that_differs(flags, tmp_path):
     workdir = tmp_path / "run"
-    writer, other = two_processes(*flags, f"--workdir={workdir}", second=("--seed=1",))
+    writer, other = two_processes(*flags, f"--workdir={workdir}", second=(*CHAR_LM, "--seed=1"))
     assert (writer.code, writer.err) == (2, "")
-    assert_refused(other, "process 1 trains something else than process 0")
+    assert_refused(other, "process 1 trains something else", "seed is 1 there and 0 in process 0")
     assert not workdir.exists()
+
+
+def test_processes_with_unequal_numbers_of_cores_take_equally_many(corpus, tmp_path):
+    large_enough = ("--hidden=64", "--batch=64", "--chunk=8", "--steps=20")
+    flags = (f"--corpus={corpus}", *large_enough, f"--workdir={tmp_path / 'run'}")
+    writer, other = ended(two_of(CHAR_LM, ("-c", ONE_CORE), *flags, devices=None))
+    assert (writer.code, other.code) == (0, 0), writer.err + other.err
+    assert "Training on 2 of 2 devices in 2 processes." in writer.out
+    assert (other.out, other.err) == ("", "")
+
+
+def test_processes_that_spread_lanes_differently_are_refused(flags, tmp_path):
+    second = (*CHAR_LM, "--data_parallel=1")
+    writer, other = two_processes(*flags, f"--workdir={tmp_path / 'run'}", second=second)
+    assert (writer.code, writer.err) == (2, "")
+    assert_refused(other, "process 1", "data_parallel is 2 there and 4 in process 0")
 
 
 @pytest.mark.parametrize(
     ("mistake", "named"),
     [
-        ("--data_parallel=3", "3 devices were asked for where there are 1"),
+        ("--data_parallel=99", "99 devices were asked for where there are"),
         ("--processes=2", "--coordinator, --processes and --process_id go together"),
     ],
 )
