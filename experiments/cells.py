@@ -26,7 +26,7 @@ from jaxrnn.runs.replicas import (
     tune,
 )
 from jaxrnn.runs.sizing import evenly, nearest
-from jaxrnn.runs.statistics import Interval, difference, mean_of, verdict
+from jaxrnn.runs.statistics import Interval, difference, mean_of, shown, told_apart, verdict
 from jaxrnn.runs.study import Results, Study, define_flags, open_study, seeds_of
 from jaxrnn.runs.tables import Table
 from jaxrnn.runs.timing import milliseconds_per_step
@@ -188,7 +188,7 @@ def final_bits(
 
 def table(results: Results) -> Table:
     summary = results["summary"]
-    shown = Table(
+    made = Table(
         "Validation bits per character: mean over seeds (95% interval)",
         ["cell", "connections", "hidden units", "parameters", "learning rate",
          _read(results), "ms per step", "steps", "equal time"],
@@ -198,25 +198,25 @@ def table(results: Results) -> Table:
     for row in summary["rows"]:
         again = timed.get(row["cell"])
         if again and (row["layers"], row["wiring"]) == (results["settings"]["depth"], "plain"):
-            more = [f"{again['milliseconds']:.2f}", str(again["steps"]), _shown(again["bits"])]
+            more = [f"{again['milliseconds']:.2f}", str(again["steps"]), shown(again["bits"])]
         else:
             more = ["-"] * 3
-        shown.rows.append([
+        made.rows.append([
             row["cell"], row["wiring"], " + ".join(map(str, row["hidden"])),
-            f"{row['parameters']:,}", f"{row['rate']:g}", _shown(row["bits"]), *more,
+            f"{row['parameters']:,}", f"{row['rate']:g}", shown(row["bits"]), *more,
         ])  # fmt: skip
-    return shown
+    return made
 
 
 def answer(results: Results) -> str:
     summary, sizes = results["summary"], results["settings"]
     plain = {
         f"{row['cell']} with {_layers(row['layers'])}": row["bits"]
-        for row in _finite(summary["rows"]) if row["wiring"] == "plain"
+        for row in summary["rows"] if row["wiring"] == "plain"
     }  # fmt: skip
-    timed = {row["cell"]: row["bits"] for row in _finite(summary["equal_time"])}
+    timed = {row["cell"]: row["bits"] for row in summary["equal_time"]}
     slowest = max(summary["equal_time"], key=lambda row: row["milliseconds"])["cell"]
-    if not plain or not timed:
+    if not told_apart(plain)[0] or not told_apart(timed)[0]:
         return "No training ended well."
     sentences = [
         f"With {sizes['parameters']:,} parameters and after {_read(results)} {verdict(plain)}",
@@ -233,7 +233,11 @@ def answer(results: Results) -> str:
         if parts:
             sentences.append(f"{wiring.capitalize()} connections change the bits of "
                              f"{', '.join(parts)}.")  # fmt: skip
-    return " ".join(sentences)
+    rewired = {
+        f"{row['cell']} with {row['wiring']} connections": row["bits"]
+        for row in summary["rows"] if row["wiring"] != "plain"
+    }  # fmt: skip
+    return " ".join([*sentences, told_apart(rewired)[1]]).rstrip()
 
 
 def changes(results: Results) -> dict[tuple[str, str], Interval]:
@@ -306,11 +310,6 @@ def _layers(number: int) -> str:
 
 def _finite(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [row for row in rows if None not in row["bits"]]
-
-
-def _shown(bits: list[float | None]) -> str:
-    finite = [bit for bit in bits if bit is not None]
-    return f"{mean_of(finite):.3f}" if finite else "-"
 
 
 if __name__ == "__main__":

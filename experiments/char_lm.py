@@ -322,9 +322,11 @@ def conclude(
         return 128 + signal.Signals[reason]
     if reason == "not finite":
         display.say(
-            f"\nTraining stopped at step {progress.step:,}: the loss or its gradient was not "
-            f"finite {progress.skipped_in_a_row} steps in a row. Start anew in another --workdir "
-            f"with a lower --learning_rate or --clip_norm; {workdir.path} is left as it was."
+            f"\nTraining stopped at step {progress.step:,}: the loss, its gradient or what a step "
+            f"would have left behind was not finite {progress.skipped_in_a_row} steps in a row, "
+            f"though {progress.restarted:,} lanes were started anew meanwhile. Train in another "
+            f"--workdir with a lower --learning_rate or --clip_norm; {workdir.path} is left as it "
+            "was."
         )
         return DIVERGED
     known = workdir.read_json("result.json")
@@ -346,6 +348,7 @@ def conclude(
         "seconds": round(progress.seconds, 1),
         "steps": progress.step,
         "steps_skipped": progress.skipped,
+        "lanes_restarted": progress.restarted,
         "stopped_because": reason,
     }
     written = sample(best, 2000, settings["seed"])
@@ -470,6 +473,16 @@ def _summary(result: Mapping[str, Any]) -> str:
         + (f", {test:.4f} on the test split" if test is not None else "")
         + f", after {result['characters_trained']:,} {result['unit']}s "
         f"in {result['seconds']:,.0f} s ({result['characters_per_second']:,.0f} a second)."
+        + _skipped(result["steps_skipped"], result.get("lanes_restarted", 0))
+    )
+
+
+def _skipped(steps: int, lanes: int) -> str:
+    if not steps:
+        return ""
+    return (
+        f"\nSkipped, because something in them was not finite: {steps:,} steps; lanes started anew "
+        f"at them: {lanes:,}."
     )
 
 

@@ -30,7 +30,16 @@ from jaxrnn.runs.replicas import (
     train_replicas,
     tune,
 )
-from jaxrnn.runs.statistics import Interval, best_of, difference, mean_of
+from jaxrnn.runs.statistics import (
+    Interval,
+    best_of,
+    difference,
+    finite,
+    listed,
+    mean_of,
+    shown,
+    told_apart,
+)
 from jaxrnn.runs.study import Results, Study, define_flags, open_study, seeds_of
 from jaxrnn.runs.tables import Table
 from jaxrnn.runs.turns import Contender, Spread, take_turns
@@ -38,6 +47,7 @@ from jaxrnn.text import EncodedText, encode_corpus, open_corpus
 
 BATCH = 32  # of the networks that are timed
 MODES = ("carried", "reset")
+RESET, FORGETFUL, NEVER = "reset at each chunk", "made to forget", "not made to forget"
 # The hidden layers of networks that are timed, the first of which also learns; chunks to time, and
 # the one that is asked about; rounds, and seconds for each figure in a round. Chunks to learn from;
 # characters of an update; steps, steps of tuning, where it looks first and how often it may move
@@ -184,11 +194,11 @@ def learn(
             "rate": rate,
             "tried": {f"{curve.rate:g}": curve.valid[-1] for curve in tried},
             "curves": [curve._asdict() for curve in curves],
-            "forgetful": np.round(forgetful, 4).tolist(),
+            "forgetful": listed(forgetful, 4),
         }
 
     record = study.trial(f"chunk {chunk}, {mode}", trial)
-    *forgetful, never = np.transpose(record["forgetful"]).tolist()
+    *forgetful, never = map(list, zip(*record["forgetful"], strict=True))
     return {
         "chunk": chunk,
         "mode": mode,
@@ -234,7 +244,7 @@ def bits(
 
 def table(results: Results) -> Table:
     learning, timing = results["summary"]["learning"], results["summary"]["timing"]
-    shown = Table(
+    made = Table(
         "A chunk's cost, as multiples of a feed-forward gradient, and its bits per character (95% "
         "interval)",
         ["chunk"]
@@ -256,9 +266,9 @@ def table(results: Results) -> Table:
             cells += ["-"] * 3
         else:
             forgetful = carried["forgetful"][results["settings"]["forget"].index(chunk)]
-            cells += [_bits(carried["bits"]), _bits(forgetful), _bits(reset["bits"])]
-        shown.rows.append(cells)
-    return shown
+            cells += [shown(carried["bits"]), shown(forgetful), shown(reset["bits"])]
+        made.rows.append(cells)
+    return made
 
 
 def answer(results: Results) -> str:
@@ -272,23 +282,52 @@ def answer(results: Results) -> str:
         {row["chunk"]: row for row in results["summary"]["learning"] if row["mode"] == mode}
         for mode in MODES
     )
-    best, equals = best_of({str(chunk): row["bits"] for chunk, row in carried.items()})
-    but = f", though {', '.join(equals)} cannot be told from that" if equals else ""
-    gain = difference(reset[asked]["bits"], carried[asked]["bits"])
-    k = results["settings"]["forget"].index(asked)
-    forgotten = np.subtract(carried[asked]["forgetful"][k], carried[asked]["never"])
-    beyond = mean_of(forgotten.tolist())  # of the same networks: in pairs
-    return (
+    said = (
         f"A gradient of {timed['name']} with a chunk of {asked} takes {step['median']:.1f} times "
         f"(10% to 90% of rounds: {step['low']:.1f} to {step['high']:.1f}) as long as one of a "
         f"feed-forward network with as many lanes, {verdict} {asked} times, and "
         f"{as_many['median']:.1f} times as long as one of a feed-forward network with as many "
-        f"characters. From equally many characters a network learns most with a chunk of {best} "
-        f"({np.mean(carried[int(best)]['bits']):.3f} bits per character){but}; with a chunk of 1 "
-        f"it ends at {np.mean(carried[1]['bits']):.3f}. With a chunk of {asked}, training and "
-        f"reading without a carried state costs {_cost(gain)}, and a network trained with it, if "
-        f"made to forget every {asked} characters, loses {_cost(beyond)}."
+        "characters."
     )
+    k = results["settings"]["forget"].index(asked)
+    figures, lost = told_apart(
+        {f"chunk {chunk}": row["bits"] for chunk, row in carried.items()}
+        | {
+            RESET: reset[asked]["bits"],
+            FORGETFUL: carried[asked]["forgetful"][k],
+            NEVER: carried[asked]["never"],
+        }
+    )
+    return " ".join([said, *_on_learning(figures, asked), lost]).rstrip()
+
+
+def _on_learning(figures: dict[str, list[float]], asked: int) -> list[str]:
+    """What can be said of the networks none of whose runs diverged."""
+    sentences = []
+    chunks = {
+        name.removeprefix("chunk "): bits
+        for name, bits in figures.items() if name.startswith("chunk ")
+    }  # fmt: skip
+    if chunks:
+        best, equals = best_of(chunks)
+        but = f", though {', '.join(equals)} cannot be told from that" if equals else ""
+        one = f"; with a chunk of 1 it ends at {np.mean(chunks['1']):.3f}" if "1" in chunks else ""
+        sentences.append(
+            f"From equally many characters a network learns most with a chunk of {best} "
+            f"({np.mean(chunks[best]):.3f} bits per character){but}{one}."
+        )
+    costs = []
+    if str(asked) in chunks and RESET in figures:
+        gain = difference(figures[RESET], chunks[str(asked)])
+        costs.append(f"training and reading without a carried state costs {_cost(gain)}")
+    if {FORGETFUL, NEVER} <= figures.keys():
+        forgotten = np.subtract(figures[FORGETFUL], figures[NEVER])
+        beyond = mean_of(forgotten.tolist())  # of the same networks: in pairs
+        costs.append(
+            f"a network trained with it, if made to forget every {asked} characters, loses "
+            f"{_cost(beyond)}"
+        )
+    return sentences + ([f"With a chunk of {asked}, {', and '.join(costs)}."] if costs else [])
 
 
 def draw(results: Results) -> Any:
@@ -305,25 +344,26 @@ def draw(results: Results) -> Any:
     for mode, color in zip(MODES, (COLORS[0], COLORS[6]), strict=True):
         learnt = [row for row in results["summary"]["learning"] if row["mode"] == mode]
         chunks = [row["chunk"] for row in learnt]
-        means = [np.mean(row["bits"]) for row in learnt]
+        means = [_plotted(row["bits"]) for row in learnt]
         label = "carried" if mode == "carried" else "reset at each chunk"
         length.plot(chunks, means, "o-", color=color, ms=4, label=label)
         if mode == "carried":
             forgetful = [
-                np.mean(row["forgetful"][settings["forget"].index(row["chunk"])]) for row in learnt
+                _plotted(row["forgetful"][settings["forget"].index(row["chunk"])]) for row in learnt
             ]
             length.plot(chunks, forgetful, "o:", color=color, ms=4,
                         label="carried in training, then reset")  # fmt: skip
         for row, shade in zip(learnt[::2], COLORS, strict=False):
             past.plot(
-                settings["forget"], np.mean(row["forgetful"], axis=1), color=shade,
+                settings["forget"], [_plotted(bits) for bits in row["forgetful"]], color=shade,
                 ls="-" if mode == "carried" else ":",
                 label=f"chunk {row['chunk']}" if mode == "carried" else None,
             )  # fmt: skip
-    top = max(np.max(row["forgetful"]) for row in results["summary"]["learning"]
-              if row["mode"] == "carried")  # fmt: skip
+    tops = [bit for row in results["summary"]["learning"] if row["mode"] == "carried"
+            for bits in row["forgetful"] for bit in finite(bits)]  # fmt: skip
     past.set_title("solid: carried in training, dotted: reset")
-    past.set_ylim(top=top + 0.1)  # who has never had a past may do far worse with one
+    if tops:
+        past.set_ylim(top=max(tops) + 0.1)  # who has never had a past may do far worse with one
     labels = "chunk, steps", "chunk, steps", "forgets every so many characters"
     for axes, label in zip((time, length, past), labels, strict=True):
         axes.set_xscale("log", base=2)
@@ -348,13 +388,13 @@ def _cost(bits: Interval) -> str:
     return f"{bits:.3f} bits" + ("" if bits.low > 0 or bits.high < 0 else ", which may be nothing")
 
 
+def _plotted(bits: list[float | None]) -> float:
+    """The mean; NaN, which is not drawn, if a run diverged."""
+    return float(np.mean(np.array(bits, float)))
+
+
 def _spread(values: np.ndarray) -> dict[str, float]:
     return {name: round(value, 4) for name, value in Spread.of(values)._asdict().items()}
-
-
-def _bits(values: list[float | None]) -> str:
-    finite = [value for value in values if value is not None]
-    return f"{mean_of(finite):.3f}" if finite else "-"
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from jaxrnn.memory_problems import Task, adding, copying, first_symbol, temporal
 from jaxrnn.runs.launch import launch
 from jaxrnn.runs.plots import figure
 from jaxrnn.runs.replicas import Problem, Recipe, train_replicas, tune
+from jaxrnn.runs.statistics import finite
 from jaxrnn.runs.study import Results, Study, define_flags, open_study, seeds_of
 from jaxrnn.runs.tables import Table
 
@@ -265,6 +266,9 @@ def _shown(row: dict[str, Any]) -> str:
     steps, loss = median_steps(row), share(row) * row["baseline"]
     median = f"{steps:,.0f}" if np.isfinite(steps) else "-"
     ending = "exploded" if share(row) > EXPLODED else f"{loss:.4f}"
+    lost = len(row["losses"]) - len(finite(row["losses"]))
+    if lost and ending != "exploded":
+        ending += f", {lost} exploded"
     return f"{median} ({_count(row)}/{len(row['solved_after'])}; {ending})"
 
 

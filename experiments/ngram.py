@@ -26,7 +26,7 @@ from jaxrnn.runs.replicas import (
     tune,
 )
 from jaxrnn.runs.sizing import nearest
-from jaxrnn.runs.statistics import best_of, difference, mean_of
+from jaxrnn.runs.statistics import best_of, difference, mean_of, shown, told_apart
 from jaxrnn.runs.study import Results, Study, define_flags, open_study, seeds_of
 from jaxrnn.runs.tables import Table
 from jaxrnn.text import contiguous_lanes, encode_corpus, open_corpus
@@ -156,7 +156,7 @@ def compare(
 def table(results: Results) -> Table:
     summary = results["summary"]
     read = f"{summary['characters'] / 1e6:.2g} M"
-    shown = Table(
+    made = Table(
         "Validation bits per character: mean over seeds (95% interval)",
         ["characters seen", "hidden units", "learning rate", f"network, {read}",
          f"counts, {read}", f"counts, {summary['whole'] / 1e6:.2g} M"],
@@ -166,23 +166,23 @@ def table(results: Results) -> Table:
     for n in range(results["settings"]["longest"] + 1):
         network = ["-"] * 3
         if row := rows.get(f"sees {n}"):
-            network = [str(row["hidden"]), f"{row['rate']:g}", _shown(row["bits"])]
+            network = [str(row["hidden"]), f"{row['rate']:g}", shown(row["bits"])]
         same = mean_of([bits[n] for bits in summary["counts"]])
-        shown.rows.append([str(n), *network, f"{same:.3f}", f"{summary['whole_counts'][n]:.3f}"])
+        made.rows.append([str(n), *network, f"{same:.3f}", f"{summary['whole_counts'][n]:.3f}"])
     for cell in results["settings"]["cells"]:
         row = rows[cell]
-        shown.rows.append([
-            f"all ({cell})", str(row["hidden"]), f"{row['rate']:g}", _shown(row["bits"]), "-", "-",
+        made.rows.append([
+            f"all ({cell})", str(row["hidden"]), f"{row['rate']:g}", shown(row["bits"]), "-", "-",
         ])  # fmt: skip
-    return shown
+    return made
 
 
 def answer(results: Results) -> str:
     summary = results["summary"]
-    bits = {row["name"]: row["bits"] for row in summary["networks"] if None not in row["bits"]}
+    bits, lost = told_apart({row["name"]: row["bits"] for row in summary["networks"]})
     feedforward = {name: found for name, found in bits.items() if name.startswith("sees")}
     if not feedforward:
-        return "No feed-forward network's training ended well."
+        return f"No feed-forward network's training ended well. {lost}"
     best, equals = best_of(feedforward)
     others = ", ".join(name.removeprefix("sees ") for name in equals)
     sentences = [
@@ -216,13 +216,13 @@ def answer(results: Results) -> str:
         f"Counting all {summary['whole'] / 1e6:.2g} M characters, {int(np.argmin(whole))} back, "
         f"reaches {min(whole):.3f}; the best network here {np.mean(bits[lowest]):.3f}."
     )
-    return " ".join(sentences)
+    return " ".join([*sentences, lost]).rstrip()
 
 
 def draw(results: Results) -> Any:
     summary, settings = results["summary"], results["settings"]
     picture, axes = figure(8, 4.8)
-    rows = {row["name"]: row["bits"] for row in summary["networks"] if None not in row["bits"]}
+    rows, _ = told_apart({row["name"]: row["bits"] for row in summary["networks"]})
     read = f"{summary['characters'] / 1e6:.2g} M characters"
     for cell, color in zip(settings["cells"], COLORS[4:], strict=False):
         if cell in rows:
@@ -246,11 +246,6 @@ def draw(results: Results) -> Any:
     )
     axes.legend(frameon=False)
     return picture
-
-
-def _shown(bits: list[float | None]) -> str:
-    finite = [bit for bit in bits if bit is not None]
-    return f"{mean_of(finite):.3f}" if finite else "-"
 
 
 if __name__ == "__main__":

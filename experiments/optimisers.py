@@ -7,6 +7,7 @@ characters, each at the best of many learning rates around those at which it usu
 short runs that chose it fare at the others says how forgiving it is.
 """
 
+import itertools
 import math
 from typing import Any, NamedTuple
 
@@ -17,7 +18,7 @@ from jaxrnn import stacked
 from jaxrnn.runs.launch import launch
 from jaxrnn.runs.plots import COLORS, figures, millions
 from jaxrnn.runs.replicas import Recipe, character_problem, train_replicas, tune
-from jaxrnn.runs.statistics import best_of, difference, mean_of
+from jaxrnn.runs.statistics import best_of, difference, finite, shown, told_apart
 from jaxrnn.runs.study import Results, Study, define_flags, open_study, seeds_of
 from jaxrnn.runs.tables import Table
 from jaxrnn.text import EncodedText, encode_corpus, open_corpus
@@ -138,36 +139,38 @@ def good_rates(tried: list[tuple[float, float | None]]) -> tuple[float, float]:
 
 
 def table(results: Results) -> Table:
-    shown = Table(
+    made = Table(
         "Validation bits per character: mean over seeds (95% interval)",
         ["optimiser", "clipped", "bits per character", "learning rate", "good rates", "ratio"],
     )
     for row in results["summary"]["rows"]:
         low, high = good_rates(row["tried"])
-        finite = [bit for bit in row["bits"] if bit is not None]
-        shown.rows.append([
+        made.rows.append([
             row["optimizer"], "yes" if row["clipped"] else "no",
-            f"{mean_of(finite):.3f}" if finite else "-", f"{row['rate']:.3g}",
+            shown(row["bits"]), f"{row['rate']:.3g}",
             f"{low:.2g} to {high:.2g}", f"{high / low:.1f}",
         ])  # fmt: skip
-    shown.notes.append(
+    made.notes.append(
         f"Good learning rates cost at most {GOOD} bits more than the best in the short runs that "
         "chose it (one seed each)."
     )
-    return shown
+    return made
 
 
 def answer(results: Results) -> str:
-    rows = {row["name"]: row for row in results["summary"]["rows"] if None not in row["bits"]}
-    losses = {name: row["bits"] for name, row in rows.items()}
+    rows = {row["name"]: row for row in results["summary"]["rows"]}
+    losses, lost = told_apart({name: row["bits"] for name, row in rows.items()})
     if not losses:
-        return "No optimiser trained the network."
-    return " ".join([_on_the_best(losses), _on_clipping(losses), _on_rates(list(rows.values()))])
+        return f"No optimiser trained the network from every seed. {lost}"
+    rates = _on_rates([rows[name] for name in losses])
+    return " ".join([_on_the_best(losses), *_on_clipping(losses), rates, lost]).rstrip()
 
 
 def _on_the_best(losses: dict[str, list[float]]) -> str:
     winner, equals = best_of(losses)
     how = f"The lowest loss is that of {winner} ({np.mean(losses[winner]):.3f} bits per character)"
+    if len(losses) == 1:
+        return f"{how}."
     if len(equals) == len(losses) - 1:
         return f"{how}, but none of the others can be told from it."
     if equals:
@@ -177,9 +180,12 @@ def _on_the_best(losses: dict[str, list[float]]) -> str:
     return f"{how}: the next, {runner}, needs {gap:.3f} bits more."
 
 
-def _on_clipping(losses: dict[str, list[float]]) -> str:
+def _on_clipping(losses: dict[str, list[float]]) -> list[str]:
+    """What it does to the optimisers that trained both with it and without."""
     helped, harmed = [], []
     pairs = {name: f"{name} with clipping" for name in losses if f"{name} with clipping" in losses}
+    if not pairs:
+        return []
     for plain, clipped in pairs.items():
         gain = difference(losses[plain], losses[clipped], len(pairs))
         loss = difference(losses[clipped], losses[plain], len(pairs))
@@ -188,12 +194,13 @@ def _on_clipping(losses: dict[str, list[float]]) -> str:
         elif loss.low > 0:
             harmed.append(f"{plain} by {loss:.3f} bits")
     if not helped and not harmed:
-        return "Clipping the gradient's norm makes no difference that can be told, for any of them."
+        said = "makes no difference that can be told, for any of them"
+        return [f"Clipping the gradient's norm {said}."]
     verdicts = ["helps " + _listed(helped)] if helped else []
     verdicts += ["harms " + _listed(harmed)] if harmed else []
     rest = len(pairs) - len(helped) - len(harmed)
     verdicts += ["makes no difference that can be told to the rest"] if rest else []
-    return f"Clipping the gradient's norm {'; it '.join(verdicts)}."
+    return [f"Clipping the gradient's norm {'; it '.join(verdicts)}."]
 
 
 def _on_rates(rows: list[dict[str, Any]]) -> str:
@@ -211,7 +218,7 @@ def draw(results: Results) -> Any:
     rows = results["summary"]["rows"]
     names = results["settings"]["optimizers"]
     picture, panels = figures(10, 7.6, 4, rows=2)
-    lowest = min(bits for row in rows for bits in row["curve"] if bits is not None)
+    lowest = min((bits for row in rows for bits in finite(row["curve"])), default=0.0)
     for clipped, curves, sensitivity in zip((False, True), panels[:2], panels[2:], strict=True):
         for row in rows:
             if row["clipped"] == clipped:
@@ -224,7 +231,8 @@ def draw(results: Results) -> Any:
         curves.set(title=f"{title}: best learning rates", xlabel="characters trained on",
                    ylim=(lowest - 0.1, lowest + 1.5))  # fmt: skip
         curves.xaxis.set_major_formatter(millions)
-        least = min(bits for row in rows for _, bits in row["tried"] if bits is not None)
+        tried = (finite([bits for _, bits in row["tried"]]) for row in rows)
+        least = min(itertools.chain(*tried), default=0.0)
         sensitivity.set(title=f"{title}: short runs", xlabel="learning rate / best learning rate",
                         xscale="log", xlim=(1 / 64, 64),
                         ylim=(least - 0.1, least + 1.5))  # fmt: skip

@@ -26,7 +26,15 @@ from jaxrnn.runs.replicas import (
     over_replicas,
     train_replicas,
 )
-from jaxrnn.runs.statistics import best_of, difference, mean_of
+from jaxrnn.runs.statistics import (
+    best_of,
+    difference,
+    finite,
+    listed,
+    mean_of,
+    shown,
+    told_apart,
+)
 from jaxrnn.runs.study import Results, Study, define_flags, open_study, seeds_of
 from jaxrnn.runs.tables import Table
 from jaxrnn.text import EncodedText, encode_corpus, open_corpus
@@ -126,14 +134,14 @@ def compare(
         tried = []
         for strength in STRENGTHS.get(method, DROPPED)[-sizes["strengths"] :]:
             curves = run(strength, [TUNING_SEED] * len(rates), rates)
-            tried += [(min(curve.valid), strength, curve.rate) for curve in curves]
-        _, strength, rate = min(tried)
-        others: dict[str, list[list[float]]] = {name: [] for name in task.others}
+            tried += [(_lowest(curve.valid), strength, curve.rate) for curve in curves]
+        _, strength, rate = min(tried, key=lambda row: np.inf if row[0] is None else row[0])
+        others: dict[str, list[list[float | None]]] = {name: [] for name in task.others}
 
         def look(step: int, params: Params) -> None:
             for name, evaluate in task.others.items():
                 if step:
-                    others[name].append(np.round(evaluate(params), 4).tolist())
+                    others[name].append(listed(evaluate(params), 4))
 
         curves = run(strength, seeds, [rate] * len(seeds), after=look)
         return {
@@ -142,7 +150,7 @@ def compare(
             "tried": tried,
             "steps": curves[0].steps,
             "choosing": [curve.valid for curve in curves],
-            **{name: np.transpose(bits).tolist() for name, bits in others.items()},
+            **{name: list(map(list, zip(*bits, strict=True))) for name, bits in others.items()},
         }
 
     record = study.trial(method, trial)
@@ -157,19 +165,24 @@ def compare(
 
 
 def figures_of(
-    choosing: list[list[float]], reported: list[list[float]], training: list[list[float]]
+    choosing: list[list[float | None]],
+    reported: list[list[float | None]],
+    training: list[list[float | None]],
 ) -> dict[str, Any]:
     """Bits per character at the end and where one would stop early, and the mean curves.
+
+    What is not finite is None, as where a run diverged: where to stop, if nothing was finite.
 
     Args:
       choosing: each seed's curve on the text where it is lowest when one should stop.
       reported: the same on the text that the figures are of.
       training: the same on text that was learned.
     """
-    stops = [int(np.argmin(curve)) for curve in choosing]
+    stops = [None if _lowest(curve) is None else curve.index(_lowest(curve)) for curve in choosing]
 
-    def at(curves: list[list[float]], places: list[int]) -> list[float]:
-        return [round(curve[i], 4) for curve, i in zip(curves, places, strict=True)]
+    def at(curves: list[list[float | None]], places: Sequence[int | None]) -> list[float | None]:
+        found = [None if i is None else c[i] for c, i in zip(curves, places, strict=True)]
+        return listed(np.array(found, float), 4)
 
     ends = [-1] * len(stops)
     return {
@@ -178,48 +191,57 @@ def figures_of(
         "final": at(reported, ends),
         "stopped_training": at(training, stops),
         "final_training": at(training, ends),
-        "curve": np.round(np.mean(reported, axis=0), 4).tolist(),
-        "training_curve": np.round(np.mean(training, axis=0), 4).tolist(),
+        "curve": listed(np.mean(np.array(reported, float), axis=0), 4),
+        "training_curve": listed(np.mean(np.array(training, float), axis=0), 4),
     }
 
 
 def table(results: Results) -> Table:
-    shown = Table(
+    made = Table(
         "Validation bits per character: mean over seeds (95% interval)",
         ["method", "strength", "learning rate", "stopped early", "gap then", "at the end", "gap"],
     )
     for row in results["summary"]["rows"]:
-        stopped, final = mean_of(row["stopped"]), mean_of(row["final"])
-        shown.rows.append([
+        made.rows.append([
             row["method"], f"{row['strength']:g}" if row["strength"] else "-", f"{row['rate']:g}",
-            f"{stopped:.3f}", f"{stopped.mean - np.mean(row['stopped_training']):.2f}",
-            f"{final:.3f}", f"{final.mean - np.mean(row['final_training']):.2f}",
+            shown(row["stopped"]), _gap(row["stopped"], row["stopped_training"]),
+            shown(row["final"]), _gap(row["final"], row["final_training"]),
         ])  # fmt: skip
-    shown.notes.append(
+    made.notes.append(
         "A gap is what validation text needs more than text that was learned, both without dropout."
     )
-    return shown
+    return made
 
 
 def answer(results: Results) -> str:
     rows = {row["method"]: row for row in results["summary"]["rows"]}
-    stopped = {method: row["stopped"] for method, row in rows.items()}
-    plain = rows[NONE]
+    stopped, lost = told_apart({method: row["stopped"] for method, row in rows.items()})
+    if not stopped:
+        return f"No method trained the network from every seed. {lost}"
     winner, equals = best_of(stopped)
     best = f"that of {winner} ({np.mean(stopped[winner]):.3f} bits per character"
-    if winner != NONE:
+    if winner != NONE and NONE in stopped:
         gain = difference(stopped[NONE], stopped[winner], len(stopped) - 1)
         best += f", against {np.mean(stopped[NONE]):.3f} with none: {gain:.3f} less"
     length = f"{results['settings']['text']:,}"
     best = f"With {length} characters to learn from and early stopping the lowest loss is {best})"
     if equals:
         best += f", but {_listed(equals)} cannot be told from it"
-    gap = np.mean(plain["final"]) - np.mean(plain["final_training"])
-    late = mean_of([a - b for a, b in zip(plain["final"], plain["stopped"], strict=True)])
+    sentences = [f"{best}.", *_on_recurrent_dropout(stopped), *_on_stopping(rows[NONE]), lost]
+    return " ".join(sentences).rstrip()
+
+
+def _on_stopping(plain: dict[str, Any]) -> list[str]:
+    """What training on costs without regularisation, if no run of that diverged."""
+    kept = told_apart({name: plain[name] for name in ("stopped", "final", "final_training")})[0]
+    if len(kept) < 3:
+        return []
+    gap = np.mean(kept["final"]) - np.mean(kept["final_training"])
+    late = mean_of([a - b for a, b in zip(kept["final"], kept["stopped"], strict=True)])
     end = f"With none, validation text needs {gap:.2f} bits more than learned text at the end"
     if late.low > 0:
         end += f", and not to have stopped early costs {late:.3f} bits"
-    return " ".join([f"{best}.", *_on_recurrent_dropout(stopped), f"{end}."])
+    return [f"{end}."]
 
 
 def _on_recurrent_dropout(losses: dict[str, list[float]]) -> list[str]:
@@ -246,16 +268,20 @@ def _on_recurrent_dropout(losses: dict[str, list[float]]) -> list[str]:
 def draw(results: Results) -> Any:
     rows = results["summary"]["rows"]
     picture, panels = figures(13, 6.4, len(rows) + 1, rows=2)
-    lowest = min(min(row["curve"]) for row in rows)
-    low = min(min(row["training_curve"] + row["curve"]) for row in rows)
+    lowest = min((bit for row in rows for bit in finite(row["curve"])), default=0.0)
+    low = min([lowest, *(bit for row in rows for bit in finite(row["training_curve"]))])
     (plain,) = (row for row in rows if row["method"] == NONE)
     for row, axes in zip(rows, panels, strict=False):
         characters = row["characters"]
-        axes.plot(characters, plain["curve"], ":", color="#999999", label="validation, none")
-        axes.plot(characters, row["training_curve"], color="#9db4c8", label="training")
-        axes.plot(characters, row["curve"], color="#b4442a", label="validation")
-        axes.plot([characters[i] for i in row["stops"]], row["stopped"], "o", ms=4,
-                  color="#b4442a", label="stopped early")  # fmt: skip
+        axes.plot(
+            characters, _plotted(plain["curve"]), ":", color="#999999", label="validation, none"
+        )
+        axes.plot(characters, _plotted(row["training_curve"]), color="#9db4c8", label="training")
+        axes.plot(characters, _plotted(row["curve"]), color="#b4442a", label="validation")
+        stops = [(characters[i], bits) for i, bits in zip(row["stops"], row["stopped"], strict=True)
+                 if bits is not None]  # fmt: skip
+        axes.plot([x for x, _ in stops], [y for _, y in stops], "o", ms=4, color="#b4442a",
+                  label="stopped early")  # fmt: skip
         strength = f" {row['strength']:g}" if row["strength"] else ""
         axes.set(title=f"{row['method']}{strength}", xlabel="characters trained on",
                  ylabel="bits per character", ylim=(low - 0.1, lowest + 1))  # fmt: skip
@@ -271,9 +297,10 @@ def _compare_methods(axes: Any, rows: list[dict[str, Any]]) -> None:
         (-0.12, "stopped", "#b4442a", "stopped early"),
         (0.12, "final", "#4a6a8a", "at the end"),
     ):
-        intervals = [mean_of(row[kind]) for row in rows]
+        places = [i for i, row in enumerate(rows) if finite(row[kind])]
+        intervals = [mean_of(finite(rows[i][kind])) for i in places]
         axes.errorbar(
-            [interval.mean for interval in intervals], np.arange(len(rows)) + offset, fmt="o",
+            [interval.mean for interval in intervals], np.array(places) + offset, fmt="o",
             xerr=[interval.mean - interval.low for interval in intervals], ms=4, color=color,
             label=label,
         )  # fmt: skip
@@ -281,6 +308,20 @@ def _compare_methods(axes: Any, rows: list[dict[str, Any]]) -> None:
     axes.set_ylim(len(rows) - 0.5, -1.3)  # downwards, with room for the legend
     axes.set(xlabel="validation bits per character", title="95% intervals over seeds")
     axes.legend(frameon=False, fontsize="small", loc="upper right", ncols=2)
+
+
+def _lowest(curve: list[float | None]) -> float | None:
+    return min(finite(curve), default=None)
+
+
+def _gap(bits: list[float | None], training: list[float | None]) -> str:
+    gaps = finite((np.array(bits, float) - np.array(training, float)).tolist())
+    return f"{np.mean(gaps):.2f}" if gaps else "-"
+
+
+def _plotted(curve: list[float | None]) -> np.ndarray:
+    """NaN, which is not drawn, where a run had diverged."""
+    return np.array(curve, float)
 
 
 def _listed(names: list[str]) -> str:

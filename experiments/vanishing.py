@@ -29,7 +29,7 @@ from jaxrnn.runs.replicas import (
     train_replicas,
     tune,
 )
-from jaxrnn.runs.statistics import mean_of
+from jaxrnn.runs.statistics import finite, listed, mean_of, shown, told_apart
 from jaxrnn.runs.study import Results, Study, define_flags, open_study, seeds_of
 from jaxrnn.runs.tables import Table
 from jaxrnn.text import EncodedText, encode_corpus, open_corpus
@@ -102,7 +102,7 @@ def follow(
 
         def watch(steps: int, params: Params) -> None:
             norms[WHEN[steps > 0]] = {
-                layer: np.round(relative_norms(gradients), 4).tolist()
+                layer: listed(relative_norms(gradients), 4)
                 for layer, gradients in followed(params).items()
             }
 
@@ -128,7 +128,7 @@ def follow(
             layer: {
                 when: {
                     "reach": [reach(norms) for norms in record["norms"][when][layer]],
-                    "norms": np.mean(record["norms"][when][layer], axis=0)[ks].round(3).tolist(),
+                    "norms": listed(np.mean(_numbers(record["norms"][when][layer]), axis=0)[ks], 3),
                 }
                 for when in WHEN
             }
@@ -162,12 +162,13 @@ def explode(
     rows = []
     for rate in sizes["sgd_rates"]:
         curves = [curve for curve in record["curves"] if curve["rate"] == rate]
-        bits = [curve["valid"][-1] for curve in curves]
+        ends = [curve["valid"][-1] for curve in curves]
+        bits = [None if bit is None or bit > guessing else bit for bit in ends]
         rows.append({
             "clipped": clip is not None,
             "rate": rate,
             "bits": bits,
-            "diverged": sum(bit is None or bit > guessing for bit in bits),
+            "diverged": bits.count(None),
             "skipped": round(sum(c["skipped"] for c in curves) / sizes["sgd_steps"] / len(bits), 4),
             "steps": curves[0]["steps"],
             "norms": [norm and float(f"{norm:.3g}") for norm in curves[0]["norms"]],
@@ -218,19 +219,24 @@ def gradients_back(
 def relative_norms(
     gradients: Float[Array, "replicas ks places size"],
 ) -> Float[np.ndarray, "replicas ks"]:
-    """Norms, means over places, as parts of what they are at k = 0: their logarithms to base 10."""
+    """Norms, means over places, as parts of what they are at k = 0: their logarithms to base 10.
+
+    NaN where there is no gradient at k = 0, as in a layer that has died, or it is not finite.
+    """
     # In float64: squares underflow long before the gradients do.
     norms = np.linalg.norm(np.asarray(gradients, np.float64), axis=-1).mean(axis=-1)
-    return np.log10(np.maximum(norms / norms[:, :1], 10.0**TINIEST))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.log10(np.clip(norms / norms[:, :1], 10.0**TINIEST, 10.0**-TINIEST))
 
 
-def reach(norms: Sequence[float]) -> int:
-    """The largest k at which what `relative_norms` says is above the threshold."""
-    return int(np.flatnonzero(np.array(norms) > THRESHOLD)[-1])
+def reach(norms: Sequence[float | None]) -> int | None:
+    """The largest k at which what `relative_norms` says is above the threshold; None: nowhere."""
+    above = np.flatnonzero(_numbers(norms) > THRESHOLD)
+    return int(above[-1]) if len(above) else None
 
 
 def table(results: Results) -> Table:
-    shown = Table(
+    made = Table(
         "The most steps back at which over 1% of the gradient is left: mean over seeds (95% "
         "interval), before and after training",
         ["cell, recurrent matrix", *(f"{layer}, {when}" for layer in LAYERS for when in WHEN),
@@ -238,55 +244,62 @@ def table(results: Results) -> Table:
     )  # fmt: skip
     for row in results["summary"]["rows"]:
         reaches = [row["layers"][layer][when]["reach"] for layer in LAYERS for when in WHEN]
-        shown.rows.append([
+        made.rows.append([
             row["name"], *(_steps(reach, results) for reach in reaches), f"{row['rate']:g}",
-            _bits(row["bits"]),
+            shown(row["bits"]),
         ])  # fmt: skip
     for clipped in (False, True):
         own = [row for row in results["summary"]["sgd"] if row["clipped"] == clipped]
         rates = ", ".join(f"{row['rate']:g}" for row in own)
         diverged = ", ".join(str(row["diverged"]) for row in own)
-        bits = ", ".join(_bits(row["bits"]) for row in own)
-        shown.notes.append(
+        ended = (finite(row["bits"]) for row in own)
+        bits = ", ".join(f"{mean_of(bits):.3f}" if bits else "-" for bits in ended)
+        made.notes.append(
             f"By plain SGD, {'clipped' if clipped else 'not clipped'}, at rates of {rates}: "
             f"{diverged} of {len(own[0]['bits'])} runs of {results['settings']['sgd']} diverge; "
             f"the others reach {bits} bits."
         )
-    return shown
+    return made
 
 
 def answer(results: Results) -> str:
     rows, (_, upper) = results["summary"]["rows"], LAYERS
     said, changed = [], {"lengthens": [], "shortens": []}
     for when in WHEN:
-        reaches = {row["name"]: row["layers"][upper][when]["reach"] for row in rows}
-        first, *_, last = sorted(reaches, key=lambda name: np.mean(reaches[name]))
-        said.append(
-            f"{when} training after {_steps(reaches[first], results)} steps in {first} and "
-            f"{_steps(reaches[last], results)} in {last}"
-        )
+        reaches, _ = told_apart({row["name"]: row["layers"][upper][when]["reach"] for row in rows})
+        if reaches:
+            ranked = sorted(reaches, key=lambda name: np.mean(reaches[name]))
+            said.append(
+                f"{when} training after {_steps(reaches[ranked[0]], results)} steps in "
+                f"{ranked[0]} and {_steps(reaches[ranked[-1]], results)} in {ranked[-1]}"
+            )
     for row in rows:
-        before, after = (np.array(row["layers"][upper][w]["reach"], float) for w in WHEN)
-        change = mean_of((after - before).tolist())  # of the same seeds: in pairs
+        before, after = (_numbers(row["layers"][upper][w]["reach"]) for w in WHEN)
+        pairs = finite((after - before).tolist())  # of the same seeds
+        if not pairs:
+            continue
+        change = mean_of(pairs)
         if change.low > 0 or change.high < 0:
             changed["lengthens" if change.low > 0 else "shortens"].append(row["name"])
     moves = " and ".join(f"{what} the reach in {', '.join(n)}" for what, n in changed.items() if n)
     sgd, rates = results["summary"]["sgd"], results["settings"]["sgd_rates"]
     diverged = [sum(row["diverged"] for row in sgd if row["clipped"] == c) for c in (False, True)]
     runs = len(rates) * len(results["settings"]["seeds"])
+    where = ", ".join(said) or "nowhere that we can tell: it is zero or not finite in some runs"
+    _, lost = told_apart({row["name"]: row["bits"] for row in rows}, "By Adam runs diverged")
     return (
         "The gradient at the upper hidden layer falls below 1% of what it is at k = 0 "
-        f"{', '.join(said)}. Training {moves or 'changes no reach that we can tell'}. By plain SGD "
+        f"{where}. Training {moves or 'changes no reach that we can tell'}. By plain SGD "
         f"({results['settings']['sgd']}, rates up to {max(rates):g}) {diverged[0]} of {runs} runs "
-        f"diverge without clipping, {diverged[1]} with it."
-    )
+        f"diverge without clipping, {diverged[1]} with it. {lost}"
+    ).rstrip()
 
 
 def draw(results: Results) -> Any:
     picture, (*followed, norms) = figures(15, 4.4, 3)
     for axes, when in zip(followed, WHEN, strict=True):
         for row, color in zip(results["summary"]["rows"], COLORS, strict=False):
-            logs = np.array(row["layers"][LAYERS[1]][when]["norms"])
+            logs = _numbers(row["layers"][LAYERS[1]][when]["norms"])
             axes.plot(row["ks"], 10.0**logs, color=color, label=row["name"])
         axes.axhline(10.0**THRESHOLD, color="black", lw=1, ls=":", label="1%")
         axes.set(yscale="log", ylim=(1e-8, 30), xlabel="steps back, k",
@@ -295,9 +308,8 @@ def draw(results: Results) -> Any:
     followed[0].legend(frameon=False)
     rates = results["settings"]["sgd_rates"]
     for row in results["summary"]["sgd"]:
-        steps = [s for s, norm in zip(row["steps"], row["norms"], strict=True) if norm is not None]
         norms.plot(
-            steps, row["norms"][: len(steps)], "-" if row["clipped"] else "x:", ms=4,
+            row["steps"], _numbers(row["norms"]), "-" if row["clipped"] else "x:", ms=4,
             color=COLORS[rates.index(row["rate"]) % len(COLORS)],
             label=f"rate {row['rate']:g}" if row["clipped"] else None,
         )  # fmt: skip
@@ -308,15 +320,17 @@ def draw(results: Results) -> Any:
     return picture
 
 
-def _steps(reaches: list[int], results: Results) -> str:
+def _steps(reaches: Sequence[float | int | None], results: Results) -> str:
     """Where gradients were not followed any further, all that is known is a bound."""
     most = results["settings"]["reach"]
-    return f"{most}+" if min(reaches) == most else f"{mean_of([float(k) for k in reaches]):.0f}"
+    if set(reaches) == {most}:
+        return f"{most}+"
+    return shown(reaches, ".0f", "had no gradient")
 
 
-def _bits(bits: list[float | None]) -> str:
-    finite = [bit for bit in bits if bit is not None]
-    return f"{mean_of(finite):.3f}" if finite else "-"
+def _numbers(values: Any) -> np.ndarray:
+    """NaN, which compares as false and is not drawn, for None."""
+    return np.array(values, float)
 
 
 if __name__ == "__main__":

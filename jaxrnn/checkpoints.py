@@ -96,12 +96,16 @@ class Checkpoints:
             _write(folder / f"{count:06d}-step-{step}", text, leaves)
             _delete_old(folder, _KEEP[which])
 
-    def restore(self, template: Any, *, which: Literal["last", "best"] = "last") -> Restored:
+    def restore(
+        self, template: Any, *, which: Literal["last", "best"] = "last", part: str = ""
+    ) -> Restored:
         """Reads the newest checkpoint that is intact, to the bit.
 
         The state gets the structure of `template` (a state of the same network and optimiser; its
         values do not matter, and `jax.ShapeDtypeStruct`s will do). JAX arrays come back on the
-        default device, NumPy arrays and Python numbers as what they were.
+        default device, NumPy arrays and Python numbers as what they were. With a `part`, as
+        ".params" is one of a training state, `template` is that part alone, and what the rest
+        holds, and is called, does not matter.
 
         Raises:
             InputError: there is no checkpoint, none is intact, or the newest intact one holds
@@ -111,17 +115,17 @@ class Checkpoints:
         while True:
             found = _all(folder)
             try:
-                return self._restore(folder, template)
+                return self._restore(folder, template, part)
             except (InputError, OSError, ValueError):
                 if _all(folder) == found:  # else a run that is training replaced some meanwhile
                     raise
 
-    def _restore(self, folder: Path, template: Any) -> Restored:
+    def _restore(self, folder: Path, template: Any, part: str) -> Restored:
         skipped: list[str] = []
         for _, _, checkpoint in reversed(_all(folder)):
             damage = _damage(checkpoint)
             if damage is None:
-                return _read(checkpoint, template, tuple(skipped))
+                return _read(checkpoint, template, part, tuple(skipped))
             skipped.append(f"{checkpoint.name}: {damage}")
         if skipped:
             raise InputError(
@@ -153,11 +157,15 @@ def _write(checkpoint: Path, text: str, leaves: dict[str, np.ndarray]) -> None:
         _flush(folder)
 
 
-def _read(checkpoint: Path, template: Any, skipped: tuple[str, ...]) -> Restored:
+def _read(checkpoint: Path, template: Any, part: str, skipped: tuple[str, ...]) -> Restored:
     facts = _facts(checkpoint)
-    wanted = _by_name(template)
-    _check_fit(checkpoint, facts["arrays"], {name: _kind(leaf) for name, leaf in wanted.items()})
-    stored = [name for name in facts["arrays"] if 0 not in _stored_shape(wanted[name])]
+    wanted = {part + name: leaf for name, leaf in _by_name(template).items()}
+    found = {
+        name: kind for name, kind in facts["arrays"].items()
+        if not part or name == part or name.startswith((f"{part}[", f"{part}."))
+    }  # fmt: skip
+    _check_fit(checkpoint, found, {name: _kind(leaf) for name, leaf in wanted.items()})
+    stored = [name for name, kind in facts["arrays"].items() if 0 not in _shape(kind)]
     as_numpy = [ocp.RestoreArgs(restore_type=np.ndarray)] * len(stored)
     args = ocp.args.PyTreeRestore(restore_args=as_numpy)
     with _orbax() as orbax:
@@ -266,6 +274,10 @@ def _kind(leaf: Any) -> str:
     """Dtype and shape, such as float32[128, 256]."""
     dtype = leaf.dtype if hasattr(leaf, "dtype") else np.asarray(leaf).dtype
     return f"{dtype}{list(np.shape(leaf))}"
+
+
+def _shape(kind: str) -> list[int]:
+    return json.loads(kind[kind.index("[") :])
 
 
 def _damage(checkpoint: Path) -> str | None:

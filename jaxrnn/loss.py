@@ -1,6 +1,7 @@
 """Losses are in nats, reports in bits per character."""
 
 import math
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -9,13 +10,20 @@ from jaxtyping import Array, Float, Integer
 
 from jaxrnn.parameters import BIAS, Params
 
+Loss = Callable[[Array, Array], Array]  # outputs, targets -> [time, batch]
+
 
 def cross_entropy(
     logits: Float[Array, "time batch symbols"], targets: Integer[Array, "time batch"]
 ) -> Float[Array, "time batch"]:
-    """Negative log-likelihood of each target under the softmax of its logits, in nats."""
+    """Negative log-likelihood of each target under the softmax of its logits, in nats.
+
+    NaN for a target out of [0, symbols).
+    """
     logits = logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
-    return optax.softmax_cross_entropy_with_integer_labels(logits, targets)
+    nats = optax.softmax_cross_entropy_with_integer_labels(logits, targets)
+    # Optax's are NaN beyond the end already, but negative ones are counted from it.
+    return jnp.where(targets < 0, jnp.nan, nats)
 
 
 def bits_per_character(nats: float) -> float:

@@ -1,7 +1,7 @@
-"""Optimisers as optax chains: clipping, then a direction; the rate comes from a schedule.
+"""Optimisers as optax chains: clipping, a direction, and the learning rate, given at each update.
 
-The learning rate is kept out of the chain: a schedule is a function of training's progress from 0
-to 1, which may be counted in steps or in minutes.
+The rate is not the chain's own: a schedule is a function of training's progress from 0 to 1, which
+may be counted in steps or in minutes.
 """
 
 from collections.abc import Callable
@@ -10,6 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import optax
+from jaxtyping import Array, Float
 
 from jaxrnn.errors import InputError
 
@@ -24,12 +25,13 @@ OPTIMIZERS: dict[str, Callable[[], optax.GradientTransformation]] = {
     "momentum": lambda: optax.trace(decay=0.9),
 }
 SCHEDULES = ("constant", "cosine", "exponential")
+FIRST = 0.01  # of the highest rate: where a cosine's rise begins, for at 0 a step teaches nothing
 
 
 def make_optimizer(
     name: str, *, clip_norm: float | None = None, clip_value: float | None = None
-) -> optax.GradientTransformation:
-    """What to subtract from the parameters, before it is multiplied by the learning rate.
+) -> optax.GradientTransformationExtraArgs:
+    """An optimiser that takes its learning rate at each update, as `learning_rate=`.
 
     Args:
       name: one of `OPTIMIZERS`. AdamW decays matrices, not biases, by 0.01 times the rate;
@@ -46,15 +48,48 @@ def make_optimizer(
             )
     clipping = [] if clip_value is None else [optax.clip(clip_value)]
     clipping += [] if clip_norm is None else [optax.clip_by_global_norm(clip_norm)]
-    return optax.chain(*clipping, OPTIMIZERS[name]())
+    return optax.chain(*clipping, OPTIMIZERS[name](), scale_by_given_learning_rate())
+
+
+def scale_by_given_learning_rate() -> optax.GradientTransformationExtraArgs:
+    """Multiplies by minus the extra argument `learning_rate` of each update; the last of a chain.
+
+    Raises:
+      InputError: at an update without it.
+    """
+
+    def update(
+        updates: optax.Updates,
+        state: optax.OptState,
+        params: optax.Params | None = None,
+        *,
+        learning_rate: Float[Array, ""] | float | None = None,
+        **_: Any,
+    ) -> tuple[optax.Updates, optax.OptState]:
+        if learning_rate is None:
+            raise InputError(
+                "this optimiser has no learning rate of its own; give one at each update, "
+                "`rates` to training steps"
+            )
+
+        def scaled(update: Array) -> Array:
+            # At least in float32: bfloat16 has less than three digits of a rate.
+            dtype = update.dtype if update.dtype.itemsize >= 4 else jnp.float32
+            rate = jnp.asarray(learning_rate, dtype)
+            return (-rate * update.astype(dtype)).astype(update.dtype)
+
+        return jax.tree.map(scaled, updates), state
+
+    return optax.GradientTransformationExtraArgs(lambda params: optax.EmptyState(), update)
 
 
 def make_schedule(name: str, learning_rate: float, *, warmup: float = 0.02) -> Schedule:
     """The learning rate as a function of progress.
 
     Args:
-      name: "constant"; "cosine", which rises from 0 during `warmup` and falls to 0 along a cosine
-        (Loshchilov and Hutter 2017); or "exponential", which falls to a hundredth.
+      name: "constant"; "cosine", which rises from a hundredth during `warmup` and falls to 0 along
+        a cosine (Loshchilov and Hutter 2017), which it reaches only when all is done; or
+        "exponential", which falls to a hundredth.
       learning_rate: the highest.
       warmup: share of the training that the rise takes.
     """
@@ -67,11 +102,14 @@ def make_schedule(name: str, learning_rate: float, *, warmup: float = 0.02) -> S
     if name == "constant":
         return optax.constant_schedule(learning_rate)
     if name == "cosine":
-        fall = optax.cosine_decay_schedule(learning_rate, 1)
-        return lambda progress: jnp.where(
-            progress < warmup,
-            learning_rate * progress / max(warmup, 1e-9),
-            fall((progress - warmup) / (1 - warmup)),
+        # (1 + cos(2x)) / 2, but as a square, which float32 does not round to 0 before the end.
+        return lambda progress: (
+            learning_rate
+            * jnp.where(
+                progress < warmup,
+                FIRST + (1 - FIRST) * progress / max(warmup, 1e-9),
+                jnp.square(jnp.cos(jnp.pi / 2 * (progress - warmup) / (1 - warmup))),
+            )
         )
     if name == "exponential":
         return optax.exponential_decay(learning_rate, transition_steps=1, decay_rate=0.01)

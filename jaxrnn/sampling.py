@@ -15,8 +15,10 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Integer, PRNGKeyArray
 
 from jaxrnn.errors import InputError
+from jaxrnn.keys import derive
 from jaxrnn.network import Network
 from jaxrnn.parameters import Params, State, initial_state, state_dtype
+from jaxrnn.symbols import check_symbols
 from jaxrnn.unroll import step, unroll
 
 BLOCK = 256  # symbols
@@ -49,9 +51,14 @@ class Position(NamedTuple):
 def read(
     network: Network, params: Params, prime: Integer[np.ndarray, " time"], streams: int
 ) -> Position:
-    """Reads a prime text of at least one symbol from the zero state, the same in every stream."""
+    """Reads a prime text of at least one symbol from the zero state, the same in every stream.
+
+    Raises:
+      InputError: the text is empty, or holds symbols that the network does not have.
+    """
     if not len(prime):
         raise InputError("the prime text is empty; give at least one symbol to start from")
+    check_symbols(prime, network.input_size, "the prime text's symbols")
     state = initial_state(network, streams, state_dtype(params))
     inputs = jnp.broadcast_to(jnp.asarray(prime, jnp.int32)[:, None], (len(prime), streams))
     return _read(network, params, state, inputs)
@@ -114,13 +121,16 @@ def write_beams(
     written = np.zeros((0, streams), np.int32)
     scores = np.zeros(streams)
     for i, start in enumerate(range(0, length, interval)):
-        write_key, parents_key = jax.random.split(jax.random.fold_in(key, i))
+        round_key = jax.random.fold_in(key, i)
         count = min(interval, length - start)
-        symbols, nats, position = _write(network, params, position, write_key, choice, count)
+        symbols, nats, position = _write(
+            network, params, position, derive(round_key, "symbols"), choice, count
+        )
         written = np.concatenate([written, symbols])
         scores = scores + np.asarray(nats, np.float64).sum(axis=0)
         if start + count < length:
             best = np.argsort(-scores, kind="stable")[: (streams + 1) // 2]
+            parents_key = derive(round_key, "parents")
             copies = jax.random.randint(parents_key, (streams - len(best),), 0, len(best))
             parents = np.concatenate([best, best[np.asarray(copies)]])
             written, scores = written[:, parents], scores[parents]

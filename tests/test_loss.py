@@ -52,6 +52,17 @@ def test_cross_entropy_of_bfloat16_logits_is_computed_in_float32():
     np.testing.assert_allclose(nats, expected, rtol=1e-6, atol=1e-6)
 
 
+@pytest.mark.parametrize("dtype", ["int32", "int8", "uint8"])
+@pytest.mark.parametrize("wrong", [-1, -SYMBOLS, -100, SYMBOLS, 100])
+def test_a_target_out_of_range_costs_nan_and_leaves_the_others_alone(wrong, dtype):
+    logits, targets = logits_and_targets()
+    expected = -picked(log_softmax(logits), targets)
+    expected[1, 1] = np.nan
+    targets[1, 1] = wrong
+    nats = cross_entropy(jnp.float32(logits), jnp.asarray(targets.astype(dtype)))
+    np.testing.assert_allclose(nats, expected, rtol=1e-5)
+
+
 def test_the_gradient_of_cross_entropy_is_every_finite_difference_in_float64():
     logits, targets = logits_and_targets(3.0)
     weights = np.random.default_rng(1).normal(size=(TIME, BATCH))

@@ -7,7 +7,13 @@ import optax
 import pytest
 
 from jaxrnn import InputError
-from jaxrnn.optimizers import OPTIMIZERS, SCHEDULES, make_optimizer, make_schedule
+from jaxrnn.optimizers import (
+    OPTIMIZERS,
+    SCHEDULES,
+    make_optimizer,
+    make_schedule,
+    scale_by_given_learning_rate,
+)
 from tests.reference import assert_close, inner
 
 PARAMS = {"matrix": jnp.array([[1.0, -2.0], [0.5, 3.0]]), "bias": jnp.array([1.0, -1.0])}
@@ -20,12 +26,12 @@ RATES = {
 
 
 def walked(optimizer, gradient_at, params, rates):
-    """Where an optimiser of ours gets to: against its direction, by the rate."""
+    """Where an optimiser of ours gets to."""
 
     def walk(carry, rate):
         params, state = carry
-        updates, state = optimizer.update(gradient_at(params), state, params)
-        return (jax.tree.map(lambda p, u: p - rate * u, params, updates), state), None
+        updates, state = optimizer.update(gradient_at(params), state, params, learning_rate=rate)
+        return (optax.apply_updates(params, updates), state), None
 
     (params, _), _ = jax.jit(lambda *carry: jax.lax.scan(walk, carry, rates))(
         params, optimizer.init(params)
@@ -64,8 +70,8 @@ def test_each_optimiser_walks_as_optax_s_own_does(name, theirs):
     rng = np.random.default_rng(0)
     for _ in range(5):
         gradient = jax.tree.map(lambda p: jnp.asarray(rng.normal(size=p.shape), p.dtype), PARAMS)
-        updates, state = ours.update(gradient, state, params)
-        params = jax.tree.map(lambda p, u: p - 0.1 * u, params, updates)
+        updates, state = ours.update(gradient, state, params, learning_rate=0.1)
+        params = optax.apply_updates(params, updates)
         their_updates, their_state = theirs.update(gradient, their_state, expected)
         expected = optax.apply_updates(expected, their_updates)
         assert_close(params, expected, 1e-6)
@@ -74,14 +80,16 @@ def test_each_optimiser_walks_as_optax_s_own_does(name, theirs):
 def test_adamw_shrinks_matrices_by_a_hundredth_of_the_rate_and_leaves_biases_alone():
     optimizer = make_optimizer("adamw")
     zero = jax.tree.map(jnp.zeros_like, PARAMS)
-    updates, _ = optimizer.update(zero, optimizer.init(PARAMS), PARAMS)
-    assert_close(updates, {"matrix": 0.01 * PARAMS["matrix"], "bias": zero["bias"]}, 1e-7)
+    updates, _ = optimizer.update(zero, optimizer.init(PARAMS), PARAMS, learning_rate=0.5)
+    assert_close(updates, {"matrix": -0.005 * PARAMS["matrix"], "bias": zero["bias"]}, 1e-7)
 
 
 def direction(gradient, **clipping):
     """Where plain gradient descent would walk."""
     optimizer = make_optimizer("sgd", **clipping)
-    return optimizer.update(gradient, optimizer.init(gradient), gradient)[0]
+    state = optimizer.init(gradient)
+    updates, _ = optimizer.update(gradient, state, gradient, learning_rate=1.0)
+    return jax.tree.map(jnp.negative, updates)
 
 
 def norm(tree) -> float:
@@ -117,8 +125,27 @@ def test_gradients_are_clipped_before_momentum_adds_them_up():
     optimizer = make_optimizer("momentum", clip_norm=1.0)
     state = optimizer.init(PARAMS)
     for length in (1.0, 1.9, 2.71):
-        updates, state = optimizer.update(PARAMS, state, PARAMS)
+        updates, state = optimizer.update(PARAMS, state, PARAMS, learning_rate=1.0)
         assert norm(updates) == pytest.approx(length, rel=1e-6)
+
+
+def test_an_update_without_a_learning_rate_is_refused():
+    for optimizer in (make_optimizer("adam"), scale_by_given_learning_rate()):
+        with pytest.raises(InputError, match="has no learning rate of its own"):
+            optimizer.update(PARAMS, optimizer.init(PARAMS), PARAMS)
+
+
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float32])
+def test_a_rate_is_as_exact_as_the_updates_allow(dtype):
+    """The product is rounded once, not the rate as well."""
+    update = {"x": jnp.asarray([1.0078125, 3.0], dtype)}
+    with jax.numpy_dtype_promotion("strict"):
+        scaled, _ = scale_by_given_learning_rate().update(
+            update, optax.EmptyState(), learning_rate=jnp.float32(0.001)
+        )
+    assert scaled["x"].dtype == dtype
+    expected = (-np.float32(0.001) * np.asarray(update["x"], np.float32)).astype(dtype)
+    np.testing.assert_array_equal(np.asarray(scaled["x"]), expected)
 
 
 PROGRESS = np.linspace(0, 1, 101)
@@ -138,15 +165,25 @@ def test_the_constant_schedule_is_constant():
 
 
 @pytest.mark.parametrize("warmup", [0.0, 0.02, 0.25])
-def test_the_cosine_schedule_rises_from_0_and_falls_along_a_cosine_to_0(warmup):
+def test_the_cosine_schedule_rises_from_a_hundredth_and_falls_along_a_cosine_to_0(warmup):
     asked = rates(make_schedule("cosine", 0.3, warmup=warmup))
-    rise = PROGRESS / warmup if warmup else np.ones_like(PROGRESS)
+    rise = 0.01 + 0.99 * PROGRESS / warmup if warmup else np.ones_like(PROGRESS)
     fall = (1 + np.cos(np.pi * (PROGRESS - warmup) / (1 - warmup))) / 2
     np.testing.assert_allclose(asked, 0.3 * np.where(warmup > PROGRESS, rise, fall), atol=1e-6)
     assert PROGRESS[asked.argmax()] == pytest.approx(warmup)
     assert asked.max() == pytest.approx(0.3, rel=1e-5)
-    assert asked[0] == (0 if warmup else pytest.approx(0.3))
+    assert asked[0] == pytest.approx(0.003 if warmup else 0.3)
     assert asked[-1] == pytest.approx(0, abs=1e-7)
+
+
+@pytest.mark.parametrize("warmup", [0.0, 0.02])
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_every_step_of_a_long_training_teaches_something(name, warmup):
+    steps = 100_000
+    progress = (np.arange(steps) / steps).astype(np.float32)
+    asked = np.asarray(jax.jit(jax.vmap(make_schedule(name, 0.3, warmup=warmup)))(progress))
+    assert (asked > 0).all()
+    assert asked.max() <= 0.3 * (1 + 1e-6)
 
 
 def test_the_exponential_schedule_falls_to_a_hundredth():

@@ -55,12 +55,12 @@ for name, network, rate in (("dropout", MIXED, 0.3), ("plain", stacked(6, [5], 6
         )
         state = place(mesh, start(network, init(network, jax.random.key(0)), optimizer, BATCH))
         if count == 4:
-            text = steps.lower(state, feed(mesh, own), rates, keys).compile().as_text()
+            text = steps.lower(state, feed(mesh, own), keys, rates).compile().as_text()
             kinds = "all-reduce|all-gather|all-to-all|collective-permute|reduce-scatter"
             found = re.findall(rf" ({kinds})(?:-start)?\\(", text)
             facts["collectives"][name] = {kind: found.count(kind) for kind in found}
         for _ in range(2):
-            state, report = steps(state, feed(mesh, own), rates, keys)
+            state, report = steps(state, feed(mesh, own), keys, rates)
         facts["programs"][f"{name} {count}"] = steps._cache_size()
         remembered = jax.tree.leaves(state.network_state)
         lanes = {array.sharding.shard_shape(array.shape)[0] for array in remembered}
@@ -68,6 +68,17 @@ for name, network, rate in (("dropout", MIXED, 0.3), ("plain", stacked(6, [5], 6
         results.append((report.losses, local(state.params), state.network_state))
     one, four = (list(map(np.asarray, jax.tree.leaves(result))) for result in results)
     facts["same"][name] = max(float(np.abs(a - b).max()) for a, b in zip(one, four, strict=True))
+facts["restarted"] = {}
+for lanes in ([5], [0, 7], range(8)):
+    for count in (1, 4):
+        mesh = data_mesh(BATCH, count)
+        network = stacked(6, [5], 6)
+        steps = make_training_steps(network, optimizer, shardings=shardings(mesh))
+        state = start(network, init(network, jax.random.key(0)), optimizer, BATCH)
+        spoilt = jax.tree.map(lambda x: x.at[jnp.array(lanes)].set(jnp.nan), state.network_state)
+        chunks = feed(mesh, [*own[:2], np.zeros((STEPS, TIME, BATCH), bool)])
+        _, report = steps(place(mesh, state._replace(network_state=spoilt)), chunks, keys, rates)
+        facts["restarted"][f"{len(lanes)} of {count}"] = report.restarted.tolist()
 print(json.dumps(facts))
 """
 
@@ -125,6 +136,11 @@ def test_each_device_keeps_its_own_lanes(facts):
 
 def test_the_second_call_finds_the_state_where_the_first_one_did(facts):
     assert set(facts["programs"].values()) == {1}
+
+
+def test_lanes_that_exploded_start_anew_on_whichever_device_they_are(facts):
+    for name, restarted in facts["restarted"].items():
+        assert restarted == [int(name.split()[0]), 0, 0]
 
 
 def test_as_many_devices_are_used_as_divide_the_batch(facts):

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from scipy.stats import chisquare
 
 from jaxrnn import InputError, initial_state, sampling, stacked, step
+from jaxrnn.keys import derive
 from jaxrnn.sampling import (
     BLOCK,
     Choice,
@@ -284,7 +285,7 @@ def test_the_winner_has_the_length_and_the_likelihood_that_are_told(
 def test_a_population_without_comparisons_returns_the_likeliest_of_its_streams():
     position = read(NETWORK, PARAMS, PRIME, 8)
     _, nats = beams(BLOCK, interval=BLOCK)
-    write_key, _ = jax.random.split(jax.random.fold_in(jax.random.key(0), 0))
+    write_key = derive(jax.random.fold_in(jax.random.key(0), 0), "symbols")
     noise = jax.random.gumbel(write_key, (BLOCK, 8, SYMBOLS))
     take, texts = compiled(partial(step, NETWORK)), []
     logits, state = position.logits, position.state
@@ -333,6 +334,16 @@ def test_a_choice_that_leaves_nothing_is_refused_in_one_sentence(choice, message
         (
             lambda: read(NETWORK, PARAMS, np.zeros(0, int), 1),
             "the prime text is empty; give at least one symbol to start from",
+        ),
+        (
+            lambda: read(NETWORK, PARAMS, np.array([0, SYMBOLS]), 1),
+            f"the prime text's symbols hold {SYMBOLS}, but those of the network are 0 to "
+            f"{SYMBOLS - 1}; encode them with the vocabulary that it was made for",
+        ),
+        (
+            lambda: read(NETWORK, PARAMS, np.array([0, -1]), 1),
+            "the prime text's symbols hold -1, but those of the network are 0 to "
+            f"{SYMBOLS - 1}; encode them with the vocabulary that it was made for",
         ),
         (
             lambda: beams(4, streams=1),

@@ -78,8 +78,9 @@ class Progress:
 
     step: int = 0
     seconds: float = 0.0  # of training, compilation and evaluations included
-    skipped: int = 0  # steps whose loss or gradient was not finite
+    skipped: int = 0  # steps that would have left behind what is not finite
     skipped_in_a_row: int = 0
+    restarted: int = 0  # lanes that skipped steps made start anew
     evaluated: int = 0  # the step of the last evaluation
     best: float | None = None  # validation bits per character; None while none was finite
     stale: int = 0  # evaluations since the best one
@@ -142,11 +143,12 @@ def fit(
         prepared = prepare(progress)
         while not (reason := _first(caught) or progress.reason_to_stop(stopping)):
             before = progress.step
-            chunks, rates, keys = prepared
-            state, report = training_steps(state, chunks, rates, keys)
+            chunks, keys, rates = prepared
+            state, report = training_steps(state, chunks, keys, rates)
             progress.step, progress.rate = progress.step + len(rates), float(np.asarray(rates)[-1])
             prepared = prepare(progress)  # while the device computes
             _count_skipped(progress, np.asarray(report.finite))
+            progress.restarted += int(np.sum(report.restarted))
             clock.tick(np.asarray(report.losses), np.asarray(report.finite))
             clock.show(display)
             if _passed(LOG_EVERY, before, progress.step):
@@ -251,9 +253,9 @@ def _preparer(
     key = derive(jax.random.key(seed), "dropout")
 
     @partial(jax.jit, out_shardings=parallel.everywhere(mesh))
-    def rates_and_keys(fractions: jax.Array, steps: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def keys_and_rates(steps: jax.Array, fractions: jax.Array) -> tuple[jax.Array, jax.Array]:
         keys = jax.vmap(jax.random.fold_in, in_axes=(None, 0))(key, steps)
-        return jax.vmap(schedule)(fractions), keys
+        return keys, jax.vmap(schedule)(fractions)
 
     def prepare(progress: Progress) -> tuple[Chunks, jax.Array, jax.Array]:
         # Calls end at multiples of STEPS_PER_CALL, so that a resumed run makes the same calls.
@@ -264,7 +266,7 @@ def _preparer(
         fractions = [stopping.fraction(step, progress.seconds) for step in steps]
         chunks = [task.chunk(step) for step in steps]
         stacked = parallel.feed(mesh, (np.stack(arrays) for arrays in zip(*chunks, strict=True)))
-        return stacked, *rates_and_keys(np.array(fractions, np.float32), np.array(steps))
+        return stacked, *keys_and_rates(np.array(steps), np.array(fractions, np.float32))
 
     return prepare
 
@@ -362,6 +364,7 @@ class _Clock:
             "characters_per_second": round(self._speed(), 1),
             "learning_rate": self.progress.rate,
             "skipped": self.progress.skipped,
+            "restarted": self.progress.restarted,
         }
         self.progress.nats, self.progress.counted = 0.0, 0
         self.since = self.progress.step, self.progress.seconds

@@ -9,20 +9,21 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Integer
+from jaxtyping import Integer, PRNGKeyArray
 
 from jaxrnn.checkpoints import Checkpoints
 from jaxrnn.errors import InputError
+from jaxrnn.evaluation import evaluate
 from jaxrnn.export import check_fit, load_model, save_model
+from jaxrnn.keys import derive
 from jaxrnn.loss import bits_per_character
 from jaxrnn.network import Network
-from jaxrnn.optimizers import make_optimizer
 from jaxrnn.parameters import Params, init, parameter_shapes
 from jaxrnn.runs.own_cells import asking_for
 from jaxrnn.runs.workdir import read_json
 from jaxrnn.sampling import Choice, Position, read, write, write_beams
 from jaxrnn.text import UNKNOWN, Vocabulary, evaluation_batches
-from jaxrnn.training import TrainingState, evaluate, start
+from jaxrnn.training import TrainingState, start
 
 LANES = 64  # of an evaluation; more lanes are faster, but each one starts without a past
 EVALUATION_CHUNK = 128
@@ -67,9 +68,7 @@ class LanguageModel:
     ) -> tuple[str, float]:
         """The likeliest of a population of streams, `length` symbols, and its bits per symbol."""
         position, choice = self._read(prime, beams, choice)
-        symbols, nats = write_beams(
-            self.network, self.params, position, jax.random.key(seed), length, choice
-        )
+        symbols, nats = write_beams(self.network, self.params, position, _key(seed), length, choice)
         text = self.vocabulary.incremental_decoder()(symbols, False)  # no half of a character
         return text, bits_per_character(-nats / length)
 
@@ -87,7 +86,7 @@ class LanguageModel:
         self, prime: str, streams: int, choice: Choice, seed: int
     ) -> Iterator[Integer[np.ndarray, "block streams"]]:
         position, choice = self._read(prime, streams, choice)
-        return write(self.network, self.params, position, jax.random.key(seed), choice)
+        return write(self.network, self.params, position, _key(seed), choice)
 
     def _read(self, prime: str, streams: int, choice: Choice) -> tuple[Position, Choice]:
         """Reads the prime text; without one, a line end or a space, as before a line or a word."""
@@ -102,6 +101,10 @@ class LanguageModel:
         symbols = next((start for start in starts if UNKNOWN not in start), np.array([1]))
         choice = choice._replace(banned=(UNKNOWN,))
         return read(self.network, self.params, symbols, streams), choice
+
+
+def _key(seed: int) -> PRNGKeyArray:
+    return derive(jax.random.key(seed), "samples")
 
 
 def load_language_model(path: Path) -> LanguageModel:
@@ -130,6 +133,8 @@ def training_state(network: Network, config: Mapping[str, Any]) -> TrainingState
 
 def training_optimizer(config: Mapping[str, Any]) -> optax.GradientTransformation:
     """The optimiser of a run with this configuration."""
+    from jaxrnn.optimizers import make_optimizer  # here: a model is loaded without any
+
     return make_optimizer(
         config["optimizer"], clip_norm=config["clip_norm"], clip_value=config["clip_value"]
     )
@@ -140,17 +145,23 @@ def _from_workdir(path: Path, config: dict[str, Any]) -> LanguageModel:
         with asking_for(path, config.get("cells")):
             network = Network.from_dict(config["network"])
         vocabulary = Vocabulary.from_dict(config["vocabulary"])
-        if config["dtype"] == "float64":
+        dtype = jnp.float64 if config.get("dtype") == "float64" else jnp.float32
+        if dtype == jnp.float64:
             jax.config.update("jax_enable_x64", True)
-        template = jax.eval_shape(lambda: training_state(network, config))
     except KeyError as missing:
         raise InputError(
             f"{path / 'config.json'} lacks {missing}; give the work directory of a run"
         ) from None
     checkpoints = Checkpoints(path)
     # A run that was stopped before its first evaluation has no best state yet.
-    restored = checkpoints.restore(template, which="best" if checkpoints.steps("best") else "last")
-    return LanguageModel(network, restored.state.params, vocabulary)
+    which = "best" if checkpoints.steps("best") else "last"
+    # The parameters alone: what an optimiser's state is called may change with optax.
+    template = {
+        layer: {name: jax.ShapeDtypeStruct(shape, dtype) for name, shape in shapes.items()}
+        for layer, shapes in parameter_shapes(network).items()
+    }
+    restored = checkpoints.restore(template, which=which, part=".params")
+    return LanguageModel(network, restored.state, vocabulary)
 
 
 def _from_export(path: Path) -> LanguageModel:

@@ -16,19 +16,22 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Integer
 
-from jaxrnn.loss import cross_entropy
+from jaxrnn.errors import InputError
+from jaxrnn.evaluation import score
+from jaxrnn.keys import derive
+from jaxrnn.loss import Loss, cross_entropy
 from jaxrnn.network import Network
 from jaxrnn.optimizers import make_optimizer, make_schedule
 from jaxrnn.parameters import Params, init, initial_state
+from jaxrnn.runs.statistics import listed
+from jaxrnn.symbols import check_data
 from jaxrnn.text import contiguous_lanes, evaluation_batches, random_chunks
 from jaxrnn.training import (
     STEPS_PER_CALL,
     Chunks,
-    Loss,
     Regularisation,
     TrainingState,
     make_training_steps,
-    score,
     start,
 )
 
@@ -36,6 +39,7 @@ TUNING_SEED = 1_000_000  # no seed of a run that counts
 EVALUATION_LANES, EVALUATION_CHUNK = 50, 100
 SLACK = 0.035  # about 0.1 of the 3 bits per character that short runs reach
 RATES = (5e-4, 1e-3, 2e-3, 4e-3, 8e-3)  # where tuning looks first
+FACTOR = 2.0  # to the next rate, where one alone is tried
 
 
 class Recipe(NamedTuple):
@@ -74,8 +78,9 @@ class Curve(NamedTuple):
       steps: after which it was evaluated.
       valid: what `Problem.evaluate` said then.
       train: the mean loss of the steps since the evaluation before, in nats for cross-entropy.
-      skipped: steps whose loss or gradient was not finite.
+      skipped: steps that were skipped because something in them was not finite.
       norms: the highest of the gradients', before clipping, in the same steps as `train`.
+      restarted: lanes that skipped steps made start anew.
     """
 
     seed: int
@@ -85,6 +90,7 @@ class Curve(NamedTuple):
     train: list[float | None]
     skipped: int
     norms: list[float | None]
+    restarted: int = 0
 
     @property
     def final(self) -> float:
@@ -157,10 +163,21 @@ def train_replicas(
 
     Returns:
       A curve for each replica, and their parameters, stacked along a new first axis.
+
+    Raises:
+      InputError: there is nothing to train, or a symbol is out of the network's range.
     """
+    if not seeds or len(seeds) != len(rates):
+        raise InputError(
+            f"{len(seeds)} seeds do not pair with {len(rates)} learning rates; give at least one "
+            "replica, a seed and a rate each"
+        )
+    if steps < 1 or evaluations < 1:
+        raise InputError(f"{steps} steps and {evaluations} evaluations; take at least one of each")
     programs = _programs(recipe, problem)
     keys = jnp.stack([jax.random.key(seed) for seed in seeds])
     state = programs.start(keys)
+    dropout_keys = jax.vmap(lambda key: derive(key, "dropout"))(keys)
     every = -(-steps // evaluations)
     every = -(-every // STEPS_PER_CALL) * STEPS_PER_CALL
     schedule = make_schedule(recipe.schedule, 1.0)
@@ -168,17 +185,17 @@ def train_replicas(
     figures, reports, reached = [], [], []
     if after:
         after(0, state.params)
-    chunks = _chunks(problem, seeds, 0)
+    chunks = _chunks(recipe, problem, seeds, 0)
     for step in range(0, total, STEPS_PER_CALL):
         counted = jnp.arange(step, step + STEPS_PER_CALL)
         factors = jax.vmap(schedule)(counted / total)
         step_keys = jax.vmap(
             lambda key, counted=counted: jax.vmap(jax.random.fold_in, (None, 0))(key, counted)
-        )(keys)
+        )(dropout_keys)
         state, report = programs.train(
-            state, chunks, jnp.outer(jnp.array(rates), factors), step_keys
+            state, chunks, step_keys, jnp.outer(jnp.array(rates), factors)
         )
-        chunks = _chunks(problem, seeds, step + STEPS_PER_CALL)  # while the device computes
+        chunks = _chunks(recipe, problem, seeds, step + STEPS_PER_CALL)  # while the device computes
         reports.append(report)
         if (step + STEPS_PER_CALL) % every == 0:
             reached.append(step + STEPS_PER_CALL)
@@ -188,7 +205,7 @@ def train_replicas(
             if solved is not None and np.all(np.any(np.array(figures) < solved, axis=0)):
                 break
     shape = len(seeds), len(reached), every
-    losses, is_finite, norms = (
+    losses, is_finite, norms, restarted = (
         np.concatenate(arrays, axis=1).reshape(shape) for arrays in zip(*reports, strict=True)
     )
     count = np.where(is_finite.any(axis=2), is_finite.sum(axis=2), np.nan)
@@ -196,8 +213,9 @@ def train_replicas(
     highest = np.where(is_finite.any(axis=2), np.where(is_finite, norms, 0).max(axis=2), np.nan)
     curves = [
         Curve(
-            seed, rate, reached, _listed(np.array([figure[i] for figure in figures])),
-            _listed(means[i]), int((~is_finite[i]).sum()), _listed(highest[i]),
+            seed, rate, reached, listed(np.array([figure[i] for figure in figures])),
+            listed(means[i]), int((~is_finite[i]).sum()), listed(highest[i]),
+            int(restarted[i].sum()),
         )
         for i, (seed, rate) in enumerate(zip(seeds, rates, strict=True))
     ]  # fmt: skip
@@ -213,33 +231,38 @@ def tune(
     moves: int = 2,
     slack: float = 0.0,
 ) -> tuple[float, list[Curve]]:
-    """The learning rate that does best after a few steps, and what was tried.
+    """The learning rate that does best after a few steps, and what was tried, by rising rates.
+
+    Where all diverge it is the lowest that was tried.
 
     Args:
       recipe: how the network is trained.
       problem: what it learns.
       steps: how many; the schedule falls within them.
-      rates: tried first, equally far apart in their logarithms. Where the best is the lowest or the
-        highest tried, as many more are tried beyond it.
+      rates: tried first. Where the best is the lowest or the highest tried, as many more are tried
+        beyond it, about as far apart.
       moves: how often at most.
       slack: of the rates whose figure exceeds the best one by at most this share of it, the lowest
         is taken: what just holds in a short run may diverge in a long one (`SLACK`).
     """
+    if not rates or not all(0 < rate < math.inf for rate in rates):
+        raise InputError(f"the learning rates to try are {list(rates)}; give some, all above 0")
+    rates = sorted(set(rates))
+    factor = (rates[-1] / rates[0]) ** (1 / (len(rates) - 1)) if len(rates) > 1 else FACTOR
     curves: list[Curve] = []
     for _ in range(1 + moves):
         seeds = [TUNING_SEED] * len(rates)
         curves += train_replicas(recipe, problem, seeds, rates, steps=steps, evaluations=1)[0]
+        curves.sort(key=lambda curve: curve.rate)
         best = min(curves, key=lambda curve: curve.final).rate
-        tried = sorted(curve.rate for curve in curves)
-        factor = (tried[-1] / tried[0]) ** (1 / (len(tried) - 1))
-        if best == tried[0]:
+        if best == curves[0].rate:  # or all of them diverged
             rates = [best / factor**i for i in range(len(rates), 0, -1)]
-        elif best == tried[-1]:
+        elif best == curves[-1].rate:
             rates = [best * factor**i for i in range(1, len(rates) + 1)]
         else:
             break
-    curves.sort(key=lambda curve: curve.rate)
-    limit = min(curve.final for curve in curves) * (1 + slack)
+    lowest = min(curve.final for curve in curves)
+    limit = lowest + slack * abs(lowest) if math.isfinite(lowest) else lowest
     return next(curve.rate for curve in curves if curve.final <= limit), curves
 
 
@@ -282,13 +305,11 @@ def _programs(recipe: Recipe, problem: Problem) -> _Programs:
     )
 
 
-def _chunks(problem: Problem, seeds: Sequence[int], step: int) -> Chunks:
+def _chunks(recipe: Recipe, problem: Problem, seeds: Sequence[int], step: int) -> Chunks:
     """The next steps' data of all replicas, `[replicas, steps, time, batch, ...]`."""
     drawn = [[problem.chunk(seed, i) for i in range(step, step + STEPS_PER_CALL)] for seed in seeds]
     stacked = [[np.stack(arrays) for arrays in zip(*replica, strict=True)] for replica in drawn]
-    return Chunks(*(jnp.asarray(np.stack(arrays)) for arrays in zip(*stacked, strict=True)))
-
-
-def _listed(values: np.ndarray) -> list[float | None]:
-    """For JSON: what is not finite is None."""
-    return [round(float(value), 5) if np.isfinite(value) else None for value in values]
+    arrays = [np.stack(arrays) for arrays in zip(*stacked, strict=True)]
+    inputs, targets, _, weights = arrays if len(arrays) == 4 else (*arrays, None)
+    check_data(recipe.network, inputs, targets, weights, recipe.loss)
+    return Chunks(*map(jnp.asarray, arrays))

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxrnn.keys import derive
 from jaxrnn.optimizers import make_optimizer
 from jaxrnn.parameters import init
 from jaxrnn.runs.replicas import RATES, STEPS_PER_CALL, TUNING_SEED, Problem, Recipe
@@ -23,7 +24,8 @@ def milliseconds_per_step(
     key = jax.random.key(TUNING_SEED)
     drawn = [problem.chunk(TUNING_SEED, step) for step in range(STEPS_PER_CALL)]
     chunks = Chunks(*(jnp.asarray(np.stack(arrays)) for arrays in zip(*drawn, strict=True)))
-    rates, keys = jnp.full(STEPS_PER_CALL, RATES[0]), jax.random.split(key, STEPS_PER_CALL)
+    rates = jnp.full(STEPS_PER_CALL, RATES[0])
+    keys = jax.random.split(derive(key, "dropout"), STEPS_PER_CALL)
     programs, states = [], []
     for recipe in recipes:
         optimizer = make_optimizer(
@@ -39,7 +41,7 @@ def milliseconds_per_step(
     for turn in seconds:
         for i, program in enumerate(programs):
             began = time.perf_counter()
-            states[i], _ = program(states[i], chunks, rates, keys)
+            states[i], _ = program(states[i], chunks, keys, rates)
             jax.block_until_ready(states[i])
             turn[i] = time.perf_counter() - began
     return [float(t) for t in 1000 * np.median(seconds[1:], axis=0) / STEPS_PER_CALL]

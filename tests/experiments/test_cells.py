@@ -82,6 +82,7 @@ def test_what_did_not_end_well_is_left_out():
     })  # fmt: skip
     answer = cells.answer(results)
     assert "lstm with 2 layers needs the fewest" in answer
-    assert "tanh" not in answer
+    assert "Left out, since runs diverged: tanh with 2 layers (1 of 2)." in answer
+    assert "of tanh" not in answer
     assert "-" in cells.table(results).markdown()
     assert cells.draw(results).axes

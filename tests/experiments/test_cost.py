@@ -71,3 +71,39 @@ def test_the_feed_forward_twin_lacks_only_what_recurs():
 def test_lanes_of_validation_text_lie_next_to_each_other():
     lanes = cost.passages(np.arange(100), {"forget": [1, 4], "scored": 6, "lanes": 3})
     np.testing.assert_array_equal(lanes, np.arange(11)[:, None] + [0, 10, 20])
+
+
+def made_up(bits: dict[tuple[int, str], list[float | None]]) -> dict:
+    spread = {"low": 1.0, "median": 2.0, "high": 3.0}
+    names = "milliseconds", "times_a_step", "times_as_many", "feedforward_times_a_step"
+    megabytes = {"megabytes": 1.0, "feedforward_megabytes": 1.0}
+    timed = [{"chunk": chunk, **dict.fromkeys(names, spread), **megabytes} for chunk in (1, 4)]
+    learning = [
+        {"chunk": chunk, "mode": mode, "rate": 0.01, "bits": own, "forgetful": [own, own],
+         "never": own}
+        for (chunk, mode), own in bits.items()
+    ]  # fmt: skip
+    settings = {"asked": 4, "forget": [1, 4], "time_chunks": [1, 4], "chunks": [1, 4]}
+    summary = {"timing": [{"name": "tanh 8", "rows": timed}], "learning": learning}
+    return {"settings": settings, "summary": summary}
+
+
+def test_chunks_with_runs_that_diverged_are_told_apart():
+    well, lost = [2.0, 2.1], [None, 2.1]
+    results = made_up({
+        (1, "carried"): well, (1, "reset"): lost, (4, "carried"): lost, (4, "reset"): well,
+    })  # fmt: skip
+    answer = cost.answer(results)
+    assert "learns most with a chunk of 1 (2.050" in answer
+    assert "costs" not in answer
+    assert "Left out, since runs diverged: chunk 4 (1 of 2)" in answer
+    assert cost.table(results).markdown().count("2.100, 1 of 2 diverged") == 3
+    assert cost.draw(results).axes
+    pairs = [(chunk, mode) for chunk in (1, 4) for mode in cost.MODES]
+    nothing = made_up({pair: [None, None] for pair in pairs})
+    assert "learns most" not in cost.answer(nothing)
+    assert cost.draw(nothing).axes
+    fine = cost.answer(made_up(dict.fromkeys(pairs, well)))
+    assert "costs 0.000" in fine
+    assert "loses 0.000" in fine
+    assert "diverged" not in fine

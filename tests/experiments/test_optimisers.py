@@ -55,12 +55,13 @@ def test_clipping_helps_or_harms_only_where_seeds_agree():
         "sgd": far, "sgd with clipping": near, "adam": near, "adam with clipping": far,
         "rmsprop": [2.0, 2.5, 3.0], "rmsprop with clipping": near,
     }  # fmt: skip
-    assert optimisers._on_clipping(losses) == (
+    (verdict,) = optimisers._on_clipping(losses)
+    assert verdict == (
         "Clipping the gradient's norm helps sgd by 0.500 (0.468 to 0.532) bits; it harms adam by "
         "0.500 (0.468 to 0.532) bits; it makes no difference that can be told to the rest."
     )
     same = dict.fromkeys(losses, near)
-    assert "no difference that can be told, for any" in optimisers._on_clipping(same)
+    assert "no difference that can be told, for any" in optimisers._on_clipping(same)[0]
     assert "none of the others can be told" in optimisers._on_the_best(same)
 
 
@@ -70,6 +71,23 @@ def test_what_diverged_has_no_place_in_the_answer():
         return {"name": name, "bits": bits, "tried": tried}
 
     rows = [row("sgd", [2.0, None]), row("adam", [2.5, 2.4]), row("adamw", [2.6, 2.7])]
-    assert "lowest loss is that of adam " in optimisers.answer({"summary": {"rows": rows}})
+    answer = optimisers.answer({"summary": {"rows": rows}})
+    assert "lowest loss is that of adam " in answer
+    assert answer.endswith("Left out, since runs diverged: sgd (1 of 2).")
+    assert "Clipping" not in answer
     nothing = {"summary": {"rows": rows[:1]}}
-    assert optimisers.answer(nothing) == "No optimiser trained the network."
+    assert optimisers.answer(nothing).startswith("No optimiser trained the network")
+
+
+def test_a_study_all_of_whose_runs_diverged_has_a_table_and_a_picture():
+    rows = [
+        {
+            "name": name, "optimizer": "sgd", "clipped": clipped, "rate": 1.0,
+            "tried": [[1.0, None], [2.0, None]], "bits": [None, None], "characters": [1, 2],
+            "curve": [None, None],
+        }
+        for name, clipped in (("sgd", False), ("sgd with clipping", True))
+    ]  # fmt: skip
+    results = {"summary": {"rows": rows}, "settings": {"optimizers": ["sgd"]}}
+    assert optimisers.table(results).markdown().count("2 of 2 diverged") == 2
+    assert optimisers.draw(results).axes

@@ -78,3 +78,35 @@ def test_dropping_recurrent_connections_is_judged_for_each_kind_of_masks():
     swapped = {"dropout, feed-forward": high, "dropout, all": low}
     assert "it gains 0.500" in regularisation._on_recurrent_dropout(swapped)[0]
     assert regularisation._on_recurrent_dropout({"none": low}) == []
+
+
+def made_up(reported: dict[str, list[list[float | None]]]) -> dict:
+    rows = [
+        {
+            "method": method, "strength": 0.1, "rate": 0.004, "tried": [],
+            "characters": [100, 200, 300],
+            **regularisation.figures_of(curves, curves, [[3.0, 2.5, 2.0]] * len(curves)),
+        }
+        for method, curves in reported.items()
+    ]  # fmt: skip
+    return {"settings": {"text": 1000}, "summary": {"rows": rows}}
+
+
+def test_runs_that_diverged_are_told_apart():
+    well, late = [3.0, 2.0, 2.5], [3.0, 2.1, None]
+    lost = [None, None, None]
+    results = made_up({"none": [well, late], "L1": [well, lost], "L2": [lost, lost]})
+    plain, mixed, _ = results["summary"]["rows"]
+    assert (plain["stopped"], plain["final"]) == ([2.0, 2.1], [2.5, None])
+    assert (mixed["stops"], mixed["curve"]) == ([1, None], [None, None, None])
+    answer = regularisation.answer(results)
+    assert "the lowest loss is that of none (2.050" in answer
+    assert answer.endswith("Left out, since runs diverged: L1 (1 of 2), L2 (2 of 2).")
+    text = regularisation.table(results).markdown()
+    assert "2.500, 1 of 2 diverged" in text
+    assert "-, 2 of 2 diverged" in text
+    assert regularisation.draw(results).axes
+    nothing = made_up({"none": [lost, lost], "L1": [lost, well]})
+    assert regularisation.answer(nothing).startswith("No method trained the network")
+    assert regularisation.draw(nothing).axes
+    assert "gain" not in regularisation.answer(made_up({"none": [lost, well], "L1": [well, well]}))

@@ -60,3 +60,49 @@ def test_passages_are_spread_over_the_text_and_followed_by_their_targets():
     assert inputs.shape == (10, 4)
     assert np.asarray(inputs[0]).tolist() == [0, 29, 59, 89]
     np.testing.assert_array_equal(targets, inputs[-1] + 1)
+
+
+def test_a_layer_without_a_gradient_has_no_reach_and_an_infinite_one_has_one():
+    gradients = np.ones((3, 4, 2, 5))
+    gradients[0] = 0
+    gradients[1, 2:] = np.inf
+    norms = vanishing.listed(vanishing.relative_norms(gradients))
+    assert norms == [[None] * 4, [0, 0, 40, 40], [0] * 4]
+    assert [vanishing.reach(own) for own in norms] == [None, 3, 3]
+
+
+def made_up(reaches: dict[str, list[int | None]], bits: list[float | None]) -> dict:
+    layer = {"reach": [], "norms": [0.0, None, -1.0]}
+    rows = [
+        {
+            "name": name, "rate": 0.01, "bits": bits, "ks": [0, 1, 2],
+            "layers": {
+                of: {when: layer | {"reach": own} for when in vanishing.WHEN}
+                for of in vanishing.LAYERS
+            },
+        }
+        for name, own in reaches.items()
+    ]  # fmt: skip
+    sgd = [
+        {"clipped": clipped, "rate": 1.0, "bits": [None, 3.0], "diverged": 1, "steps": [20, 40],
+         "norms": [None, 2.0]}
+        for clipped in (False, True)
+    ]  # fmt: skip
+    settings = {"reach": 200, "sgd_rates": [1.0], "sgd": "relu", "seeds": [0, 1]}
+    return {"settings": settings, "summary": {"rows": rows, "sgd": sgd}}
+
+
+def test_runs_that_died_or_diverged_are_told_apart():
+    results = made_up({"relu": [None, 7], "tanh": [5, 7]}, [2.0, None])
+    answer = vanishing.answer(results)
+    assert "after 6 (-7 to 19) steps in tanh" in answer
+    assert answer.endswith("By Adam runs diverged: relu (1 of 2), tanh (1 of 2).")
+    text = vanishing.table(results).markdown()
+    assert "7, 1 of 2 had no gradient" in text
+    assert "2.000, 1 of 2 diverged" in text
+    assert "1 of 2 runs of relu diverge; the others reach 3.000 bits" in text
+    *_, norms = vanishing.draw(results).axes
+    points = norms.lines[0].get_xydata()
+    assert np.isnan(points[0][1])
+    assert points[1].tolist() == [40, 2]
+    assert "nowhere" in vanishing.answer(made_up({"relu": [None, None]}, [2.0, 2.0]))

@@ -57,11 +57,11 @@ def fitted(tmp_path: Path):
         keys: list[jax.Array] = []
         workdir = WorkDirectory(tmp_path)
 
-        def training_steps(state, chunks, some_rates, some_keys):
+        def training_steps(state, chunks, some_keys, some_rates):
             first = len(rates)
             rates.extend(np.asarray(some_rates).tolist())
             keys.append(some_keys)
-            state, report = TRAINING_STEPS(state, chunks, some_rates, some_keys)
+            state, report = TRAINING_STEPS(state, chunks, some_keys, some_rates)
             good = [finite(step) for step in range(first, len(rates))]
             return state, report._replace(finite=jnp.array(good))
 

@@ -1,15 +1,20 @@
+import json
 import math
+from itertools import islice
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxrnn import init, stacked
+from jaxrnn import init, initial_state, optimizers, stacked
+from jaxrnn.checkpoints import Checkpoints
 from jaxrnn.errors import InputError
+from jaxrnn.keys import derive
 from jaxrnn.runs.language_model import EVALUATION_CHUNK, LanguageModel, load_language_model
-from jaxrnn.sampling import Choice
+from jaxrnn.sampling import Choice, write
 from jaxrnn.text import Vocabulary
+from jaxrnn.training import TrainingState
 
 
 def language_model(symbols: str | bytes, **options: bool) -> LanguageModel:
@@ -75,6 +80,44 @@ def test_a_saved_model_is_the_same_to_the_bit(tmp_path):
     assert loaded.vocabulary == ABC.vocabulary
     leaves = zip(jax.tree.leaves(loaded.params), jax.tree.leaves(ABC.params), strict=True)
     assert all(np.asarray(a).tobytes() == np.asarray(b).tobytes() for a, b in leaves)
+
+
+def trained(path, optimizer_state) -> LanguageModel:
+    """A work directory as of a run, whose optimiser's state is this."""
+    (path / "config.json").write_text(
+        json.dumps({"network": ABC.network.to_dict(), "vocabulary": ABC.vocabulary.to_dict()})
+    )
+    state = TrainingState(ABC.params, optimizer_state, initial_state(ABC.network, 2))
+    Checkpoints(path).save(1, state, metrics={})
+    return ABC
+
+
+def test_a_model_is_loaded_whatever_its_optimiser_called_its_state(tmp_path, monkeypatch):
+    """And no optimiser is made for it, nor is any other setting of its training looked at."""
+    monkeypatch.setattr(optimizers, "make_optimizer", None)
+    expected = trained(tmp_path, {"momenta": jnp.ones(3), "nothing": jnp.zeros((0, 2))})
+    loaded = load_language_model(tmp_path)
+    assert jax.tree.structure(loaded.params) == jax.tree.structure(expected.params)
+    leaves = zip(jax.tree.leaves(loaded.params), jax.tree.leaves(expected.params), strict=True)
+    assert all(np.asarray(a).tobytes() == np.asarray(b).tobytes() for a, b in leaves)
+
+
+def test_parameters_of_another_network_are_refused_in_a_checkpoint_too(tmp_path):
+    trained(tmp_path, ())
+    config = json.loads((tmp_path / "config.json").read_text())
+    config["network"] = stacked(ABC.vocabulary.size, [5], ABC.vocabulary.size).to_dict()
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(InputError, match="is of another network"):
+        load_language_model(tmp_path)
+
+
+def test_samples_are_drawn_with_a_key_of_their_own():
+    """Not with the one that parameters are drawn from."""
+    position, choice = ABC._read("a", 1, Choice())
+    key = derive(jax.random.key(3), "samples")
+    (first,) = islice(write(ABC.network, ABC.params, position, key, choice), 1)
+    expected = ABC.vocabulary.decode(first[:, 0])
+    assert ABC.texts(50, prime="a", choice=Choice(), seed=3) == [expected[:50]]
 
 
 def test_what_is_no_model_is_refused(tmp_path):

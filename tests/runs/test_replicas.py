@@ -5,12 +5,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxrnn import init, stacked, unroll
+from jaxrnn import Dropout, InputError, init, stacked, unroll
+from jaxrnn.keys import derive
 from jaxrnn.optimizers import make_optimizer, make_schedule
 from jaxrnn.parameters import initial_state
 from jaxrnn.runs import replicas
 from jaxrnn.runs.replicas import Recipe, character_problem, train_replicas, tune
-from jaxrnn.training import Chunks, make_training_steps, start
+from jaxrnn.training import Chunks, Regularisation, make_training_steps, start
 
 TEXT = np.random.default_rng(0).integers(5, size=400)
 VALID = np.random.default_rng(1).integers(5, size=130)
@@ -20,15 +21,18 @@ PROBLEM = character_problem(TEXT, VALID, batch=3, chunk=4)
 SEEDS, RATES = (0, 7), (0.01, 0.05)
 
 
+DROPPING = Regularisation(Dropout(0.3))
+
+
 def alone(seed: int, rate: float, steps: int) -> tuple[dict, np.ndarray, np.ndarray]:
     optimizer = make_optimizer("adam", clip_norm=1.0)
-    train = make_training_steps(NETWORK, optimizer)
+    train = make_training_steps(NETWORK, optimizer, DROPPING)
     state = start(NETWORK, init(NETWORK, jax.random.key(seed)), optimizer, 3)
     schedule, reported = make_schedule("cosine", rate), []
     for step in range(steps):
         chunk = Chunks(*(jnp.asarray(x)[None] for x in PROBLEM.chunk(seed, step)))
-        key = jax.random.split(jax.random.key(0), 1)  # nothing is dropped
-        state, report = train(state, chunk, jnp.array([schedule(step / steps)]), key)
+        key = jax.random.fold_in(derive(jax.random.key(seed), "dropout"), step)[None]
+        state, report = train(state, chunk, key, jnp.array([schedule(step / steps)]))
         reported.append((report.losses[0], report.norms[0]))
     return state.params, *np.array(reported).T
 
@@ -37,7 +41,8 @@ def alone(seed: int, rate: float, steps: int) -> tuple[dict, np.ndarray, np.ndar
 def test_a_replica_is_the_run_of_its_seed_and_rate(monkeypatch, backend):
     monkeypatch.setattr(replicas.jax, "default_backend", lambda: backend)  # lax.map or vmap
     replicas._programs.cache_clear()
-    curves, params = train_replicas(RECIPE, PROBLEM, SEEDS, RATES, steps=20, evaluations=2)
+    recipe = RECIPE._replace(regularisation=DROPPING)
+    curves, params = train_replicas(recipe, PROBLEM, SEEDS, RATES, steps=20, evaluations=2)
     for i, (seed, rate) in enumerate(zip(SEEDS, RATES, strict=True)):
         expected, losses, norms = alone(seed, rate, 20)
         for a, b in zip(*map(jax.tree.leaves, (params, expected)), strict=True):
@@ -109,3 +114,54 @@ def test_what_is_not_finite_is_told_from_what_is():
     curves, _ = train_replicas(RECIPE, PROBLEM, SEEDS, (0.01, 1e30), steps=20, evaluations=1)
     assert curves[0].final < 5
     assert not curves[1].final < 100 or curves[1].skipped
+
+
+def made_up(figure, asked: list):
+    """Stands for `train_replicas`, with figures that are a function of the rate."""
+
+    def train(recipe, problem, seeds, rates, **options):
+        asked.append(list(rates))
+        return [replicas.Curve(0, r, [1], [figure(r)], [0.0], 0, [0.0]) for r in rates], {}
+
+    return train
+
+
+@pytest.mark.parametrize("slack", [0.0, 0.1])
+def test_tuning_from_rates_that_are_one_or_unsorted_or_twice_or_all_too_high(monkeypatch, slack):
+    def tuned(figure, rates, moves):
+        asked: list[list[float]] = []
+        monkeypatch.setattr(replicas, "train_replicas", made_up(figure, asked))
+        best, tried = tune(RECIPE, PROBLEM, steps=1, rates=rates, moves=moves, slack=slack)
+        assert [c.rate for c in tried] == sorted(rate for rates in asked for rate in rates)
+        return best, asked
+
+    best, asked = tuned(lambda rate: rate, [0.5], 2)
+    assert (best, asked) == (0.125, [[0.5], [0.25], [0.125]])
+    best, asked = tuned(lambda rate: (rate - 1) ** 2 + 1, [1.0], 0)
+    assert (best, asked) == (1.0, [[1.0]])
+    best, asked = tuned(lambda rate: (np.log(rate) ** 2).item() + 1, [4.0, 1.0, 4.0, 0.25], 2)
+    assert (best, asked) == (1.0, [[0.25, 1.0, 4.0]])
+    best, asked = tuned(lambda rate: None, [4.0, 1.0], 1)
+    assert (best, asked) == (0.0625, [[1.0, 4.0], [0.0625, 0.25]])
+    best, asked = tuned(lambda rate: -1.0 - (rate == 2.0), [1.0, 2.0, 4.0], 2)  # below 0
+    assert best == 2.0
+
+
+@pytest.mark.parametrize("rates", [[], [0.1, 0.0], [-1.0], [float("nan")], [float("inf")]])
+def test_rates_that_cannot_be_tried_are_refused(rates):
+    with pytest.raises(InputError, match="the learning rates to try are"):
+        tune(RECIPE, PROBLEM, steps=1, rates=rates)
+
+
+def test_replicas_that_cannot_be_trained_are_refused():
+    def refused(problem=PROBLEM, seeds=SEEDS, rates=RATES, **options):
+        with pytest.raises(InputError) as refusal:
+            train_replicas(RECIPE, problem, seeds, rates, **{"steps": 10} | options)
+        return str(refusal.value)
+
+    assert "0 seeds do not pair with 0" in refused(seeds=[], rates=[])
+    assert "2 seeds do not pair with 1" in refused(rates=[0.1])
+    assert "0 steps" in refused(steps=0)
+    assert "0 evaluations" in refused(evaluations=0)
+    wide = character_problem(TEXT + 1, VALID, batch=3, chunk=4)
+    assert "hold 5, but those of the network are 0 to 4" in refused(problem=wide)

@@ -3,7 +3,15 @@
 import numpy as np
 import pytest
 
-from jaxrnn.runs.statistics import best_of, difference, mean_of, verdict
+from jaxrnn.runs.statistics import (
+    best_of,
+    difference,
+    listed,
+    mean_of,
+    shown,
+    told_apart,
+    verdict,
+)
 
 
 def test_the_interval_of_a_mean_is_that_of_students_t():
@@ -49,3 +57,29 @@ def test_a_verdict_says_by_how_much_only_where_one_is_best():
     assert verdict({"a": [2.0, 2.1]}) == "a needs the fewest bits per character (2.050)."
     many = {str(i): [2.0 + i] for i in range(9)}
     assert ", but 8 of 8 others cannot be told" in verdict(many)
+
+
+NAN, INF = float("nan"), float("inf")
+
+
+def test_settings_with_a_run_that_diverged_are_told_apart_and_not_compared():
+    losses = {"a": [1.0, None], "b": [2.0, 2.1], "c": [3.0, INF], "d": [2.5, 2.6], "e": [None, NAN]}
+    whole, lost = told_apart(losses)
+    assert whole == {"b": [2.0, 2.1], "d": [2.5, 2.6]}
+    assert lost == "Left out, since runs diverged: a (1 of 2), c (1 of 2), e (2 of 2)."
+    assert best_of(losses)[0] == "b"
+    assert verdict(losses).startswith("b needs the fewest bits per character (2.050)")
+    assert verdict(losses).endswith(lost)
+    assert verdict({"a": [None]}) == "some runs of every setting diverged."
+    assert verdict({"a": [1.0], "b": [None]}).startswith("a needs the fewest")
+
+
+def test_a_table_says_how_many_runs_diverged():
+    assert shown([2.0, 2.0, None]) == "2.000 (2.000 to 2.000), 1 of 3 diverged"
+    assert shown([None, NAN]) == "-, 2 of 2 diverged"
+    assert shown([2.5]) == "2.500"
+
+
+def test_arrays_are_listed_for_json():
+    array = np.array([[1.0, NAN], [INF, 0.123456]])
+    assert listed(array, 3) == [[1.0, None], [None, 0.123]]

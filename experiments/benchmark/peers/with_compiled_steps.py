@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from experiments.benchmark import memory
 from experiments.benchmark.shapes import CLIP_NORM, LEARNING_RATE, Shape, random_data
 from jaxrnn import init
+from jaxrnn.keys import derive
 from jaxrnn.optimizers import make_optimizer
 from jaxrnn.runs.turns import Contender
 from jaxrnn.training import Chunks, make_training_steps, start
@@ -53,8 +54,8 @@ class CompiledStep(Contender):
                 jnp.asarray(data.targets[:1]),
                 jnp.zeros((1, shape.chunk, shape.batch), bool),
             ),
+            jax.random.split(derive(jax.random.key(0), "dropout"), 1),
             jnp.full(1, LEARNING_RATE),
-            jax.random.split(jax.random.key(0), 1),
         )
         training_steps = make_training_steps(network, optimizer, **options)
         began = time.perf_counter()

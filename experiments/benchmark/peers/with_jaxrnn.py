@@ -7,6 +7,7 @@ import numpy as np
 from experiments.benchmark.peers.training_in_jax import JaxTrainer
 from experiments.benchmark.shapes import CLIP_NORM, LEARNING_RATE, Data, Params, Shape, random_data
 from jaxrnn import init
+from jaxrnn.keys import derive
 from jaxrnn.optimizers import make_optimizer
 from jaxrnn.parallel import (
     data_mesh,
@@ -76,8 +77,8 @@ class JaxrnnTrainer(JaxTrainer):
         training_steps = make_training_steps(network, optimizer, shardings=shardings(mesh))
         rest = jax.device_put(
             (
+                jax.random.split(derive(jax.random.key(0), "dropout"), STEPS_PER_CALL),
                 jnp.full(STEPS_PER_CALL, LEARNING_RATE),
-                jax.random.split(jax.random.key(0), STEPS_PER_CALL),
             ),
             everywhere(mesh),
         )
@@ -119,7 +120,7 @@ class JaxrnnWriter(Contender):
         self.params, self.streams = params, streams
         network, arrays = shape.network(), jax.tree.map(jnp.array, params)
         self.position = read(network, arrays, prime, streams)
-        self.blocks = write(network, arrays, self.position, jax.random.key(0))
+        self.blocks = write(network, arrays, self.position, derive(jax.random.key(0), "samples"))
 
     def run(self, count: int) -> None:
         for _ in range(count):
