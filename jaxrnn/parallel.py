@@ -27,10 +27,10 @@ _FORCED = "xla_force_host_platform_device_count"
 
 # When a core of a CPU is worth a device of its own. A smaller network has its cores meet more often
 # than they work; fewer lanes hardly fill a product; and every core sums and updates all parameters
-# at each step, which takes as long as so many parameters for each character. Two devices instead of
-# one, on two cores (batch B, chunk T): tanh 1x32 B32 T16 0.7 times as fast, tanh 2x128 B8 T16 0.9,
-# B16 1.06, B32 1.3; GRU 2x256 B50 T50 1.3; LSTM 2x512 B32 T32 0.93, B64 T100 1.1; GRU 1x1024 B32
-# T16 0.6, B128 1.0.
+# at each step, which takes as long as so many parameters for each character. Each limit lies
+# between sizes at which `python -m experiments.char_lm --steps=600 --data_parallel=2` (with
+# --cell, --hidden, --batch and --chunk) reads fewer and more characters a second than with
+# --data_parallel=1.
 LEAST_PARAMETERS = 10_000
 LEAST_LANES = 16
 MOST_PARAMETERS_A_CHARACTER = 1_000

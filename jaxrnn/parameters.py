@@ -6,7 +6,7 @@ gates lie side by side in the last axis. Matrices leave out gates that hear no c
 
 import functools
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.export
@@ -19,7 +19,9 @@ from jaxrnn.errors import InputError
 from jaxrnn.keys import derive
 from jaxrnn.network import INPUT, Network
 
-Params = dict[str, dict[str, Float[Array | np.ndarray, "..."]]]
+Params = dict[str, dict[str, Float[Array, "..."]]]
+if not TYPE_CHECKING:  # what is given may be NumPy's too; what is returned is JAX's
+    Params = dict[str, dict[str, Float[Array | np.ndarray, "..."]]]
 
 BIAS = "bias"
 
@@ -32,8 +34,8 @@ class LayerState(NamedTuple):
       carry: what its cell carries.
     """
 
-    past: tuple[Float[Array | np.ndarray, "batch size"], ...]
-    carry: tuple[Float[Array | np.ndarray, "batch size"], ...]
+    past: tuple[Float[Array, "batch size"], ...]
+    carry: tuple[Float[Array, "batch size"], ...]
 
 
 State = dict[str, LayerState]

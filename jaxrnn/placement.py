@@ -43,7 +43,8 @@ def with_automatic_axes(
         NamedSharding(mesh, PartitionSpec(None, spread)),
         NamedSharding(mesh, PartitionSpec(spread)),
     )
-    return jax.sharding.auto_axes(function, out_sharding=places)(*arrays)
+    run: Any = jax.sharding.auto_axes(function, out_sharding=places)
+    return run(*arrays)
 
 
 def _varying_axes(array: jax.Array) -> frozenset[str]:

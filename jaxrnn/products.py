@@ -69,7 +69,7 @@ rounded_product.defvjp(_forward, _backward)
 def rows(
     matrix: Float[Array, "symbols target"], symbols: Integer[Array, "time batch"]
 ) -> Float[Array, "time batch target"]:
-    """Rows, not one-hot products: the same numbers, a hundredth of the work.
+    """Rows, not one-hot products: the same numbers without the work.
 
     A symbol that there is not, a negative one too, gives NaN.
     """

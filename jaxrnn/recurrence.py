@@ -420,10 +420,10 @@ def _forget(running: Running, reset: Bool[Array, "*stride batch"] | None) -> Run
     """What a reset hides of what is carried (by strides of 1); histories are read with ages."""
     if reset is None:
         return running
-    return Running(
-        *jax.tree.map(lambda x: jnp.where(reset[:, None], 0, x), (running.carry, running.last)),
-        running.history,
+    carry, last = jax.tree.map(
+        lambda x: jnp.where(reset[:, None], 0, x), (running.carry, running.last)
     )
+    return Running(carry, last, running.history)
 
 
 def _filled(terms: Any) -> tuple[Gates, ...]:

@@ -10,47 +10,21 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int, Integer, PRNGKeyArray, Shaped
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, Shaped
 
+from jaxrnn.arguments import Arrays, GivenInputs, Inputs, enter
 from jaxrnn.components import Component, schedule
 from jaxrnn.delays import Ages, Past, ages_since, delayed, forget_older, newest, remembered
-from jaxrnn.errors import InputError
+from jaxrnn.dropout import Dropout, draw_masks
 from jaxrnn.keys import derive
 from jaxrnn.network import INPUT, OUTPUT, Connection, Layer, Network
-from jaxrnn.parameters import (
-    BIAS,
-    LayerState,
-    Params,
-    State,
-    parameter_shapes,
-    state_dtype,
-    state_shapes,
-)
-from jaxrnn.placement import varying_alike, with_automatic_axes
+from jaxrnn.parameters import BIAS, LayerState, Params, State, state_dtype
+from jaxrnn.placement import with_automatic_axes
 from jaxrnn.products import product, rounded_product, rows
 from jaxrnn.recurrence import Drives, Gates, run_component, split_gates
 from jaxrnn.segments import run_in_segments, segment_length
 
-Inputs = Float[Array, "time batch features"] | Integer[Array, "time batch"]
-GivenInputs = (  # as a user may give them: NumPy arrays and lists work too
-    Shaped[Array | np.ndarray, "time batch *features"] | list
-)
 Sequence = Shaped[Array, "time batch *_features"]
-
-
-class Dropout(NamedTuple):
-    """Dropout on delay-0 connections, not on delayed ones (Zaremba and others 2014).
-
-    Attributes:
-      rate: the share of a source's outputs that a connection does not hear, in [0, 1).
-      locked: hold one mask for the whole chunk (Gal and Ghahramani 2016) instead of drawing a
-        fresh one at each time step.
-      recurrent: drop on delayed connections as well; locked, as Gal and Ghahramani propose.
-    """
-
-    rate: float
-    locked: bool = False
-    recurrent: bool = False
 
 
 class Options(NamedTuple):
@@ -60,16 +34,6 @@ class Options(NamedTuple):
     dtype: jnp.dtype
     hoist: bool
     deferred: bool
-
-
-class Arrays(NamedTuple):
-    """What a chunk is run on; parameters and state in one precision, at least float32."""
-
-    params: Params
-    state: State
-    inputs: Inputs
-    resets: Bool[Array, "time batch"] | None
-    dropout_key: PRNGKeyArray | None
 
 
 def unroll(
@@ -114,7 +78,7 @@ def unroll(
       InputError: parameters, state, inputs, resets, dropout, types or segment do not fit the
         network or each other.
     """
-    arrays, dtype = _enter(
+    arrays, dtype = enter(
         network, params, state, inputs, resets, dropout, dropout_key, compute_dtype
     )
     options = Options(dropout, dtype, hoist, deferred)
@@ -152,7 +116,7 @@ def unroll_layers(
     deferred: bool = True,
 ) -> tuple[dict[str, Float[Array, "time batch _size"]], State]:
     """`unroll`, returning every layer's outputs by the layer's name."""
-    arrays, dtype = _enter(
+    arrays, dtype = enter(
         network, params, state, inputs, resets, dropout, dropout_key, compute_dtype
     )
     options = Options(dropout, dtype, hoist, deferred)
@@ -177,12 +141,13 @@ def _run(
     network: Network, arrays: Arrays, options: Options
 ) -> tuple[dict[str, Float[Array, "time batch _size"]], State]:
     """One chunk, or one segment of it; every layer's outputs, and the state after it."""
-    params, state, inputs, resets, _ = arrays
+    params, state, inputs, resets, key = arrays
+    dtype = state_dtype(params)
     if inputs.shape[0] == 0:
-        batch, dtype = inputs.shape[1], state_dtype(params)
+        batch = inputs.shape[1]
         return {x.name: jnp.zeros((0, batch, x.size), dtype) for x in network.layers}, state
     ages = ages_since(resets)
-    masks = _draw_masks(network, arrays, options.dropout)
+    masks = draw_masks(network, inputs, state, options.dropout, key, dtype)
     sequences: dict[str, Sequence] = {INPUT: inputs}
     carries = {}
     for component in schedule(network, options.hoist):
@@ -288,183 +253,5 @@ def _first_steps(ages: Ages, count: int) -> Int[Array, "count batch"]:
     return jnp.concatenate([ages, last])[:count]
 
 
-def _draw_masks(
-    network: Network, arrays: Arrays, dropout: Dropout | None
-) -> dict[Connection, Float[Array, "time_or_1 batch _size_or_1"]]:
-    """For each connection to drop on: 0 where its source is not heard, else 1 / (1 - rate)."""
-    inputs, key = arrays.inputs, arrays.dropout_key
-    if dropout is None or key is None or not dropout.rate:
-        return {}
-    time, batch = inputs.shape[:2]
-    dtype = state_dtype(arrays.params)
-    masks = {}
-    for connection in network.connections:
-        if connection.delay and not dropout.recurrent:
-            continue
-        mask_key = derive(key, connection.target, connection.key)
-        if connection.source == INPUT and inputs.ndim == 2:
-            past = arrays.state[INPUT].past[: connection.delay] if connection.delay else ()
-            kept = _symbols_kept(mask_key, _late_symbols(inputs, past), dropout)
-        else:
-            shape = (1 if dropout.locked else time, batch, network.size(connection.source))
-            kept = jax.random.bernoulli(mask_key, 1 - dropout.rate, shape)
-        masks[connection] = jnp.where(kept, jnp.asarray(1 / (1 - dropout.rate), dtype), 0)
-    return masks
-
-
-def _symbols_kept(
-    key: PRNGKeyArray, symbols: Integer[Array, "time batch"], dropout: Dropout
-) -> Bool[Array, "time batch 1"]:
-    """The entries of the masks that symbols meet: of each mask, as wide as the vocabulary, one."""
-    if not dropout.locked:
-        return jax.random.bernoulli(key, 1 - dropout.rate, (*symbols.shape, 1))
-
-    def entry(key: PRNGKeyArray, symbol: Integer[Array, ""]) -> Bool[Array, ""]:
-        return jax.random.bernoulli(jax.random.fold_in(key, symbol), 1 - dropout.rate)
-
-    lanes = jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(symbols.shape[1]))
-    return jax.vmap(jax.vmap(entry), (None, 0))(lanes, symbols)[..., None]
-
-
-def _late_symbols(
-    symbols: Integer[Array, "time batch"], past: Past
-) -> Integer[Array, "time batch"]:
-    """The symbols as many steps late as `past`, their one-hot vectors, is long."""
-    if not past:
-        return symbols
-    before = remembered(past).argmax(axis=-1).astype(symbols.dtype)
-    return jnp.concatenate([before, symbols])[: symbols.shape[0]]
-
-
 def _lanes(arrays: Arrays) -> tuple[tuple[Array, int], ...]:
     return ((arrays.inputs, 1), *((array, 0) for array in jax.tree.leaves(arrays.state)))
-
-
-def _enter(
-    network: Network,
-    params: Params,
-    state: State,
-    inputs: GivenInputs,
-    resets: Any,
-    dropout: Dropout | None,
-    dropout_key: PRNGKeyArray | None,
-    compute_dtype: Any,
-) -> tuple[Arrays, jnp.dtype]:
-    """The engine's door: refuses what does not fit, and settles types once for all.
-
-    Returns:
-      Arrays that are all JAX's, parameters and state in one precision; and the products' dtype.
-    """
-    _check_symbols(network, inputs)
-    inputs = jnp.asarray(inputs)
-    resets = None if resets is None else jnp.asarray(resets)
-    _check(network, params, state, inputs, resets, dropout, dropout_key)
-    params, state = jax.tree.map(jnp.asarray, (params, state))
-    dtype = _check_types(params, state, compute_dtype)
-    working = state_dtype(params)
-    params = jax.tree.map(lambda array: array.astype(working), params)
-    if inputs.ndim == 3:
-        inputs = inputs.astype(working)
-    arrays = varying_alike((params, state, inputs, resets))
-    return Arrays(*arrays, dropout_key), dtype
-
-
-def _check(
-    network: Network,
-    params: Params,
-    state: State,
-    inputs: Inputs,
-    resets: Array | None,
-    dropout: Dropout | None,
-    dropout_key: PRNGKeyArray | None,
-) -> None:
-    """Refuses what does not fit the network, or does not fit together, by its shape."""
-    size, symbols = network.input_size, jnp.issubdtype(inputs.dtype, jnp.integer)
-    if (
-        inputs.ndim != (2 if symbols else 3)
-        or (inputs.ndim == 3 and inputs.shape[2] != size)
-        or jnp.issubdtype(inputs.dtype, jnp.complexfloating)
-    ):
-        raise InputError(
-            f"inputs have the shape {list(inputs.shape)} and the type {inputs.dtype}; expected "
-            f"features [time, batch, {size}] or whole numbers, for symbols, [time, batch]"
-        )
-    if resets is not None and (resets.shape != inputs.shape[:2] or resets.dtype != bool):
-        raise InputError(
-            f"resets have the shape {list(resets.shape)} and the type {resets.dtype}; expected "
-            f"bool {list(inputs.shape[:2])}, the inputs' [time, batch]"
-        )
-    _check_shapes(
-        params, parameter_shapes(network), "parameters do not fit the network", "them with init"
-    )
-    _check_shapes(
-        state, state_shapes(network, inputs.shape[1]),
-        f"state does not fit the network and {inputs.shape[1]} lanes", "one with initial_state",
-    )  # fmt: skip
-    if dropout is not None and not 0 <= dropout.rate < 1:
-        raise InputError(f"the dropout rate is {dropout.rate}; it must be at least 0 and below 1")
-    if dropout is not None and dropout.rate and dropout_key is None:
-        raise InputError("dropout needs a dropout_key; give one, or leave dropout out")
-
-
-def _check_symbols(network: Network, inputs: GivenInputs) -> None:
-    """Refuses symbols that there are not, where that is known before anything is computed."""
-    if not isinstance(inputs, np.ndarray | list):
-        return
-    symbols = np.asarray(inputs)
-    if not (np.issubdtype(symbols.dtype, np.integer) and symbols.size):
-        return
-    for symbol in (symbols.min(), symbols.max()):
-        if not 0 <= symbol < network.input_size:
-            raise InputError(
-                f"the inputs have the symbol {symbol}; the network's symbols are 0 to "
-                f"{network.input_size - 1}"
-            )
-
-
-def _check_types(params: Params, state: State, compute_dtype: Any) -> jnp.dtype:
-    """One type for all parameters, its `state_dtype` for the state; returns the products' dtype."""
-    kinds = {array.dtype for array in jax.tree.leaves(params)}
-    if len(kinds) > 1:
-        raise InputError(
-            f"the parameters are of several types ({', '.join(sorted(map(str, kinds)))}); cast "
-            "them to one, and give compute_dtype if products are to have another"
-        )
-    (kind,) = kinds
-    if not jnp.issubdtype(kind, jnp.floating):
-        raise InputError(f"the parameters are {kind}; they must be floating-point numbers")
-    working = state_dtype(params)
-    for path, array in jax.tree_util.tree_leaves_with_path(state):
-        if array.dtype != working:
-            raise InputError(
-                f"the state's {jax.tree_util.keystr(path)} is {array.dtype} where {working} is "
-                f"expected, as parameters are {kind}; make it with initial_state(network, batch, "
-                "state_dtype(params))"
-            )
-    dtype = jnp.dtype(kind if compute_dtype is None else compute_dtype)
-    if not jnp.issubdtype(dtype, jnp.floating) or jnp.finfo(dtype).bits > jnp.finfo(working).bits:
-        raise InputError(
-            f"compute_dtype is {dtype}; with parameters of {kind} products can be {working} or a "
-            "smaller floating-point type, such as bfloat16"
-        )
-    return dtype
-
-
-def _check_shapes(given: Params | State, shapes: Any, complaint: str, maker: str) -> None:
-    if jax.tree.map(jnp.shape, given) == shapes:
-        return
-    wanted, found = _by_name(shapes), _by_name(jax.tree.map(jnp.shape, given))
-    name = next((n for n in wanted | found if wanted.get(n) != found.get(n)), "the whole")
-    raise InputError(
-        f"the {complaint}: {name} is {found.get(name)} where {wanted.get(name)} is expected; make "
-        f"{maker}"
-    )
-
-
-def _by_name(shapes: Any) -> dict[str, Any]:
-    leaves = jax.tree_util.tree_leaves_with_path(shapes, is_leaf=_is_shape)
-    return {jax.tree_util.keystr(path): shape for path, shape in leaves}
-
-
-def _is_shape(value: Any) -> bool:
-    return isinstance(value, tuple) and all(isinstance(size, int) for size in value)

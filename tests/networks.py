@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 
 from jaxrnn import Connection, Dropout, Layer, Network, initial_state
-from jaxrnn.unroll import Arrays, _draw_masks
+from jaxrnn.dropout import draw_masks
 
 CELLS = (
     "tanh",
@@ -119,9 +119,9 @@ class Case:
     def masks(self, symbols: bool = False) -> dict[Connection, np.ndarray]:
         """The dropout masks that the engine draws, for each time step."""
         inputs = jnp.asarray(self.symbols if symbols else self.inputs)
-        params, state = jax.tree.map(jnp.asarray, (self.params, self.state))
-        arrays = Arrays(params, state, inputs, None, self.key)
-        masks = _draw_masks(self.network, arrays, self.dropout)
+        state = jax.tree.map(jnp.asarray, self.state)
+        kind = jnp.dtype(jnp.float64)
+        masks = draw_masks(self.network, inputs, state, self.dropout, self.key, kind)
         size = self.network.size
         return {
             c: np.broadcast_to(m, (self.time, self.batch, size(c.source))) for c, m in masks.items()
@@ -170,6 +170,19 @@ def cases(draw, nets: st.SearchStrategy[Network] | None = None, dropout: bool = 
         dropout=masked if dropout else None,
         rng=rng,
     )
+
+
+def equations(jaxpr: Any) -> Iterator[Any]:
+    """Every operation of a program, those inside of loops and rules included."""
+    for equation in getattr(jaxpr, "jaxpr", jaxpr).eqns:
+        yield equation
+        inner = jax.tree.leaves(list(equation.params.values()), is_leaf=_is_program)
+        for program in filter(_is_program, inner):
+            yield from equations(program)
+
+
+def _is_program(value: Any) -> bool:
+    return hasattr(getattr(value, "jaxpr", value), "eqns")
 
 
 def compiled(function):

@@ -327,7 +327,9 @@ def test_layers_and_connections_may_be_tuples():
 
 
 @pytest.mark.usefixtures("unchecked")
-@pytest.mark.parametrize("kind", [np.int64, np.uint8, np.array, jnp.array], ids=str)
+@pytest.mark.parametrize(
+    "kind", [np.int64, np.uint8, np.array, jnp.array], ids=["int64", "uint8", "array", "JAX"]
+)
 def test_whole_numbers_of_other_kinds_are_ints(kind):
     layers = [Layer("h", kind(4), "tanh"), Layer("output", kind(2), "linear")]
     network = Network(kind(3), layers, [*EDGES, Connection("h", "h", kind(2))])
@@ -358,7 +360,11 @@ def test_sizes_and_delays_are_whole_numbers(value):
 
 
 @pytest.mark.usefixtures("unchecked")
-@pytest.mark.parametrize("cell", [3, None, jnp.tanh, 2.0, ["tanh"], Layer("a", 1, "tanh")], ids=str)
+@pytest.mark.parametrize(
+    "cell",
+    [3, None, jnp.tanh, 2.0, ["tanh"], Layer("a", 1, "tanh")],
+    ids=lambda x: type(x).__name__,
+)
 def test_what_is_no_cell_is_refused_by_its_layer(cell):
     with pytest.raises(InputError, match=r"layer 'a' has .* as its cell; give a Cell, .*tanh"):
         Layer("a", 4, cell)

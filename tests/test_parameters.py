@@ -58,8 +58,8 @@ def test_a_state_is_zeros_for_what_delays_and_carries_need_and_nothing_else(netw
     state = initial_state(network, 2)
     for name in ("input", *(layer.name for layer in network.layers)):
         delays = max((c.delay for c in network.connections if c.source == name), default=0)
-        carrying = ("lstm", "gru", "min_gru", "min_lstm", "rg_lru")
-        carries = name != "input" and network.layer(name).cell.name in carrying
+        carrying = {"lstm": 1, "gru": 1, "min_gru": 1, "min_lstm": 1, "rg_lru": 2}
+        carries = 0 if name == "input" else carrying.get(network.layer(name).cell.name, 0)
         assert (name in state) == bool(delays or carries)
         if name in state:
             assert (len(state[name].past), len(state[name].carry)) == (delays, carries)
@@ -176,3 +176,30 @@ def test_an_rg_lru_starts_with_decays_from_0_9_to_0_999():
     np.testing.assert_array_equal(bias[:15], np.zeros(15))
     decays = (1 / (1 + np.exp(-bias[15:]))) ** 8
     np.testing.assert_allclose(decays, np.linspace(0.9, 0.999, 5), rtol=1e-5)
+
+
+def test_another_layer_or_connection_leaves_all_other_matrices_as_they_were():
+    layers = [Layer("a", 3, "gru"), Layer("output", 3, "linear")]
+    edges = [Connection("input", "a"), Connection("a", "a", 1), Connection("a", "output")]
+    few = draw(Network(3, layers, edges))
+    more = [Connection("input", "b"), *edges[::-1], Connection("a", "a", 2), Connection("b", "a")]
+    many = draw(Network(3, [Layer("b", 3, "lstm"), *layers[::-1]], more))
+    for layer, arrays in few.items():
+        for name, array in arrays.items():
+            np.testing.assert_array_equal(many[layer][name], array)
+    drawn = [x for arrays in many.values() for name, x in arrays.items() if name != "bias"]
+    blocks = [block.tobytes() for x in drawn for block in np.split(x, x.shape[1] // 3, axis=1)]
+    assert len(set(blocks)) == len(blocks)  # each gate of each connection for itself
+
+
+def test_a_key_may_decide_dropout_as_well_as_parameters():
+    """None of the keys that `split` and `fold_in` make of it drew a matrix."""
+    key, network = jax.random.key(0), stacked(4, [4], 4)
+    matrices = draw(network, initializer="gaussian", recurrent_initializer="gaussian")
+    others = [key, *jax.random.split(key, 5), *(jax.random.fold_in(key, i) for i in range(5))]
+    others += [inner for outer in others for inner in jax.random.split(outer, 2)]
+    for other in others:
+        matrix = INITIALIZERS["gaussian"](other, (4, 4))
+        for arrays in matrices.values():
+            for name, array in arrays.items():
+                assert name == "bias" or not np.allclose(array, matrix)

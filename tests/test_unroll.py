@@ -24,9 +24,11 @@ from jaxrnn import (
     unroll,
     unroll_layers,
 )
+from jaxrnn.components import schedule
+from jaxrnn.dropout import draw_masks
 from jaxrnn.parameters import LayerState
 from tests import reference
-from tests.networks import cases, compiled, examples, made
+from tests.networks import Case, cases, compiled, equations, examples, made, random_params
 from tests.reference import assert_close, inner, one_hot, shifted
 
 ELMAN = stacked(3, [4], 2)
@@ -306,6 +308,131 @@ def test_dropout_draws_a_mask_for_each_delay_0_connection():
     run = compiled(partial(unroll_layers, network, **options))
     outputs, _ = run(params, {}, jnp.ones((1, 1, 50)))
     assert 0.2 < np.mean(outputs["copy"] == outputs["output"]) < 0.8
+
+
+def sizes_of_arrays(function, *arguments) -> list[int]:
+    """Of everything that a program computes, loops included."""
+    return [v.aval.size for e in equations(jax.make_jaxpr(function)(*arguments)) for v in e.outvars]
+
+
+@pytest.mark.parametrize("locked", [False, True])
+@pytest.mark.parametrize("delay", [0, 2])
+def test_dropout_of_symbols_makes_no_mask_as_wide_as_the_vocabulary_for_each_step(locked, delay):
+    time, batch, symbols = 6, 3, 5000
+    edges = [Connection("input", "output", delay)]
+    network = Network(symbols, [Layer("output", 2, "linear")], edges)
+    params, state = made(network, batch)
+    dropout = Dropout(0.5, locked, recurrent=True)
+
+    def loss(params, inputs, key):
+        options = {"dropout": dropout, "dropout_key": key}
+        return unroll(network, params, state, inputs, **options)[0].sum()
+
+    arguments = params, jnp.zeros((time, batch), int), jax.random.key(0)
+    largest = max(sizes_of_arrays(jax.grad(loss), *arguments))
+    assert largest < time * batch * symbols  # the matrix, or what is remembered
+
+
+def kept_symbols(symbols, **options) -> np.ndarray:
+    """Which of the symbols a layer hears that has rows of ones."""
+    size = int(symbols.max()) + 1
+    network = Network(size, [Layer("output", 1, "linear")], [Connection("input", "output")])
+    params = {"output": {"bias": jnp.zeros(1), "input@0": jnp.ones((size, 1))}}
+    run = partial(unroll, network, dropout=Dropout(0.25, **options), dropout_key=jax.random.key(0))
+    factors = np.asarray(run(params, {}, jnp.asarray(symbols))[0][..., 0])
+    np.testing.assert_allclose(np.unique(factors), [0, 1 / 0.75], rtol=1e-6)
+    return factors > 0
+
+
+def test_fresh_dropout_of_symbols_draws_anew_for_each_step_and_lane():
+    kept = kept_symbols(np.zeros((60, 50), int))
+    assert np.mean(kept) == pytest.approx(0.75, abs=0.03)
+    for axis in range(2):
+        assert np.mean(np.diff(kept, axis=axis)) == pytest.approx(2 * 0.25 * 0.75, abs=0.04)
+
+
+def test_locked_dropout_of_symbols_drops_a_symbol_of_a_lane_for_the_whole_chunk():
+    rng = np.random.default_rng(0)
+    symbols = rng.permuted(np.repeat(np.arange(40)[:, None], 5, axis=0).repeat(50, axis=1), axis=0)
+    kept = kept_symbols(symbols, locked=True)
+    fates = np.full((50, 40), -1)
+    for lane in range(50):
+        for symbol in range(40):
+            (fate,) = set(kept[symbols[:, lane] == symbol, lane])
+            fates[lane, symbol] = fate
+    assert np.mean(fates) == pytest.approx(0.75, abs=0.04)
+    for axis in range(2):
+        assert np.mean(np.diff(fates, axis=axis) != 0) == pytest.approx(0.375, abs=0.05)
+
+
+def test_another_connection_leaves_the_masks_of_all_others_as_they_were():
+    layers = [Layer("a", 3, "tanh"), Layer("b", 3, "tanh"), Layer("output", 3, "linear")]
+    edges = [Connection("input", "a"), Connection("a", "b"), Connection("b", "output")]
+    more = [Connection("input", "b"), *edges, Connection("a", "output")]
+    options = jnp.ones((4, 2, 3)), {}, Dropout(0.5), jax.random.key(0), jnp.dtype(jnp.float32)
+    few = draw_masks(Network(3, layers, edges), *options)
+    many = draw_masks(Network(3, layers, more), *options)
+    assert len(many) == len(few) + 2
+    for connection in edges:
+        np.testing.assert_array_equal(few[connection], many[connection])
+
+
+FAR = [
+    ("tanh", [("a", "a", 4)], 4),
+    ("tanh", [("a", "b", 2), ("b", "a", 3), ("b", "b", 6)], 2),
+    ("tanh", [("a", "b", 0), ("b", "a", 1), ("b", "b", 7)], 1),
+    ("tanh", [("a", "a", 50)], 50),
+    ("gru", [("a", "b", 0), ("b", "a", 3), ("a", "a", 5)], 1),
+]
+
+
+@pytest.mark.parametrize(("cell", "edges", "stride"), FAR, ids=str)
+def test_long_delays_are_textbook_bptt_however_many_steps_run_at_once(cell, edges, stride):
+    """In chunks that do and do not divide into strides, with resets and recurrent dropout."""
+    names = sorted({name for a, b, _ in edges for name in (a, b)})
+    layers = [Layer(name, 2, cell) for name in names] + [Layer("output", 2, "linear")]
+    connections = [Connection("input", "a"), Connection(names[-1], "output")]
+    connections += [Connection(*edge) for edge in edges]
+    network = Network(2, layers, connections)
+    rng = np.random.default_rng(0)
+    for time in (9, 12):
+        with jax.enable_x64(True):
+            case = Case(
+                network=network,
+                params=random_params(network, rng),
+                state=jax.tree.map(
+                    lambda x: rng.normal(size=x.shape), initial_state(network, 2, jnp.float64)
+                ),
+                inputs=rng.normal(size=(time, 2, 2)),
+                symbols=rng.integers(2, size=(time, 2)),
+                resets=rng.random((time, 2)) < 0.1,
+                dropout=Dropout(0.3, recurrent=True) if time == 9 else None,
+                rng=rng,
+            )
+            arguments = case.params, case.state, case.inputs
+            tape = by_reference(case, *arguments)
+            cotangents = case.noise((tape.outputs, tape.state))
+            result, gradients = run_and_differentiate(case)(arguments, cotangents)
+        assert_close(result, (tape.outputs, tape.state))
+        assert_close(gradients, reference.backward(tape, *cotangents))
+    (component,) = (part for part in schedule(network) if part.is_stepped)
+    assert component.stride == stride
+
+
+def test_a_layer_whose_only_loop_is_long_takes_as_many_steps_at_once():
+    layers = [Layer("a", 2, "tanh"), Layer("output", 2, "linear")]
+    edges = [Connection("input", "a"), Connection("a", "a", 8), Connection("a", "output")]
+    network = Network(2, layers, edges)
+    params, state = made(network)
+
+    def loops(time):
+        run = lambda p: unroll(network, p, state, jnp.ones((time, 2, 2)))[0].sum()  # noqa: E731
+        found = equations(jax.make_jaxpr(jax.grad(run))(params))
+        return [e.params["length"] for e in found if e.primitive.name == "scan"]
+
+    assert loops(32) == [4, 4]  # forward and backward
+    assert loops(30) == [3, 3]
+    assert loops(7) == []
 
 
 @pytest.mark.parametrize("rate", [-0.1, 1.0, 1.5])

@@ -2,7 +2,7 @@
 
 train: a training step; sample: writing; growth: larger networks and longer chunks; corpus: larger
 texts; scale: more devices; startup: the main job's first seconds, and what its loop adds to its
-steps.
+steps; choices: what the engine's own choices gain.
 """
 
 from types import ModuleType
@@ -10,7 +10,17 @@ from types import ModuleType
 import rich.console
 from absl import flags
 
-from experiments.benchmark import corpus, growth, peers, report, sample, scale, startup, train
+from experiments.benchmark import (
+    choices,
+    corpus,
+    growth,
+    peers,
+    report,
+    sample,
+    scale,
+    startup,
+    train,
+)
 from experiments.benchmark.options import Options
 from jaxrnn.errors import InputError
 from jaxrnn.runs.launch import group, launch, user_path
@@ -18,7 +28,7 @@ from jaxrnn.runs.tables import make_console
 
 SUITES: dict[str, ModuleType] = {
     "train": train, "sample": sample, "growth": growth, "corpus": corpus, "scale": scale,
-    "startup": startup,
+    "startup": startup, "choices": choices,
 }  # fmt: skip
 
 SUITE = flags.DEFINE_list("suite", list(SUITES), "What to measure.")

@@ -1,9 +1,8 @@
 """Several runs of one network that differ in seed and learning rate alone, as one program.
 
-On accelerators the replicas are vmapped; on a CPU they run one after the other inside the program
-(`lax.map`), which is as fast or up to a quarter faster there (two cores, milliseconds per step and
-replica, alone against five vmapped: tanh 2x128 2.5 and 2.5, tanh 2x256 6.3 and 7.0, LSTM 2x128 14.2
-and 18.0).
+On accelerators the replicas are vmapped; on a CPU, which has nothing idle that more lanes could
+fill, they run one after the other inside the program (`lax.map`). What either takes is measured by
+`python -m experiments.benchmark --suite=choices --only=replicas`.
 """
 
 import functools
