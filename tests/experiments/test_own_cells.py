@@ -34,11 +34,12 @@ def process(monkeypatch, tmp_path) -> Iterator[None]:
     """As a process of its own: it starts where the modules are, and ends with all that it knew."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
-    cells, modules = dict(CELLS), set(sys.modules)
+    cells = dict(CELLS)
     yield
     forget(cells)
-    for name in set(sys.modules) - modules:
-        del sys.modules[name]
+    for name, module in list(sys.modules.items()):
+        if Path(getattr(module, "__file__", None) or "/").is_relative_to(tmp_path):
+            del sys.modules[name]
 
 
 def forget(cells: dict) -> None:
