@@ -231,6 +231,7 @@ def run() -> int:
     network = make_network(settings, text.vocabulary.size)
     stopping = make_stopping(settings, text)
     workdir_path = user_path(WORKDIR.value or f"runs/{PRESET.value}")
+    jax.devices()  # JAX begins in all processes at once, not in the writer while the others wait
     kept = from_writer(lambda: devices_so_far(workdir_path, settings["batch"]))
     devices = DATA_PARALLEL.value or kept
     if devices is None and is_split:
