@@ -130,7 +130,10 @@ def _check_types(params: Params, state: State, compute_dtype: Any) -> jnp.dtype:
                 f"expected, as parameters are {kind}; make it with initial_state(network, batch, "
                 "state_dtype(params))"
             )
-    dtype = jnp.dtype(kind if compute_dtype is None else compute_dtype)
+    try:
+        dtype = jnp.dtype(kind if compute_dtype is None else compute_dtype)
+    except TypeError:
+        raise InputError(f"compute_dtype is {compute_dtype!r}; give a type, as bfloat16") from None
     if not jnp.issubdtype(dtype, jnp.floating) or jnp.finfo(dtype).bits > jnp.finfo(working).bits:
         raise InputError(
             f"compute_dtype is {dtype}; with parameters of {kind} products can be {working} or a "
