@@ -75,5 +75,6 @@ def test_flags_in_the_documents_exist(document):
     others |= {"cov", "numprocesses", "dist"}  # of pytest
     others |= {"nodes", "ntasks", "gpus", "zone", "worker", "command"}  # of Slurm and Google Cloud
     others |= {"xla_force_host_platform_device_count"}
-    for flag in set(re.findall(r"(?<![\w-])--([a-z_]+)", text)) - others:
+    # Not the dashes of a sample's prose, which follow a word or its punctuation.
+    for flag in set(re.findall(r"(?:^|[\s`\"(|,;=])--([a-z_]+)", text)) - others:
         assert f'"{flag}"' in scripts, f"--{flag} of {document} is no flag of any experiment"
