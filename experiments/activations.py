@@ -13,13 +13,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from absl import flags
 
+from experiments.command_line.launch import launch
+from experiments.command_line.plots import COLORS, figures, millions
+from experiments.laboratory.replicas import Recipe, character_problem, train_replicas, tune
+from experiments.laboratory.statistics import mean_of, verdict
+from experiments.laboratory.study import Results, Study, define_flags, open_study, seeds_of
+from experiments.laboratory.tables import Table
 from jaxrnn import stacked
-from jaxrnn.runs.launch import launch
-from jaxrnn.runs.plots import COLORS, figures, millions
-from jaxrnn.runs.replicas import Recipe, character_problem, train_replicas, tune
-from jaxrnn.runs.statistics import mean_of, verdict
-from jaxrnn.runs.study import Results, Study, define_flags, open_study, seeds_of
-from jaxrnn.runs.tables import Table
 from jaxrnn.text import EncodedText, encode_corpus, open_corpus
 
 BATCH, CHUNK = 32, 16

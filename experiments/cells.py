@@ -12,10 +12,9 @@ from typing import Any, NamedTuple
 
 from absl import flags
 
-from jaxrnn import Network, stacked
-from jaxrnn.runs.launch import launch
-from jaxrnn.runs.plots import COLORS, draw_intervals, figures
-from jaxrnn.runs.replicas import (
+from experiments.command_line.launch import launch
+from experiments.command_line.plots import COLORS, draw_intervals, figures
+from experiments.laboratory.replicas import (
     RATES,
     SLACK,
     STEPS_PER_CALL,
@@ -25,11 +24,19 @@ from jaxrnn.runs.replicas import (
     train_replicas,
     tune,
 )
-from jaxrnn.runs.sizing import evenly, nearest
-from jaxrnn.runs.statistics import Interval, difference, mean_of, shown, told_apart, verdict
-from jaxrnn.runs.study import Results, Study, define_flags, open_study, seeds_of
-from jaxrnn.runs.tables import Table
-from jaxrnn.runs.timing import milliseconds_per_step
+from experiments.laboratory.sizing import evenly, nearest
+from experiments.laboratory.statistics import (
+    Interval,
+    difference,
+    mean_of,
+    shown,
+    told_apart,
+    verdict,
+)
+from experiments.laboratory.study import Results, Study, define_flags, open_study, seeds_of
+from experiments.laboratory.tables import Table
+from experiments.laboratory.timing import milliseconds_per_step
+from jaxrnn import Network, stacked
 from jaxrnn.text import encode_corpus, open_corpus
 
 WIRINGS = ("plain", "skip", "feedback")

@@ -15,39 +15,33 @@ import jax.numpy as jnp
 from absl import flags
 from jax.sharding import Mesh
 
+from experiments.command_line.launch import group, launch
+from experiments.command_line.plots import draw_learning_curve
+from experiments.command_line.progress import ProgressDisplay
 from jaxrnn import CELLS, INITIALIZERS, Dropout, InputError, Network, stacked
-from jaxrnn.checkpoints import Checkpoints
-from jaxrnn.optimizers import OPTIMIZERS, SCHEDULES, make_schedule
-from jaxrnn.parallel import (
-    cores,
-    data_mesh,
-    own_lanes,
-    placement,
-    shardings,
-    use_cores,
-    worthwhile_devices,
+from jaxrnn.core.parameters import Params
+from jaxrnn.learning.optimizers import OPTIMIZERS, SCHEDULES, make_schedule
+from jaxrnn.learning.parallel import data_mesh, own_lanes, placement, shardings
+from jaxrnn.learning.training import Regularisation, make_training_steps
+from jaxrnn.running.devices import cores, devices_as_before, use_cores, worthwhile_devices
+from jaxrnn.running.exits import DIVERGED
+from jaxrnn.running.fitting import Progress, Stopping, Task, fit
+from jaxrnn.running.processes import (
+    check_alike,
+    from_writer,
+    is_writer,
+    jax_settings,
+    joined,
+    least,
 )
-from jaxrnn.parameters import Params
-from jaxrnn.runs import own_cells
-from jaxrnn.runs.fitting import Progress, Stopping, Task, fit
-from jaxrnn.runs.language_model import (
-    LanguageModel,
-    load_language_model,
-    training_optimizer,
-    training_state,
-)
-from jaxrnn.runs.launch import DIVERGED, group, launch, user_path
-from jaxrnn.runs.plots import draw_learning_curve
-from jaxrnn.runs.processes import check_alike, from_writer, is_writer, jax_settings, joined, least
-from jaxrnn.runs.progress import ProgressDisplay
-from jaxrnn.runs.surroundings import devices_as_before
-from jaxrnn.runs.workdir import (
+from jaxrnn.running.workdir import (
     WorkDirectory,
     open_workdir,
     silent_workdir,
     surroundings_before,
 )
-from jaxrnn.sampling import Choice
+from jaxrnn.storage.checkpoints import Checkpoints
+from jaxrnn.storage.files import user_path
 from jaxrnn.text import (
     NAMES,
     Batch,
@@ -55,10 +49,17 @@ from jaxrnn.text import (
     contiguous_lanes,
     encode_corpus,
     open_corpus,
+    own_cells,
     random_chunks,
     steps_per_epoch,
 )
-from jaxrnn.training import Regularisation, make_training_steps
+from jaxrnn.text.language_model import (
+    LanguageModel,
+    load_language_model,
+    training_optimizer,
+    training_state,
+)
+from jaxrnn.text.sampling import Choice
 
 QUICK: dict[str, Any] = {
     "corpus": ["shakespeare"], "split": [0.9, 0.05, 0.05],

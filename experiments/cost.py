@@ -17,11 +17,9 @@ import numpy as np
 from absl import flags
 from jaxtyping import Array, Bool, Float, Integer
 
-from jaxrnn import InputError, Network, Params, init, initial_state, stacked, unroll
-from jaxrnn.loss import cross_entropy
-from jaxrnn.runs.launch import launch
-from jaxrnn.runs.plots import COLORS, figures
-from jaxrnn.runs.replicas import (
+from experiments.command_line.launch import launch
+from experiments.command_line.plots import COLORS, figures
+from experiments.laboratory.replicas import (
     RATES,
     SLACK,
     Recipe,
@@ -30,7 +28,7 @@ from jaxrnn.runs.replicas import (
     train_replicas,
     tune,
 )
-from jaxrnn.runs.statistics import (
+from experiments.laboratory.statistics import (
     Interval,
     best_of,
     difference,
@@ -40,9 +38,11 @@ from jaxrnn.runs.statistics import (
     shown,
     told_apart,
 )
-from jaxrnn.runs.study import Results, Study, define_flags, open_study, seeds_of
-from jaxrnn.runs.tables import Table
-from jaxrnn.runs.turns import Contender, Spread, take_turns
+from experiments.laboratory.study import Results, Study, define_flags, open_study, seeds_of
+from experiments.laboratory.tables import Table
+from experiments.laboratory.turns import Contender, Spread, take_turns
+from jaxrnn import InputError, Network, Params, init, initial_state, stacked, unroll
+from jaxrnn.learning.loss import cross_entropy
 from jaxrnn.text import EncodedText, encode_corpus, open_corpus
 
 BATCH = 32  # of the networks that are timed

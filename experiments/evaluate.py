@@ -5,12 +5,13 @@ The text is read once, in lanes, with the state carried on; every character but 
 
 from absl import flags
 
-from jaxrnn.errors import InputError
-from jaxrnn.runs.language_model import load_language_model
-from jaxrnn.runs.launch import group, launch, user_path
-from jaxrnn.runs.own_cells import HELP, load_cells
-from jaxrnn.runs.workdir import read_json
+from experiments.command_line.launch import group, launch
+from jaxrnn.core.errors import InputError
+from jaxrnn.running.workdir import read_json
+from jaxrnn.storage.files import user_path
 from jaxrnn.text import UNKNOWN, encode_corpus, open_corpus
+from jaxrnn.text.language_model import load_language_model
+from jaxrnn.text.own_cells import HELP, load_cells
 
 WORKDIR = flags.DEFINE_string("workdir", "runs/quick", "A work directory, or an exported model.")
 OWN_CELLS = flags.DEFINE_list("cells", [], HELP)

@@ -16,14 +16,20 @@ import jax.numpy as jnp
 import numpy as np
 from absl import flags
 
+from experiments.command_line.launch import launch
+from experiments.command_line.plots import figure
+from experiments.laboratory.memory_problems import (
+    Task,
+    adding,
+    copying,
+    first_symbol,
+    temporal_order,
+)
+from experiments.laboratory.replicas import Problem, Recipe, train_replicas, tune
+from experiments.laboratory.statistics import finite
+from experiments.laboratory.study import Results, Study, define_flags, open_study, seeds_of
+from experiments.laboratory.tables import Table
 from jaxrnn import CELLS, Network, Params, initial_state, stacked, unroll
-from jaxrnn.memory_problems import Task, adding, copying, first_symbol, temporal_order
-from jaxrnn.runs.launch import launch
-from jaxrnn.runs.plots import figure
-from jaxrnn.runs.replicas import Problem, Recipe, train_replicas, tune
-from jaxrnn.runs.statistics import finite
-from jaxrnn.runs.study import Results, Study, define_flags, open_study, seeds_of
-from jaxrnn.runs.tables import Table
 
 # IRNN: ReLU with the identity as its recurrent matrix (Le, Jaitly and Hinton 2015).
 CELL_OF = {"tanh": "tanh", "IRNN": "relu"} | {n: n for n in ("lstm", "gru", "min_gru", "rg_lru")}

@@ -16,17 +16,18 @@ import numpy as np
 from absl import flags
 from jaxtyping import Float, Integer
 
+from experiments.command_line.launch import group, launch
+from experiments.command_line.plots import figures
+from experiments.laboratory.coloured import draw_scale, draw_text, page
+from experiments.laboratory.replicas import Recipe, character_problem, train_replicas, tune
+from experiments.laboratory.statistics import Interval, difference, mean_of
+from experiments.laboratory.study import Results, define_flags, open_study, seeds_of
+from experiments.laboratory.tables import Table
+from experiments.laboratory.units import activations, correlations
 from jaxrnn import InputError, Network, Params, init, stacked
-from jaxrnn.runs.coloured import draw_scale, draw_text, page
-from jaxrnn.runs.language_model import LanguageModel, load_language_model
-from jaxrnn.runs.launch import group, launch, user_path
-from jaxrnn.runs.plots import figures
-from jaxrnn.runs.replicas import Recipe, character_problem, train_replicas, tune
-from jaxrnn.runs.statistics import Interval, difference, mean_of
-from jaxrnn.runs.study import Results, define_flags, open_study, seeds_of
-from jaxrnn.runs.tables import Table
-from jaxrnn.runs.units import activations, correlations
+from jaxrnn.storage.files import user_path
 from jaxrnn.text import EncodedText, encode_corpus, open_corpus
+from jaxrnn.text.language_model import LanguageModel, load_language_model
 
 BATCH, CHUNK = 32, 64
 # Units; steps, and those of tuning; how often tuning may move on; characters of the validation text

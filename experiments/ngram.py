@@ -13,10 +13,10 @@ import numpy as np
 from absl import flags
 from jaxtyping import Integer
 
-from jaxrnn import Connection, Layer, Network, stacked
-from jaxrnn.runs.launch import launch
-from jaxrnn.runs.plots import COLORS, draw_intervals, figure
-from jaxrnn.runs.replicas import (
+from experiments.command_line.launch import launch
+from experiments.command_line.plots import COLORS, draw_intervals, figure
+from experiments.laboratory.counts import probabilities
+from experiments.laboratory.replicas import (
     RATES,
     SLACK,
     Problem,
@@ -25,12 +25,12 @@ from jaxrnn.runs.replicas import (
     train_replicas,
     tune,
 )
-from jaxrnn.runs.sizing import nearest
-from jaxrnn.runs.statistics import best_of, difference, mean_of, shown, told_apart
-from jaxrnn.runs.study import Results, Study, define_flags, open_study, seeds_of
-from jaxrnn.runs.tables import Table
+from experiments.laboratory.sizing import nearest
+from experiments.laboratory.statistics import best_of, difference, mean_of, shown, told_apart
+from experiments.laboratory.study import Results, Study, define_flags, open_study, seeds_of
+from experiments.laboratory.tables import Table
+from jaxrnn import Connection, Layer, Network, stacked
 from jaxrnn.text import contiguous_lanes, encode_corpus, open_corpus
-from jaxrnn.text.counts import probabilities
 
 BATCH, CHUNK = 32, 32
 # What feed-forward networks see, in characters; cells of recurrent ones; parameters; steps;

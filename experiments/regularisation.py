@@ -15,10 +15,9 @@ import numpy as np
 from absl import flags
 from jaxtyping import Array
 
-from jaxrnn import Dropout, Network, Params, stacked
-from jaxrnn.runs.launch import launch
-from jaxrnn.runs.plots import figures, millions
-from jaxrnn.runs.replicas import (
+from experiments.command_line.launch import launch
+from experiments.command_line.plots import figures, millions
+from experiments.laboratory.replicas import (
     TUNING_SEED,
     Problem,
     Recipe,
@@ -26,7 +25,7 @@ from jaxrnn.runs.replicas import (
     over_replicas,
     train_replicas,
 )
-from jaxrnn.runs.statistics import (
+from experiments.laboratory.statistics import (
     best_of,
     difference,
     finite,
@@ -35,10 +34,11 @@ from jaxrnn.runs.statistics import (
     shown,
     told_apart,
 )
-from jaxrnn.runs.study import Results, Study, define_flags, open_study, seeds_of
-from jaxrnn.runs.tables import Table
+from experiments.laboratory.study import Results, Study, define_flags, open_study, seeds_of
+from experiments.laboratory.tables import Table
+from jaxrnn import Dropout, Network, Params, stacked
+from jaxrnn.learning.training import Regularisation
 from jaxrnn.text import EncodedText, encode_corpus, open_corpus
-from jaxrnn.training import Regularisation
 
 NONE = "none"
 METHODS: dict[str, Callable[[float], Regularisation]] = {

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from absl import flags
 
-from jaxrnn.errors import InputError
-from jaxrnn.runs.files import replace
-from jaxrnn.runs.launch import group, launch, user_path
+from experiments.command_line.launch import group, launch
+from jaxrnn.core.errors import InputError
+from jaxrnn.storage.files import replace, user_path
 
 FOLDER = Path(__file__).parent
 FILES = ("results.json", "table.md", "picture.png", "*.html")

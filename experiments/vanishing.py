@@ -15,12 +15,9 @@ import numpy as np
 from absl import flags
 from jaxtyping import Array, Float, Integer
 
-from jaxrnn import InputError, Network, Params, initial_state, stacked, unroll
-from jaxrnn.loss import cross_entropy
-from jaxrnn.probes import output_gradients
-from jaxrnn.runs.launch import launch
-from jaxrnn.runs.plots import COLORS, figures
-from jaxrnn.runs.replicas import (
+from experiments.command_line.launch import launch
+from experiments.command_line.plots import COLORS, figures
+from experiments.laboratory.replicas import (
     RATES,
     Problem,
     Recipe,
@@ -29,9 +26,12 @@ from jaxrnn.runs.replicas import (
     train_replicas,
     tune,
 )
-from jaxrnn.runs.statistics import finite, listed, mean_of, shown, told_apart
-from jaxrnn.runs.study import Results, Study, define_flags, open_study, seeds_of
-from jaxrnn.runs.tables import Table
+from experiments.laboratory.statistics import finite, listed, mean_of, shown, told_apart
+from experiments.laboratory.study import Results, Study, define_flags, open_study, seeds_of
+from experiments.laboratory.tables import Table
+from jaxrnn import InputError, Network, Params, initial_state, stacked, unroll
+from jaxrnn.core.engine.probes import output_gradients
+from jaxrnn.learning.loss import cross_entropy
 from jaxrnn.text import EncodedText, encode_corpus, open_corpus
 
 BATCH, CHUNK = 16, 64

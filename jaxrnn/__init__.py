@@ -1,9 +1,10 @@
 """Recurrent neural networks in JAX: any graph of layers and delays, one jitted program."""
 
-from jaxrnn.cells import CELLS, Cell, linear_cell, register
-from jaxrnn.errors import InputError
-from jaxrnn.network import Connection, Layer, Network, stacked
-from jaxrnn.parameters import (
+from jaxrnn.core.cells import CELLS, Cell, linear_cell, register
+from jaxrnn.core.engine.unroll import Dropout, step, unroll, unroll_layers
+from jaxrnn.core.errors import InputError
+from jaxrnn.core.network import Connection, Layer, Network, stacked
+from jaxrnn.core.parameters import (
     INITIALIZERS,
     LayerState,
     Params,
@@ -12,7 +13,6 @@ from jaxrnn.parameters import (
     initial_state,
     state_dtype,
 )
-from jaxrnn.unroll import Dropout, step, unroll, unroll_layers
 
 __all__ = [
     "CELLS",

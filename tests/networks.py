@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 
 from jaxrnn import Connection, Dropout, Layer, Network, initial_state
-from jaxrnn.dropout import draw_masks
+from jaxrnn.core.engine.dropout import draw_masks
 
 CELLS = (
     "tanh",

@@ -13,7 +13,7 @@ import jax
 import numpy as np
 
 from jaxrnn import Connection, Layer, Network
-from jaxrnn.parameters import LayerState
+from jaxrnn.core.parameters import LayerState
 
 
 def sigmoid(x):

@@ -22,9 +22,10 @@ from experiments.benchmark import (
     train,
 )
 from experiments.benchmark.options import Options
-from jaxrnn.errors import InputError
-from jaxrnn.runs.launch import group, launch, user_path
-from jaxrnn.runs.tables import make_console
+from experiments.command_line.launch import group, launch
+from experiments.laboratory.tables import make_console
+from jaxrnn.core.errors import InputError
+from jaxrnn.storage.files import user_path
 
 SUITES: dict[str, ModuleType] = {
     "train": train, "sample": sample, "growth": growth, "corpus": corpus, "scale": scale,

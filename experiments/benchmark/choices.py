@@ -16,14 +16,14 @@ import numpy as np
 from experiments.benchmark.options import Options
 from experiments.benchmark.report import spread
 from experiments.benchmark.shapes import CLIP_NORM, LEARNING_RATE, SYMBOLS, Shape
+from experiments.command_line.plots import COLORS, figure, save
+from experiments.laboratory.tables import Table
+from experiments.laboratory.turns import Contender, Spread, take_turns
 from jaxrnn import Connection, Dropout, Layer, Network, init, initial_state, unroll
-from jaxrnn.linear_recurrence import _as_prefix_sum, _in_a_loop
-from jaxrnn.loss import cross_entropy
-from jaxrnn.optimizers import make_optimizer
-from jaxrnn.runs.plots import COLORS, figure, save
-from jaxrnn.runs.tables import Table
-from jaxrnn.runs.turns import Contender, Spread, take_turns
-from jaxrnn.training import STEPS_PER_CALL, Chunks, make_training_steps, start
+from jaxrnn.core.engine.linear_recurrence import _as_prefix_sum, _in_a_loop
+from jaxrnn.learning.loss import cross_entropy
+from jaxrnn.learning.optimizers import make_optimizer
+from jaxrnn.learning.training import STEPS_PER_CALL, Chunks, make_training_steps, start
 
 Contenders = dict[str, Contender]  # the choice, then its alternatives
 

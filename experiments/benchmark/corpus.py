@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from experiments.benchmark.options import Options
-from jaxrnn.runs.plots import COLORS, figure, save
-from jaxrnn.runs.tables import Table
+from experiments.command_line.plots import COLORS, figure, save
+from experiments.laboratory.tables import Table
 
 # In the child: the peak of a process that has imported everything but read nothing is its floor.
 CHILD = """

@@ -17,9 +17,9 @@ from experiments.benchmark.options import Options
 from experiments.benchmark.peers import module_of
 from experiments.benchmark.report import spread
 from experiments.benchmark.shapes import Shape
-from jaxrnn.runs.plots import COLORS, figures, save
-from jaxrnn.runs.tables import Table
-from jaxrnn.runs.turns import Spread, take_turns
+from experiments.command_line.plots import COLORS, figures, save
+from experiments.laboratory.tables import Table
+from experiments.laboratory.turns import Spread, take_turns
 
 BASE = Shape("lstm", (128,), 16, 64)
 SIZES = {

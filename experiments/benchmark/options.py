@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from experiments.benchmark.shapes import Shape
-from jaxrnn.errors import InputError
+from jaxrnn.core.errors import InputError
 
 
 @dataclass(frozen=True)

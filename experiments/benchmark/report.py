@@ -7,8 +7,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from jaxrnn.runs.files import replace, to_json
-from jaxrnn.runs.surroundings import processor
+from jaxrnn.running.surroundings import processor
+from jaxrnn.storage.files import replace, to_json
 
 PACKAGES = ("jax", "jaxlib", "optax", "numpy", "torch", "flax", "dm-haiku")
 

@@ -1,6 +1,6 @@
 """Suite sample: characters a second that a network writes, from one stream of text and from many.
 
-jaxrnn by `jaxrnn.sampling.write`; torch by one call of its module per character.
+jaxrnn by `jaxrnn.text.sampling.write`; torch by one call of its module per character.
 """
 
 from pathlib import Path
@@ -14,9 +14,9 @@ from experiments.benchmark.options import Options
 from experiments.benchmark.peers import module_of
 from experiments.benchmark.report import spread
 from experiments.benchmark.shapes import SYMBOLS, WRITTEN, WRITTEN_QUICKLY
-from jaxrnn.runs.plots import COLORS, figure, save
-from jaxrnn.runs.tables import Table
-from jaxrnn.runs.turns import Spread, take_turns
+from experiments.command_line.plots import COLORS, figure, save
+from experiments.laboratory.tables import Table
+from experiments.laboratory.turns import Spread, take_turns
 
 STREAMS, STREAMS_QUICKLY = (1, 64), (2,)
 PEERS = ("torch",)  # the others would need a loop of one's own

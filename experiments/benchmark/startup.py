@@ -14,9 +14,9 @@ from typing import Any
 
 from experiments.benchmark.options import Options
 from experiments.benchmark.report import spread
-from jaxrnn.runs.plots import COLORS, figure, save
-from jaxrnn.runs.tables import Table
-from jaxrnn.runs.turns import Spread
+from experiments.command_line.plots import COLORS, figure, save
+from experiments.laboratory.tables import Table
+from experiments.laboratory.turns import Spread
 
 # A thread waits for each call's results, so that the loop goes on preparing the next call as it
 # does without a clock. When it has seen enough calls, it ends the process at once.
@@ -25,7 +25,7 @@ import os, sys, time
 from concurrent.futures import ThreadPoolExecutor
 import jax
 from experiments import char_lm
-from jaxrnn.runs.launch import launch
+from experiments.command_line.launch import launch
 
 make, waiter, calls_left = char_lm.make_training_steps, ThreadPoolExecutor(1), int(sys.argv.pop(1))
 

@@ -13,9 +13,9 @@ from experiments.benchmark.options import Options
 from experiments.benchmark.peers import module_of
 from experiments.benchmark.report import spread
 from experiments.benchmark.shapes import TRAINED, TRAINED_QUICKLY, Shape, random_data
-from jaxrnn.runs.plots import COLORS, figure, save
-from jaxrnn.runs.tables import Table
-from jaxrnn.runs.turns import Spread, take_turns
+from experiments.command_line.plots import COLORS, figure, save
+from experiments.laboratory.tables import Table
+from experiments.laboratory.turns import Spread, take_turns
 
 PLAIN = "plain_scan"  # the contender where no peer can take part
 LIMIT = "matrix_products"

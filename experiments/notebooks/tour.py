@@ -27,13 +27,13 @@ import matplotlib.pyplot as plt
 import numpy as np
 import optax
 
+from experiments.laboratory.coloured import draw_scale, draw_text
+from experiments.laboratory.units import activations, correlations
 from jaxrnn import Connection, Layer, Network, init, initial_state, stacked, step, unroll
-from jaxrnn.loss import bits_per_character, cross_entropy
-from jaxrnn.runs.coloured import draw_scale, draw_text
-from jaxrnn.runs.language_model import LanguageModel
-from jaxrnn.runs.units import activations, correlations
-from jaxrnn.sampling import Choice
+from jaxrnn.learning.loss import bits_per_character, cross_entropy
 from jaxrnn.text import contiguous_lanes, encode_corpus, open_corpus
+from jaxrnn.text.language_model import LanguageModel
+from jaxrnn.text.sampling import Choice
 
 # %% tags=["parameters"]
 UNITS = 128  # of the network's hidden layer

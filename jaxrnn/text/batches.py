@@ -11,8 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float32, Int32, Int64, Integer
 
-from jaxrnn.errors import InputError
-from jaxrnn.keys import generator
+from jaxrnn.core.errors import InputError
+from jaxrnn.core.keys import generator
 
 
 class Batch(NamedTuple):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from jaxrnn.errors import InputError
+from jaxrnn.core.errors import InputError
 from jaxrnn.text import shakespeare, wikipedia
 from jaxrnn.text.download import DOWNLOADS, fetch
 from jaxrnn.text.files import COMPRESSED, byte_blocks, check_file, regroup, text_blocks

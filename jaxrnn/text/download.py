@@ -7,7 +7,7 @@ from pathlib import Path
 import pooch
 import requests
 
-from jaxrnn.errors import InputError
+from jaxrnn.core.errors import InputError
 
 
 @dataclass(frozen=True)

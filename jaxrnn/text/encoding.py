@@ -15,7 +15,7 @@ from typing import get_args
 import numpy as np
 from jaxtyping import Int64
 
-from jaxrnn.errors import InputError
+from jaxrnn.core.errors import InputError
 from jaxrnn.text.corpora import Corpus
 from jaxrnn.text.download import cache_folder
 from jaxrnn.text.encoded import EncodedText, read_encoded, write_encoded

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import cast
 
-from jaxrnn.errors import InputError
+from jaxrnn.core.errors import InputError
 
 BLOCK = 2**20
 COMPRESSED = (".gz", ".bz2", ".xz", ".zip")

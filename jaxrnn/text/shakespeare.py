@@ -16,7 +16,7 @@ from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
 
-from jaxrnn.errors import InputError
+from jaxrnn.core.errors import InputError
 
 # Splits are contiguous fractions, so the order decides what a model is judged by. Genre by genre,
 # alphabetical within each; but the last four, one of each great genre, are the last tenth of the

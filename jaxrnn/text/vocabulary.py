@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Integer, UInt, UInt8, UInt32
 
-from jaxrnn.errors import InputError
+from jaxrnn.core.errors import InputError
 
 Level = Literal["character", "byte"]
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree
 
-from jaxrnn.errors import InputError
+from jaxrnn.core.errors import InputError
 from jaxrnn.text.files import open_bytes
 
 

@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 from absl import flags
 
+from experiments.command_line import launch
 from jaxrnn import Network
-from jaxrnn.checkpoints import Checkpoints
-from jaxrnn.runs import launch
-from jaxrnn.runs.language_model import training_state
+from jaxrnn.storage.checkpoints import Checkpoints
+from jaxrnn.text.language_model import training_state
 
 ROOT = Path(__file__).parents[2]
 

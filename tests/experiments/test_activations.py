@@ -4,7 +4,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from jaxrnn.runs.replicas import Curve
+from experiments.laboratory.replicas import Curve
 from jaxrnn.text import encode_corpus, open_corpus
 from tests.experiments.launching import EXPERIMENTS, launched, read
 

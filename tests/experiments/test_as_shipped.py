@@ -22,12 +22,12 @@ from tests.experiments.launching import (
 # In mid-step, while the device computes; in a save; between the best checkpoint and the last one;
 # in an evaluation; after a record was written that no checkpoint knows of; in mid-step again.
 KILLS = (
-    "jaxrnn.parallel:feed:5",
-    "jaxrnn.checkpoints:_flush:9",
-    "jaxrnn.checkpoints:_delete_old:3",
-    "jaxrnn.sampling:write:1",
-    "jaxrnn.runs.workdir:WorkDirectory.log:2",
-    "jaxrnn.parallel:feed:8",
+    "jaxrnn.learning.parallel:feed:5",
+    "jaxrnn.storage.checkpoints:_flush:9",
+    "jaxrnn.storage.checkpoints:_delete_old:3",
+    "jaxrnn.text.sampling:write:1",
+    "jaxrnn.running.workdir:WorkDirectory.log:2",
+    "jaxrnn.learning.parallel:feed:8",
 )
 
 

@@ -3,7 +3,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from jaxrnn.runs.statistics import difference
+from experiments.laboratory.statistics import difference
 from tests.experiments.launching import EXPERIMENTS
 
 cells = EXPERIMENTS["cells"].module

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from jaxrnn import CELLS, Network, initial_state, step
-from jaxrnn.checkpoints import Checkpoints
-from jaxrnn.runs.language_model import LANES, LanguageModel, training_state
+from jaxrnn.storage.checkpoints import Checkpoints
 from jaxrnn.text import encode_corpus, open_corpus
+from jaxrnn.text.language_model import LANES, LanguageModel, training_state
 from tests.experiments.launching import launched, read, records, result
 
 

@@ -4,9 +4,9 @@ import jax
 import numpy as np
 import pytest
 
+from experiments.laboratory.memory_problems import adding, first_symbol
 from jaxrnn import init
-from jaxrnn.components import schedule
-from jaxrnn.memory_problems import adding, first_symbol
+from jaxrnn.core.engine.components import schedule
 from tests.experiments.launching import EXPERIMENTS
 
 memory = EXPERIMENTS["memory"].module

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from jaxrnn import CELLS
-from jaxrnn.runs.language_model import load_language_model
-from jaxrnn.runs.own_cells import load_cells
+from jaxrnn.text.language_model import load_language_model
+from jaxrnn.text.own_cells import load_cells
 from tests.experiments.launching import assert_refused, launched, read
 
 LEAKY = """
@@ -103,7 +103,7 @@ REFUSED = {
     "a folder": ("folder.py", "", "there is no file"),
     "nothing registered": ("mine", "x = 1\n", "registers no cell; let it call"),
     "of the standard library": ("json", None, "--cells=json registers no cell"),
-    "a module of jaxrnn's": ("jaxrnn.cells", None, "registers no cell"),
+    "a module of jaxrnn's": ("jaxrnn.core.cells", None, "registers no cell"),
     "no Python": ("mine.py", "a cell\n", "cannot be imported (SyntaxError: "),
     "not text": ("mine.py", "\0", "cannot be imported ("),
     "an error": ("mine", "1 / 0\n", "cannot be imported (ZeroDivisionError: division by zero)"),

@@ -28,8 +28,8 @@ FLAGS = (
 ALL = "--steps=60"
 TWO_CORES = """
 import runpy
-from jaxrnn import parallel
-parallel.cores = lambda: 2
+from jaxrnn.running import devices
+devices.cores = lambda: 2
 runpy.run_module("experiments.char_lm", run_name="__main__", alter_sys=True)
 """
 
@@ -76,7 +76,7 @@ def whole(flags, half, tmp_path_factory) -> Path:
 def stopped(flags, tmp_path_factory) -> Run:
     """Two processes, of which the second one is told to stop at half of the steps."""
     workdir = tmp_path_factory.mktemp("stopped") / "run"
-    told = acting("jaxrnn.runs.fitting:_count_skipped:3", "os.kill(os.getpid(), signal.SIGTERM)")
+    told = acting("jaxrnn.running.fitting:_count_skipped:3", "os.kill(os.getpid(), signal.SIGTERM)")
     return Run(workdir, two_processes(*flags, ALL, f"--workdir={workdir}", second=told))
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import filelock
 import pytest
 
-from jaxrnn.checkpoints import _sums
+from jaxrnn.storage.checkpoints import _sums
 from tests.experiments.launching import (
     ROOT,
     SIGNALLED,
@@ -69,29 +69,29 @@ def test_a_run_stopped_five_times_equals_one_that_never_was(command, finished, t
     workdir = tmp_path / "run"
     flags = (*command, f"--workdir={workdir}")
 
-    killed = signalled("jaxrnn.checkpoints:_flush:5:SIGKILL", *flags)
+    killed = signalled("jaxrnn.storage.checkpoints:_flush:5:SIGKILL", *flags)
     assert killed.returncode == -9, killed.stderr
     assert checkpoints(workdir) == ["000001-step-50.unfinished"]
 
-    killed = signalled("jaxrnn.runs.workdir:WorkDirectory.log:2:SIGKILL", *flags)
+    killed = signalled("jaxrnn.running.workdir:WorkDirectory.log:2:SIGKILL", *flags)
     assert killed.returncode == -9, killed.stderr
     assert "Going on" not in killed.stdout  # there was no finished checkpoint
     assert checkpoints(workdir) == ["000001-step-50"]
     assert [record["step"] for record in records(workdir)] == [100]
 
     # After step 100 was saved as the best one, before it was saved as the last one.
-    killed = signalled("jaxrnn.checkpoints:_delete_old:1:SIGKILL", *flags)
+    killed = signalled("jaxrnn.storage.checkpoints:_delete_old:1:SIGKILL", *flags)
     assert killed.returncode == -9, killed.stderr
     assert "Going on from step 50." in killed.stdout
     assert checkpoints(workdir) == ["000001-step-50"]
     assert newest(workdir, "best").name.endswith("-step-100")
 
-    stopped = signalled("jaxrnn.runs.fitting:_count_skipped:7:SIGTERM", *flags)
+    stopped = signalled("jaxrnn.running.fitting:_count_skipped:7:SIGTERM", *flags)
     assert stopped.returncode == 143, stopped.stderr
     assert "Stopped at step 120 and saved; the same command goes on." in stopped.stdout
     assert newest(workdir).name.endswith("-step-120")
 
-    stopped = signalled("jaxrnn.runs.fitting:_count_skipped:10:SIGINT", *flags)
+    stopped = signalled("jaxrnn.running.fitting:_count_skipped:10:SIGINT", *flags)
     assert stopped.returncode == 130, stopped.stderr
     assert "Stopped at step 220 and saved" in stopped.stdout
     assert stopped.stderr == ""

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from jaxrnn.errors import InputError
+from jaxrnn.core.errors import InputError
 from jaxrnn.text import corpora
 from jaxrnn.text.corpora import open_corpus
 

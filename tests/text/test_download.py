@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from jaxrnn.errors import InputError
+from jaxrnn.core.errors import InputError
 from jaxrnn.text import download
 from jaxrnn.text.corpora import open_corpus
 

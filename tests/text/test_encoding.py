@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jaxrnn.errors import InputError
+from jaxrnn.core.errors import InputError
 from jaxrnn.text.corpora import Corpus, open_corpus
 from jaxrnn.text.encoding import encode_corpus
 from jaxrnn.text.vocabulary import Vocabulary

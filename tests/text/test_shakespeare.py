@@ -3,7 +3,7 @@ from importlib import metadata
 
 import pytest
 
-from jaxrnn.errors import InputError
+from jaxrnn.core.errors import InputError
 from jaxrnn.text import shakespeare
 from jaxrnn.text.shakespeare import PLAYS, play_files, play_text
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jaxrnn.errors import InputError
+from jaxrnn.core.errors import InputError
 from jaxrnn.text.vocabulary import UNKNOWN, Vocabulary, lower
 
 characters = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)

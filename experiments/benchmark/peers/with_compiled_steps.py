@@ -9,11 +9,11 @@ import jax.numpy as jnp
 
 from experiments.benchmark import memory
 from experiments.benchmark.shapes import CLIP_NORM, LEARNING_RATE, Shape, random_data
+from experiments.laboratory.turns import Contender
 from jaxrnn import init
-from jaxrnn.keys import derive
-from jaxrnn.optimizers import make_optimizer
-from jaxrnn.runs.turns import Contender
-from jaxrnn.training import Chunks, make_training_steps, start
+from jaxrnn.core.keys import derive
+from jaxrnn.learning.optimizers import make_optimizer
+from jaxrnn.learning.training import Chunks, make_training_steps, start
 
 
 def open_steps(shapes: Sequence[Shape], options: dict[str, Any]) -> "CompiledSteps":

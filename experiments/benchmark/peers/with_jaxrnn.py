@@ -6,28 +6,21 @@ import numpy as np
 
 from experiments.benchmark.peers.training_in_jax import JaxTrainer
 from experiments.benchmark.shapes import CLIP_NORM, LEARNING_RATE, Data, Params, Shape, random_data
+from experiments.laboratory.turns import Contender
 from jaxrnn import init
-from jaxrnn.keys import derive
-from jaxrnn.optimizers import make_optimizer
-from jaxrnn.parallel import (
-    data_mesh,
-    everywhere,
-    feed,
-    place,
-    shardings,
-    use_cores,
-    worthwhile_devices,
-)
-from jaxrnn.parameters import BIAS
-from jaxrnn.runs.turns import Contender
-from jaxrnn.sampling import BLOCK, read, write
-from jaxrnn.training import (
+from jaxrnn.core.keys import derive
+from jaxrnn.core.parameters import BIAS
+from jaxrnn.learning.optimizers import make_optimizer
+from jaxrnn.learning.parallel import data_mesh, everywhere, feed, place, shardings
+from jaxrnn.learning.training import (
     STEPS_PER_CALL,
     Chunks,
     TrainingState,
     make_training_steps,
     start,
 )
+from jaxrnn.running.devices import use_cores, worthwhile_devices
+from jaxrnn.text.sampling import BLOCK, read, write
 
 VIRTUAL = 4  # devices that a CPU is taken for, whatever the number of its cores
 
@@ -114,7 +107,7 @@ def open_writer(
 
 
 class JaxrnnWriter(Contender):
-    """`jaxrnn.sampling.write`; one run is a block."""
+    """`jaxrnn.text.sampling.write`; one run is a block."""
 
     def __init__(self, shape: Shape, params: Params, streams: int, prime: np.ndarray) -> None:
         self.params, self.streams = params, streams

@@ -1,0 +1,95 @@
+"""Pictures, in one style."""
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from jaxrnn.storage.files import replace
+
+COLORS = ("#b4442a", "#9db4c8", "#5c8a64", "#d9b44a", "#7d6b91", "#999999", "#4a6a8a")
+
+
+def figure(width: float | int, height: float | int) -> tuple[Any, Any]:
+    """A picture and its axes; sizes are in inches."""
+    picture, (axes,) = figures(width, height, 1)
+    return picture, axes
+
+
+def figures(
+    width: float | int, height: float | int, panels: int, rows: int = 1
+) -> tuple[Any, list[Any]]:
+    """A picture and the axes of its panels, in `rows` rows from the upper left."""
+    # Imported late: it takes as long as the rest of jaxrnn, and a run draws once.
+    from matplotlib.figure import Figure
+
+    picture = Figure(figsize=(width, height), layout="constrained")
+    columns = -(-panels // rows)
+    all_axes = [picture.add_subplot(rows, columns, i + 1) for i in range(panels)]
+    for axes in all_axes:
+        axes.grid(alpha=0.25)
+        axes.set_axisbelow(True)
+        axes.spines[["top", "right"]].set_visible(False)
+    return picture, all_axes
+
+
+def draw_intervals(
+    axes: Any,
+    places: Sequence[int | float],
+    intervals: Sequence[tuple[float, float, float]],
+    *,
+    color: str,
+    label: str,
+) -> None:
+    """Means as points with their bounds, one at each place; intervals as from `mean_of`."""
+    bounds = [
+        [mean - low for mean, low, _ in intervals], [high - mean for mean, _, high in intervals]
+    ]  # fmt: skip
+    axes.errorbar(
+        places, [mean for mean, _, _ in intervals], bounds, fmt="o", ms=5, capsize=3, color=color,
+        label=label,
+    )  # fmt: skip
+
+
+def save(picture: Any, path: Path) -> None:
+    """Replaces the file at once."""
+    drawn = io.BytesIO()
+    picture.savefig(drawn, dpi=120, format="png")
+    replace(path, drawn.getvalue())
+
+
+def draw_learning_curve(metrics: Sequence[dict[str, Any]], path: Path) -> None:
+    """Bits per character against characters trained on: training text, and validation text."""
+    picture, axes = figure(7, 4.2)
+    trained = _smooth([(m["characters"], m["train_bits_per_character"]) for m in metrics
+                       if m.get("train_bits_per_character") is not None])  # fmt: skip
+    valid = [(m["characters"], m["valid_bits_per_character"]) for m in metrics
+             if m.get("valid_bits_per_character") is not None]  # fmt: skip
+    if trained:
+        axes.plot(*zip(*trained, strict=True), color="#9db4c8", label="training")
+    if valid:
+        axes.plot(*zip(*valid, strict=True), "o-", ms=4, color="#b4442a", label="validation")
+        best = min(valid, key=lambda point: point[1])
+        axes.annotate(
+            f"{best[1]:.3f}", best, xytext=(0, 9), textcoords="offset points", ha="center",
+            color="#b4442a",
+        )  # fmt: skip
+    points = [y for _, y in (*trained, *valid)]
+    if points:
+        axes.set_ylim(min(points) - 0.1, min(max(points), min(points) + 2.5) + 0.1)
+        axes.legend(frameon=False)
+    axes.set(xlabel="characters trained on", ylabel="bits per character")
+    axes.xaxis.set_major_formatter(millions)
+    save(picture, path)
+
+
+def _smooth(points: list[tuple[int, float]], most: int = 150) -> list[tuple[int, float]]:
+    """Means of neighbours, so that at most `most` are left: single chunks say little."""
+    width = max(1, -(-len(points) // most))
+    groups = [points[i : i + width] for i in range(0, len(points), width)]
+    return [(group[-1][0], sum(y for _, y in group) / len(group)) for group in groups]
+
+
+def millions(value: float, _: object) -> str:
+    """For an axis of characters."""
+    return f"{value / 1e6:g} M" if value >= 1e5 else f"{value:g}"

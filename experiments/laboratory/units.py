@@ -1,0 +1,57 @@
+"""What units do while a network reads a text, and what that goes along with."""
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Integer
+
+from jaxrnn.core.engine.unroll import unroll_layers
+from jaxrnn.core.network import OUTPUT, Network
+from jaxrnn.core.parameters import Params, initial_state, state_dtype
+
+
+def activations(
+    network: Network, params: Params, tokens: Integer[np.ndarray, " length"]
+) -> tuple[list[str], Float[np.ndarray, "length units"]]:
+    """All hidden units' outputs after each symbol, and their carries where those differ.
+
+    Returns:
+      The units' names, such as "hidden1 unit 3" and "hidden1 carry 3", and a column for each.
+    """
+    names, columns = [], []
+    found = _read(network, params, np.asarray(tokens, np.int32))
+    for name in sorted(found, key=lambda name: name.endswith("carry")):  # units first
+        column = np.asarray(found[name])
+        if not any(np.array_equal(column, other) for other in columns):  # as a GRU's carry would
+            columns.append(column)
+            names += [f"{name} {i}" for i in range(column.shape[1])]
+    return names, np.concatenate(columns, axis=1)
+
+
+def correlations(
+    units: Float[np.ndarray, "length units"], features: Float[np.ndarray, "length features"]
+) -> Float[np.ndarray, "units features"]:
+    """Pearson's; 0 where a unit or a feature is constant."""
+    units, features = (x - x.mean(axis=0, dtype=np.float64) for x in (units, features))
+    scale = np.outer(np.linalg.norm(units, axis=0), np.linalg.norm(features, axis=0))
+    return np.divide(units.T @ features, scale, out=np.zeros_like(scale), where=scale > 0)
+
+
+@partial(jax.jit, static_argnums=0)
+def _read(
+    network: Network, params: Params, tokens: Integer[Array, " length"]
+) -> dict[str, Float[Array, "length _size"]]:
+    # Step by step, since of a chunk one learns only the last carry.
+    def read(state: Any, symbol: Integer[Array, ""]) -> tuple[Any, dict[str, Array]]:
+        outputs, state = unroll_layers(network, params, state, symbol[None, None])
+        seen = {}
+        for name in (layer.name for layer in network.layers if layer.name != OUTPUT):
+            seen[f"{name} unit"] = outputs[name][0, 0]
+            if name in state and state[name].carry:
+                seen[f"{name} carry"] = jnp.concatenate(state[name].carry, axis=1)[0]
+        return state, seen
+
+    return jax.lax.scan(read, initial_state(network, 1, state_dtype(params)), tokens)[1]

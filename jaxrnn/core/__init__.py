@@ -1,0 +1,1 @@
+"""What a network is, and how it is run: jax and numpy alone."""

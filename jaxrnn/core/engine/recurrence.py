@@ -1,0 +1,442 @@
+"""How one component is run over a chunk, and back-propagation through time for it.
+
+`run_component` is one function of (weights, drives, initial state) -> (outputs, final state): the
+seam for other ways to run a component.
+
+Plain autodiff of a scan adds the whole weight gradient up once per time step. The rule here is the
+three steps of textbook BPTT (Werbos 1990) instead: unroll, and keep each layer's sums; carry the
+deltas (gradients with respect to the sums) backward; then one product over the whole chunk, sources
+against deltas, for each connection's weight gradient. Cells are elementwise and connections are
+matrices, so `jax.vjp` of each cell and transposed matrices are all that the backward pass needs.
+
+What a connection of delay 1 hears is carried from step to step. Of a source that is heard later
+than that, the outputs of the whole chunk lie in one array, its history, into which each step
+writes and from which it reads: a delay of 100 costs no more than one of 2. Deltas go back the same
+way.
+
+The gates of a layer's drives, and of the sums that are kept, lie apart, each `[batch, size]`: XLA's
+CPU backend does not vectorise elementwise work on slices of one wide row.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Bool, Float, Int
+
+from jaxrnn.core.engine.components import Component
+from jaxrnn.core.engine.delays import Ages, ages_since, delayed, forget_older, remembered
+from jaxrnn.core.engine.linear_recurrence import linear_recurrence
+from jaxrnn.core.engine.products import outer_product, product
+from jaxrnn.core.network import Connection, Layer
+from jaxrnn.core.parameters import LayerState, State
+
+Gates = tuple[Float[Array, "*_time _batch _size"], ...]  # one array a gate
+Drives = tuple[Gates | None, ...]  # (all,), or (feed-forward, recurrent); None where nothing adds
+Weights = dict[Connection, Float[Array, "_source _target"]]
+Masks = dict[Connection, Float[Array, "time_or_1 batch _size"]]
+Outputs = dict[str, Float[Array, "time batch _size"]]
+Carries = dict[str, tuple[Float[Array, "batch _size"], ...]]
+
+
+class Running(NamedTuple):
+    """What goes from step to step, forward; backward, the gradients with respect to it.
+
+    Attributes:
+      carry: of each layer's cell, where it carries something.
+      last: the last outputs of sources that are heard one step later and no later than that.
+      history: of sources that are heard later, all outputs: `memory` steps from before the chunk,
+        then those of the chunk.
+    """
+
+    carry: dict[str, tuple[Array, ...]]
+    last: dict[str, Array]
+    history: dict[str, Array]
+
+
+def run_component(
+    component: Component,
+    weights: Weights,
+    drives: dict[str, Drives],
+    masks: Masks,
+    resets: Bool[Array, "time batch"] | None,
+    memory: State,
+    *,
+    dtype: jnp.dtype,
+    deferred: bool = True,
+) -> tuple[Outputs, Carries]:
+    """Runs a component over a chunk of at least one step.
+
+    Args:
+      component: which.
+      weights: of its internal connections.
+      drives: what each of its layers hears from outside the component.
+      masks: dropout masks of internal connections.
+      resets: where true, the layers' memory is forgotten before that step.
+      memory: the state of its layers before the chunk; of layers that have one.
+      dtype: of the products' operands.
+      deferred: use this module's rule for BPTT; else plain autodiff.
+
+    Returns:
+      Its layers' outputs, and what their cells carry after the last step.
+    """
+    if not component.is_stepped:
+        outputs, _, _ = _advance(component, {}, drives, {}, {}, {}, dtype)
+        return outputs, {}
+    if component.is_linear:
+        return _run_linear(component, drives, resets, memory, deferred)
+    time = jax.tree.leaves(drives)[0].shape[0]
+    masks = {c: jnp.broadcast_to(mask, (time, *mask.shape[1:])) for c, mask in masks.items()}
+    scan = _deferred if deferred else _plain
+    return scan(component, dtype, weights, drives, masks, resets, memory)
+
+
+def _run_linear(
+    component: Component,
+    drives: dict[str, Drives],
+    resets: Bool[Array, "time batch"] | None,
+    memory: State,
+    deferred: bool,
+) -> tuple[Outputs, Carries]:
+    """One layer, whose past reaches it through a linear carry alone."""
+    (layer,) = component.layers
+    (sums,), (initial, *heard) = drives[layer.name], memory[layer.name].carry
+    assert sums is not None  # there is a bias
+    decay, drive = layer.cell.run_terms(sums)
+    if layer.cell.first_drive is not None:
+        is_first = jnp.zeros(drive.shape, bool).at[0].set(heard[0] == 0)
+        if resets is not None:
+            is_first |= resets[..., None]
+        drive = jnp.where(is_first, layer.cell.first_drive(sums), drive)
+    carries = linear_recurrence(decay, drive, initial, resets, deferred=deferred)
+    return {layer.name: carries}, {layer.name: (carries[-1], *map(jnp.ones_like, heard))}
+
+
+def split_gates(row: Float[Array, "*any sums"], layer: Layer) -> Gates:
+    starts = range(0, row.shape[-1], layer.size)
+    return tuple(lax.slice_in_dim(row, start, start + layer.size, axis=-1) for start in starts)
+
+
+def _plain(
+    component: Component,
+    dtype: jnp.dtype,
+    weights: Weights,
+    drives: dict[str, Drives],
+    masks: Masks,
+    resets: Bool[Array, "time batch"] | None,
+    memory: State,
+) -> tuple[Outputs, Carries]:
+    outputs, carries, _ = _unroll(component, dtype, weights, drives, masks, resets, memory)
+    return outputs, carries
+
+
+def _forward(component, dtype, weights, drives, masks, resets, memory):
+    rounded = {c: matrix.astype(dtype) for c, matrix in weights.items()}  # once, not at each step
+    outputs, carries, kept = _unroll(component, dtype, rounded, drives, masks, resets, memory)
+    return (outputs, carries), (rounded, drives, masks, resets, memory, outputs, kept)
+
+
+def _backward(component: Component, dtype: jnp.dtype, residuals: tuple, cotangents: tuple) -> tuple:
+    weights, drives, masks, resets, memory, outputs, _ = residuals
+    deltas, memory_grads = _carry_deltas_back(component, dtype, residuals, cotangents)
+    ages = ages_since(resets)
+    weight_grads = {}
+    for connection, matrix in weights.items():
+        source = outputs[connection.source]
+        if connection.delay:
+            past = memory[connection.source].past[: connection.delay]
+            source = delayed(source, remembered(past), ages)
+        if connection in masks:
+            source = source * masks[connection]
+        delta = deltas[connection.target][_sum_index(component, connection)]
+        weight_grads[connection] = outer_product(source, _heard(delta, matrix), dtype)
+    drive_grads = {
+        layer.name: tuple(
+            None if drive is None else split_gates(delta, layer)
+            for drive, delta in zip(drives[layer.name], deltas[layer.name], strict=True)
+        )
+        for layer in component.layers
+    }
+    return weight_grads, drive_grads, None, None, memory_grads
+
+
+_deferred = jax.custom_vjp(_plain, nondiff_argnums=(0, 1))
+_deferred.defvjp(_forward, _backward)
+
+
+def _unroll(component, dtype, weights, drives, masks, resets, memory):
+    """The chunk forward; last, what the backward pass needs: sums, and carries before each step."""
+
+    def body(running: Running, start: Any, x: tuple) -> tuple[Running, tuple]:
+        drives, masks, reset, ages = x
+        before = _forget(running, reset)
+        heard = {
+            c: _read(before, c, start, ages, _span(drives), _length(memory, c.source))
+            for c in component.internal
+            if c.delay
+        }
+        outputs, carry, sums = _advance(
+            component, weights, drives, masks, heard, before.carry, dtype
+        )
+        history = {
+            name: _write(array, outputs[name], start + _length(memory, name))
+            for name, array in before.history.items()
+        }
+        last = {name: outputs[name] for name in before.last}
+        shown = {name: output for name, output in outputs.items() if name not in history}
+        return Running(carry, last, history), (shown, sums, before.carry)
+
+    time = jax.tree.leaves(drives)[0].shape[0]
+    xs = drives, masks, resets, _ages(component, resets)
+    first = _before_the_chunk(memory, time)
+    running, (outputs, sums, carries) = _loop(body, first, xs, component.stride)
+    for name, array in running.history.items():
+        outputs[name] = array[_length(memory, name) :]
+    return outputs, _carried(running.carry, memory), (sums, carries)
+
+
+def _advance(
+    component: Component,
+    weights: Weights,
+    drives: dict,
+    masks: dict,
+    heard: dict[Connection, Array],
+    carry: Carries,
+    dtype: jnp.dtype,
+) -> tuple[dict[str, Array], Carries, dict[str, Drives]]:
+    """One stride (or, without internal connections, a chunk): outputs, carries and sums after it.
+
+    `heard` are the delayed sources. Of the sums only those to which an internal connection adds;
+    the others are the drives.
+    """
+    outputs, sums, carries = {}, {}, {}
+    for layer in component.layers:
+        terms = list(drives[layer.name])
+        summed = [False] * len(terms)
+        for connection in (c for c in component.internal if c.target == layer.name):
+            source = heard[connection] if connection.delay else outputs[connection.source]
+            source = source * masks[connection] if connection in masks else source
+            added = split_gates(product(source, weights[connection], dtype), layer)
+            i = _sum_index(component, connection)
+            terms[i] = added if terms[i] is None else _add(terms[i], added)
+            summed[i] = True
+        before = carry.get(layer.name, ())
+        outputs[layer.name], carries[layer.name] = layer.cell.run(*_filled(terms), before)
+        sums[layer.name] = tuple(t if s else None for t, s in zip(terms, summed, strict=True))
+    return outputs, {name: carries[name] for name in carry}, sums
+
+
+def _carry_deltas_back(
+    component: Component, dtype: jnp.dtype, residuals: tuple, cotangents: tuple
+) -> tuple[dict[str, tuple[Array, ...]], State]:
+    """Each layer's deltas at every step, and the gradient with respect to the initial memory."""
+    weights, drives, masks, resets, memory, _, (sums, carries) = residuals
+    output_grads, carry_grads = cotangents
+    transposed = {c: matrix.T for c, matrix in weights.items()}
+
+    def body(grads: Running, start: Any, x: tuple) -> tuple[Running, dict[str, tuple]]:
+        """One stride; `grads` are with respect to what runs after it."""
+        output_grads, drives, sums, carries, masks, reset, ages = x
+        outputs, history = dict(output_grads), dict(grads.history)
+        last = {name: jnp.zeros_like(grad) for name, grad in grads.last.items()}
+        for name, grad in grads.last.items():
+            outputs[name] = outputs[name] + grad
+        for name, array in history.items():
+            outputs[name] = _slice(array, start + _length(memory, name), _span(drives))
+        deltas, carry = {}, {}
+        for layer in reversed(component.layers):
+            name = layer.name
+            terms = (d if s is None else s for d, s in zip(drives[name], sums[name], strict=True))
+            _, vjp = jax.vjp(layer.cell.run, *_filled(terms), carries.get(name, ()))
+            *gates, before = vjp((outputs[name], grads.carry.get(name, ())))
+            if name in grads.carry:
+                carry[name] = before
+            deltas[name] = tuple(jnp.concatenate(gate, axis=-1) for gate in gates)
+            for connection in (c for c in component.internal if c.target == name):
+                source, delay = connection.source, connection.delay
+                delta = deltas[name][_sum_index(component, connection)]
+                grad = product(_heard(delta, weights[connection]), transposed[connection], dtype)
+                grad = grad * masks[connection] if connection in masks else grad
+                if source in history and delay:
+                    grad = forget_older(grad, delay, ages)
+                    place = start + _length(memory, source) - delay
+                    grad = grad + _slice(history[source], place, _span(drives))
+                    history[source] = _write(history[source], grad, place)
+                elif delay:
+                    last[source] = last[source] + grad
+                else:
+                    outputs[source] = outputs[source] + grad
+        return _forget(Running(carry, last, history), reset), deltas
+
+    after = _after_the_chunk(memory, output_grads, carry_grads)
+    shown = {name: grad for name, grad in output_grads.items() if name not in after.history}
+    xs = shown, drives, sums, carries, masks, resets, _ages(component, resets)
+    grads, deltas = _loop(body, after, xs, component.stride, reverse=True)
+    return deltas, _as_state(grads, memory)
+
+
+def _before_the_chunk(memory: State, time: Any) -> Running:
+    history = {
+        name: jnp.concatenate(
+            [remembered(old.past), jnp.zeros((time, *old.past[0].shape), old.past[0].dtype)]
+        )
+        for name, old in memory.items()
+        if len(old.past) > 1
+    }
+    last = {name: old.past[0] for name, old in memory.items() if len(old.past) == 1}
+    return Running({name: old.carry for name, old in memory.items() if old.carry}, last, history)
+
+
+def _after_the_chunk(memory: State, output_grads: Outputs, carry_grads: Carries) -> Running:
+    history = {
+        name: jnp.concatenate([jnp.zeros_like(jnp.stack(old.past)), output_grads[name]])
+        for name, old in memory.items()
+        if len(old.past) > 1
+    }
+    last = {name: jnp.zeros_like(old.past[0]) for name, old in memory.items() if len(old.past) == 1}
+    return Running(
+        {name: carry_grads[name] for name in memory if memory[name].carry}, last, history
+    )
+
+
+def _as_state(running: Running, memory: State) -> State:
+    """Of what runs before the first step."""
+    states = {}
+    for name, old in memory.items():
+        past = (running.last[name],) if name in running.last else ()
+        if name in running.history:
+            past = tuple(running.history[name][: len(old.past)][::-1])
+        states[name] = LayerState(past, running.carry.get(name, ()))
+    return states
+
+
+def _carried(carry: Carries, memory: State) -> Carries:
+    return {name: carry.get(name, ()) for name in memory}
+
+
+def _length(memory: State, name: str) -> int:
+    return len(memory[name].past)
+
+
+def _read(
+    running: Running,
+    connection: Connection,
+    start: Any,
+    ages: Int[Array, "*stride batch"] | None,
+    span: int | None,
+    length: int,
+) -> Float[Array, "*stride batch source"]:
+    """What a delayed connection hears in the steps from `start` on."""
+    source, delay = connection.source, connection.delay
+    if source in running.last:
+        return running.last[source]
+    late = _slice(running.history[source], start + length - delay, span)
+    return forget_older(late, delay, ages)
+
+
+def _slice(history: Array, start: Any, span: int | None) -> Array:
+    if span is None:
+        return lax.dynamic_index_in_dim(history, start, keepdims=False)
+    return lax.dynamic_slice_in_dim(history, start, span)
+
+
+def _write(history: Array, outputs: Array, start: Any) -> Array:
+    """`outputs` of one step, or of several from `start` on."""
+    rows = outputs if outputs.ndim == history.ndim else outputs[None]
+    return lax.dynamic_update_slice_in_dim(history, rows, start, axis=0)
+
+
+def _span(drives: dict[str, Drives]) -> int | None:
+    """How many steps are run at once; None where arrays have no axis for them."""
+    drive = jax.tree.leaves(drives)[0]
+    return drive.shape[0] if drive.ndim == 3 else None
+
+
+def _ages(component: Component, resets: Bool[Array, "time batch"] | None) -> Ages | None:
+    """Where histories are read; else resets do."""
+    needed = any(component.memory(layer) > 1 for layer in component.layers)
+    return ages_since(resets) if needed else None
+
+
+def _add(sums: Gates, heard: Gates) -> Gates:
+    """What a connection adds to the gates that hear it; a cell's own gates come after those."""
+    return (*map(jnp.add, sums, heard), *sums[len(heard) :])
+
+
+def _heard(delta: Float[Array, "*any sums"], matrix: Array) -> Float[Array, "*any heard"]:
+    """The deltas of the gates that hear a connection."""
+    return delta[..., : matrix.shape[1]]
+
+
+def _loop(
+    body: Callable[[Any, Any, Any], tuple[Any, Any]],
+    running: Any,
+    xs: Any,
+    stride: int,
+    reverse: bool = False,
+) -> tuple[Any, Any]:
+    """`lax.scan` of `(running, start, x) -> (running, y)`, in strides of so many steps.
+
+    With a stride of 1 arrays `x` have no time axis; else they have one, and the last steps, where
+    the time does not divide, are run by themselves. A chunk of one stride needs no loop.
+    """
+    time = jax.tree.leaves(xs)[0].shape[0]
+    known = isinstance(time, int)  # not a symbol of `jax.export`
+    if stride == 1 or not known:
+        if known and time == 1:
+            running, ys = body(running, 0, jax.tree.map(lambda x: x[0], xs))
+            return running, jax.tree.map(lambda y: y[None], ys)
+        starts = jnp.arange(time)
+        return lax.scan(lambda r, x: body(r, *x), running, (starts, xs), reverse=reverse)
+    count, rest = divmod(time, stride)
+    whole = jax.tree.map(lambda x: x[: time - rest].reshape(count, stride, *x.shape[1:]), xs)
+    pieces = []
+
+    def run_rest(running: Any) -> Any:
+        if rest:
+            last = jax.tree.map(lambda x: x[time - rest :], xs)
+            running, ys = body(running, time - rest, last)
+            pieces.append(ys)
+        return running
+
+    def run_whole(running: Any) -> Any:
+        if count:
+            starts = jnp.arange(count) * stride
+            running, ys = lax.scan(
+                lambda r, x: body(r, *x), running, (starts, whole), reverse=reverse,
+                unroll=count == 1,
+            )  # fmt: skip
+            pieces.append(jax.tree.map(lambda y: y.reshape(-1, *y.shape[2:]), ys))
+        return running
+
+    running = run_whole(run_rest(running)) if reverse else run_rest(run_whole(running))
+    ordered = pieces[::-1] if reverse else pieces
+    return running, jax.tree.map(lambda *parts: jnp.concatenate(parts), *ordered)
+
+
+def _forget(running: Running, reset: Bool[Array, "*stride batch"] | None) -> Running:
+    """What a reset hides of what is carried (by strides of 1); histories are read with ages."""
+    if reset is None:
+        return running
+    carry, last = jax.tree.map(
+        lambda x: jnp.where(reset[:, None], 0, x), (running.carry, running.last)
+    )
+    return Running(carry, last, running.history)
+
+
+def _filled(terms: Any) -> tuple[Gates, ...]:
+    """Zeros in place of a sum to which nothing adds."""
+    terms = tuple(terms)
+    zeros = jax.tree.map(jnp.zeros_like, next(term for term in terms if term is not None))
+    return tuple(zeros if term is None else term for term in terms)
+
+
+def _target(component: Component, connection: Connection) -> Layer:
+    return next(layer for layer in component.layers if layer.name == connection.target)
+
+
+def _sum_index(component: Component, connection: Connection) -> int:
+    """Which of the target's sums the connection adds to."""
+    return int(connection.delay > 0 and _target(component, connection).cell.separate_sums)

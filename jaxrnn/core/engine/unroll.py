@@ -1,0 +1,265 @@
+"""The engine: `unroll` runs a network over a chunk of time steps, `step` over one.
+
+Components run one after the other. What enters a component is summed for the whole chunk at once:
+its drive. Only what is inside a component is stepped, by `run_component`, which also has a rule of
+its own for back-propagation through time.
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, Shaped
+
+from jaxrnn.core.engine.arguments import Arrays, GivenInputs, Inputs, enter
+from jaxrnn.core.engine.components import Component, schedule
+from jaxrnn.core.engine.delays import (
+    Ages,
+    Past,
+    ages_since,
+    delayed,
+    forget_older,
+    newest,
+    remembered,
+)
+from jaxrnn.core.engine.dropout import Dropout, draw_masks
+from jaxrnn.core.engine.placement import with_automatic_axes
+from jaxrnn.core.engine.products import product, rounded_product, rows
+from jaxrnn.core.engine.recurrence import Drives, Gates, run_component, split_gates
+from jaxrnn.core.engine.segments import run_in_segments, segment_length
+from jaxrnn.core.keys import derive
+from jaxrnn.core.network import INPUT, OUTPUT, Connection, Layer, Network
+from jaxrnn.core.parameters import BIAS, LayerState, Params, State, state_dtype
+
+Sequence = Shaped[Array, "time batch *_features"]
+
+
+class Options(NamedTuple):
+    """How a chunk is run; as for `unroll`, but that `dtype` is settled."""
+
+    dropout: Dropout | None
+    dtype: jnp.dtype
+    hoist: bool
+    deferred: bool
+
+
+def unroll(
+    network: Network,
+    params: Params,
+    state: State,
+    inputs: GivenInputs,
+    *,
+    resets: Bool[Array | np.ndarray, "time batch"] | None = None,
+    dropout: Dropout | None = None,
+    dropout_key: PRNGKeyArray | None = None,
+    compute_dtype: Any = None,
+    hoist: bool = True,
+    deferred: bool = True,
+    segment: int | None = None,
+) -> tuple[Float[Array, "time batch outputs"], State]:
+    """Runs a chunk; returns the output layer's outputs and the state after the last step.
+
+    Args:
+      network: static under `jit`, like the options below.
+      params: as from `init`, all of one floating-point type. Half-precision ones are taken as
+        float32 (so that gradients are added up in it), with `compute_dtype` their own type.
+      state: as from `initial_state`, or from the chunk before; of the type `state_dtype(params)`.
+      inputs: features, or symbols that stand for one-hot vectors (never built: rows are looked up).
+        A symbol outside of [0, input_size) makes its lane NaN until a reset; in NumPy arrays it is
+        refused. Without a time step nothing happens.
+      resets: where true, everything before that step is forgotten in that lane, including what
+        delayed connections would still hear.
+      dropout: left out when not training.
+      dropout_key: decides what is dropped; needed with `dropout`.
+      compute_dtype: of the operands of matrix products, forward and backward: bfloat16, say; by
+        default that of the parameters. Whatever is added up, carried or returned keeps the type
+        `state_dtype(params)`.
+      hoist: take products that do not recur out of the time loop.
+      deferred: use the engine's own rule for BPTT, in which weight gradients are one product over
+        the chunk; `False` is plain autodiff (slower; for `jax.jvp` and higher derivatives).
+      segment: run the chunk in segments of so many steps, which takes less memory and one more
+        forward pass under `jax.grad`; 0: in one piece; None: in segments of 128 steps from a chunk
+        of 1024 on. Each segment draws its own dropout masks, unless they are locked.
+
+    Raises:
+      InputError: parameters, state, inputs, resets, dropout, types or segment do not fit the
+        network or each other.
+    """
+    arrays, dtype = enter(
+        network, params, state, inputs, resets, dropout, dropout_key, compute_dtype
+    )
+    options = Options(dropout, dtype, hoist, deferred)
+    length = segment_length(segment, arrays.inputs.shape[0])
+
+    def run_whole(params: Params, state: State, inputs: Inputs, resets: Any, key: Any) -> tuple:
+        def run(state: State, sequences: tuple, index: Array | int | None) -> tuple[State, Array]:
+            inputs, resets = sequences
+            drawn = key
+            if index is not None and key is not None and not (dropout and dropout.locked):
+                drawn = jax.random.fold_in(derive(key, "segments"), index)
+            outputs, state = _run(network, Arrays(params, state, inputs, resets, drawn), options)
+            return state, outputs[OUTPUT]
+
+        if length == inputs.shape[0]:
+            state, outputs = run(state, (inputs, resets), None)
+        else:
+            state, outputs = run_in_segments(run, state, (inputs, resets), length)
+        return outputs, state
+
+    return with_automatic_axes(run_whole, arrays, _lanes(arrays))
+
+
+def unroll_layers(
+    network: Network,
+    params: Params,
+    state: State,
+    inputs: GivenInputs,
+    *,
+    resets: Bool[Array | np.ndarray, "time batch"] | None = None,
+    dropout: Dropout | None = None,
+    dropout_key: PRNGKeyArray | None = None,
+    compute_dtype: Any = None,
+    hoist: bool = True,
+    deferred: bool = True,
+) -> tuple[dict[str, Float[Array, "time batch _size"]], State]:
+    """`unroll`, returning every layer's outputs by the layer's name."""
+    arrays, dtype = enter(
+        network, params, state, inputs, resets, dropout, dropout_key, compute_dtype
+    )
+    options = Options(dropout, dtype, hoist, deferred)
+    return with_automatic_axes(
+        lambda *arrays: _run(network, Arrays(*arrays), options), arrays, _lanes(arrays)
+    )
+
+
+def step(
+    network: Network,
+    params: Params,
+    state: State,
+    inputs: Shaped[Array | np.ndarray, "batch *features"] | list,
+) -> tuple[Float[Array, "batch outputs"], State]:
+    """One time step: sampling, acting, streaming."""
+    inputs = inputs if isinstance(inputs, jax.Array) else np.asarray(inputs)
+    outputs, state = unroll(network, params, state, inputs[None])
+    return outputs[0], state
+
+
+def _run(
+    network: Network, arrays: Arrays, options: Options
+) -> tuple[dict[str, Float[Array, "time batch _size"]], State]:
+    """One chunk, or one segment of it; every layer's outputs, and the state after it."""
+    params, state, inputs, resets, key = arrays
+    dtype = state_dtype(params)
+    if inputs.shape[0] == 0:
+        batch = inputs.shape[1]
+        return {x.name: jnp.zeros((0, batch, x.size), dtype) for x in network.layers}, state
+    ages = ages_since(resets)
+    masks = draw_masks(network, inputs, state, options.dropout, key, dtype)
+    sequences: dict[str, Sequence] = {INPUT: inputs}
+    carries = {}
+    for component in schedule(network, options.hoist):
+        drives = {
+            layer.name: _drive(layer, component, params, sequences, state, masks, ages, options)
+            for layer in component.layers
+        }
+        memory = {
+            layer.name: state[layer.name]._replace(
+                past=state[layer.name].past[: component.memory(layer)]
+            )
+            for layer in component.layers
+            if layer.name in state
+        }
+        weights = {c: params[c.target][c.key] for c in component.internal}
+        internal_masks = {c: masks[c] for c in component.internal if c in masks}
+        outputs, final = run_component(
+            component, weights, drives, internal_masks, resets, memory,
+            dtype=options.dtype, deferred=options.deferred,
+        )  # fmt: skip
+        sequences |= outputs
+        carries |= final
+    new_state = {
+        name: LayerState(newest(sequences[name], old.past, ages), carries.get(name, ()))
+        for name, old in state.items()
+    }
+    del sequences[INPUT]
+    return sequences, new_state
+
+
+def _drive(
+    layer: Layer,
+    component: Component,
+    params: Params,
+    sequences: dict[str, Sequence],
+    state: State,
+    masks: dict[Connection, Array],
+    ages: Ages | None,
+    options: Options,
+) -> Drives:
+    """What a layer hears from outside its component, for each gate and the whole chunk.
+
+    Two sums where the cell wants delay-0 and delayed connections apart, else one. A sum to which
+    nothing adds is None.
+    """
+    bias = params[layer.name][BIAS]
+    time, batch = sequences[INPUT].shape[:2]
+
+    def at_each_step(row: Float[Array, " sums"]) -> Float[Array, "time batch sums"]:
+        return jnp.broadcast_to(row, (time, batch, row.shape[0]))
+
+    heard_size = layer.cell.heard_gates * layer.size
+    feedforward, recurrent = at_each_step(bias[:heard_size]), None
+    for connection in (c for c in component.entering if c.target == layer.name):
+        source, past = sequences[connection.source], ()
+        if connection.delay:
+            past = state[connection.source].past[: connection.delay]
+        heard = _heard(
+            source, past, params[layer.name][connection.key], masks.get(connection), ages, options
+        )
+        if connection.delay and layer.cell.separate_sums:
+            recurrent = heard if recurrent is None else recurrent + heard
+        else:
+            feedforward = feedforward + heard
+
+    if layer.cell.separate_sums:
+        return (
+            split_gates(feedforward, layer),
+            None if recurrent is None else split_gates(recurrent, layer),
+        )
+    own: Gates = split_gates(at_each_step(bias[heard_size:]), layer)
+    return ((*split_gates(feedforward, layer), *own),)
+
+
+def _heard(
+    source: Sequence,
+    past: Past,
+    matrix: Float[Array, "source sums"],
+    mask: Float[Array, "time_or_1 batch source_or_1"] | None,
+    ages: Ages | None,
+    options: Options,
+) -> Float[Array, "time batch sums"]:
+    """The source, as many steps late as `past` is long, times the matrix."""
+    multiply = product
+    if options.deferred and options.dtype != matrix.dtype:
+        multiply = rounded_product
+    if source.ndim == 3:
+        source = delayed(source, remembered(past), ages) if past else source
+        return multiply(source if mask is None else source * mask, matrix, options.dtype)
+    heard = rows(matrix, source)
+    if past:
+        before = remembered(past)
+        if ages is not None:
+            # Before it is multiplied: what is not finite must not reach the matrix's gradient.
+            before = forget_older(before, len(past), _first_steps(ages, len(past)))
+        heard = delayed(heard, multiply(before, matrix, options.dtype), ages)
+    return heard if mask is None else heard * mask
+
+
+def _first_steps(ages: Ages, count: int) -> Int[Array, "count batch"]:
+    """Of the first `count` steps; of a chunk that ends before, its last one's again."""
+    last = jnp.broadcast_to(ages[-1:], (count, ages.shape[1]))
+    return jnp.concatenate([ages, last])[:count]
+
+
+def _lanes(arrays: Arrays) -> tuple[tuple[Array, int], ...]:
+    return ((arrays.inputs, 1), *((array, 0) for array in jax.tree.leaves(arrays.state)))

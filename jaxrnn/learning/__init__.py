@@ -1,0 +1,1 @@
+"""Problems, training and evaluation."""

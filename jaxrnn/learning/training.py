@@ -1,0 +1,244 @@
+"""Training: a state, and one jitted function that takes several steps."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Bool, Float, Integer, Key, PRNGKeyArray, Shaped
+
+from jaxrnn.core.engine.unroll import Dropout, unroll
+from jaxrnn.core.errors import InputError
+from jaxrnn.core.network import Network
+from jaxrnn.core.parameters import Params, State, initial_state, state_dtype
+from jaxrnn.learning.loss import Loss, cross_entropy, weight_penalty
+from jaxrnn.learning.weighting import readable, weighted
+
+# Of one call of the jitted function. That saves dispatch, and above all memory that is got from the
+# system anew for every call (`python -m experiments.benchmark --suite=choices --only=steps`).
+STEPS_PER_CALL = 10
+
+
+class TrainingState(NamedTuple):
+    """All that training changes."""
+
+    params: Params
+    optimizer_state: optax.OptState
+    network_state: State  # carried from chunk to chunk
+
+
+class Chunks(NamedTuple):
+    """The data of several training steps.
+
+    Attributes:
+      inputs: symbols or features, as for `unroll`.
+      targets: what the loss compares the outputs with.
+      resets: as for `unroll`.
+      weights: how much each time step counts in the loss, a mean; None: all the same. Weights are
+        treated as `jaxrnn.learning.weighting` says.
+    """
+
+    inputs: Shaped[Array, "steps time batch *features"]
+    targets: Shaped[Array, "steps time batch *outputs"]
+    resets: Bool[Array, "steps time batch"]
+    weights: Float[Array, "steps time batch"] | None = None
+
+
+class Report(NamedTuple):
+    """What happened in several training steps.
+
+    Attributes:
+      losses: without penalties; cross-entropy in nats per character, unless told otherwise. 0 where
+        no time step has weight.
+      finite: false where the step was skipped, since its loss, its gradient or what it would have
+        left behind was not finite.
+      norms: of the whole gradient, before it was clipped.
+      restarted: how many lanes a skipped step made start anew from the zero state.
+    """
+
+    losses: Float[Array, " steps"]
+    finite: Bool[Array, " steps"]
+    norms: Float[Array, " steps"]
+    restarted: Integer[Array, " steps"]
+
+
+class Regularisation(NamedTuple):
+    """What is added to the loss and to the network while training."""
+
+    dropout: Dropout = Dropout(0.0)
+    l1: float = 0.0
+    l2: float = 0.0
+
+
+TrainingSteps = Callable[..., tuple[TrainingState, Report]]
+
+
+def start(
+    network: Network, params: Params, optimizer: optax.GradientTransformation, batch_size: int
+) -> TrainingState:
+    """The training state before the first step; the first step takes the `params` given with it."""
+    # Copies: some of optax's states hold one array twice, and no array can be donated twice.
+    optimizer_state = jax.tree.map(jnp.array, optimizer.init(params))
+    memory = initial_state(network, batch_size, state_dtype(params))
+    return TrainingState(params, optimizer_state, memory)
+
+
+def make_training_steps(
+    network: Network,
+    optimizer: optax.GradientTransformation,
+    regularisation: Regularisation = Regularisation(),  # noqa: B008 (frozen)
+    *,
+    loss: Loss = cross_entropy,
+    compute_dtype: jnp.dtype | type | None = None,
+    segment: int | None = None,
+    shardings: TrainingState | None = None,
+) -> TrainingSteps:
+    """Compiles `(state, chunks, keys, rates=None) -> (state, report)`: one step a chunk.
+
+    `keys`, one each a step, decide dropout. `rates`, one each a step too, are for optimisers whose
+    learning rate is given from outside, as `make_optimizer`'s is: optax's extra argument
+    `learning_rate`. (Another one is `value`, the loss with its penalties, which
+    `optax.contrib.reduce_on_plateau` asks for.) The state is donated: use the one returned.
+
+    Truncated BPTT: each chunk goes on from the state that the one before it left, except in lanes
+    that the chunk's resets tell to forget.
+
+    A step is skipped if its loss, its gradient or anything that it would leave behind is not
+    finite: parameters and optimiser stay as they were. Since the carried state may be the cause,
+    and would be at the next step too, lanes start anew from the zero state: those whose loss or
+    state is not finite, or all of them if there is none.
+
+    Args:
+      network: what is trained.
+      optimizer: any of optax, as `optax.adam(1e-3)`, or as from `make_optimizer`.
+      regularisation: dropout, L1 and L2.
+      loss: `(outputs, targets)` of a chunk -> loss of each time step in each lane.
+      compute_dtype: as for `unroll`: of matrix products, bfloat16 say.
+      segment: as for `unroll`.
+      shardings: where the state that is returned lies, as from `parallel.shardings`; None: where
+        the compiler finds that it does.
+
+    Raises:
+      InputError: when called, if keys or rates are not one each a step, or the optimiser lacks the
+        rates or has no use for them.
+    """
+    optimizer = optax.with_extra_args_support(optimizer)
+
+    def objective(
+        params: Params, state: State, chunk: Chunks, key: PRNGKeyArray
+    ) -> tuple[Float[Array, ""], tuple[Float[Array, ""], Float[Array, "time batch"], State]]:
+        outputs, state = unroll(
+            network, params, state, readable(network, chunk.inputs, chunk.weights),
+            resets=chunk.resets, dropout=regularisation.dropout, dropout_key=key,
+            compute_dtype=compute_dtype, segment=segment,
+        )  # fmt: skip
+        if chunk.weights is None:
+            losses = loss(outputs, chunk.targets)
+            mean = losses.mean()
+        else:
+            losses = weighted(loss, outputs, chunk.targets, chunk.weights)
+            total = chunk.weights.sum()
+            mean = losses.sum() / jnp.where(total == 0, 1, total)
+        penalty = weight_penalty(params, regularisation.l1, regularisation.l2)
+        return mean + penalty, (mean, losses, state)
+
+    def train(
+        state: TrainingState, x: tuple[Chunks, PRNGKeyArray, Float[Array, ""] | None]
+    ) -> tuple[TrainingState, Report]:
+        chunk, key, rate = x
+        (value, (mean, losses, network_state)), gradient = jax.value_and_grad(
+            objective, has_aux=True
+        )(state.params, state.network_state, chunk, key)
+        given = {} if rate is None else {"learning_rate": rate}
+        updates, optimizer_state = optimizer.update(
+            gradient, state.optimizer_state, state.params, value=value, **given
+        )
+        learned = optax.apply_updates(state.params, updates), optimizer_state
+        norm = optax.tree.norm(gradient)
+        # What was carried here may be forgotten by a reset; what is carried on must be finite.
+        broken = ~_finite_lanes(losses, network_state)
+        suspects = broken | ~_finite_lanes(losses, state.network_state)
+        # Floats, so that devices sum them together with the gradients.
+        any_broken, count = jnp.stack([broken, suspects]).sum(axis=1, dtype=mean.dtype)
+        finite = jnp.isfinite(mean) & jnp.isfinite(norm) & (any_broken == 0)
+        finite &= _stay_finite(learned, state[:2], 0 * norm)
+        params, optimizer_state = jax.tree.map(partial(jnp.where, finite), learned, state[:2])
+        restarts = ~finite & (suspects | (count == 0))
+        network_state = jax.tree.map(
+            lambda new, old: jnp.where(restarts[:, None], 0, jnp.where(finite, new, old)),
+            network_state, state.network_state,
+        )  # fmt: skip
+        restarted = jnp.where(count == 0, len(suspects), count).astype(jnp.int32)
+        report = Report(mean, finite, norm, jnp.where(finite, 0, restarted))
+        return TrainingState(params, optimizer_state, network_state), report
+
+    @partial(jax.jit, donate_argnums=0, out_shardings=(shardings, None))
+    def training_steps(
+        state: TrainingState,
+        chunks: Chunks,
+        keys: Key[Array, " steps"],
+        rates: Float[Array, " steps"] | None = None,
+    ) -> tuple[TrainingState, Report]:
+        _check_steps(chunks, keys, rates)
+        if rates is not None and not _hears_rates(optimizer, state):
+            raise InputError(
+                "rates are given to an optimiser that has a learning rate of its own; leave them "
+                "out, or end its chain with `optimizers.scale_by_given_learning_rate()`"
+            )
+        return jax.lax.scan(train, state, (chunks, keys, rates))
+
+    return training_steps
+
+
+def _finite_lanes(losses: Float[Array, "time batch"], state: State) -> Bool[Array, " batch"]:
+    finite = jnp.isfinite(losses).all(axis=0)
+    for array in jax.tree.leaves(state):
+        finite &= jnp.isfinite(array).all(axis=1)
+    return finite
+
+
+def _stay_finite(new: Any, old: Any, zero: Float[Array, ""]) -> Bool[Array, ""]:
+    """Whether all numbers are finite; single ones may be as they were, since some begin infinite.
+
+    `zero` is one that the compiler does not know: it would leave products with it out.
+    """
+
+    def stays(x: Array, y: Array) -> Bool[Array, ""]:
+        if x.ndim < 2:
+            return (jnp.isfinite(x) | (x == y)).all()
+        # 0 * inf is NaN: a product reads a matrix in a third of the time that comparisons take.
+        rows = x.reshape(-1, x.shape[-1])
+        return (rows @ jnp.full(rows.shape[1], zero, x.dtype)).sum() == 0
+
+    return jnp.stack([
+        stays(x, y)
+        for x, y in zip(jax.tree.leaves(new), jax.tree.leaves(old), strict=True)
+        if jnp.issubdtype(x.dtype, jnp.inexact)
+    ]).all()  # fmt: skip
+
+
+def _hears_rates(optimizer: optax.GradientTransformationExtraArgs, state: TrainingState) -> bool:
+    """Whether the learning rate that is given takes part in an update."""
+
+    def update(rate: Array, params: Params, optimizer_state: optax.OptState) -> Any:
+        return optimizer.update(
+            params, optimizer_state, params, value=jnp.zeros(()), learning_rate=rate
+        )
+
+    shapes = jax.eval_shape(lambda *x: x, jnp.zeros(()), *state[:2])
+    program = jax.make_jaxpr(update)(*shapes).jaxpr
+    return any(program.invars[0] is x for step in program.eqns for x in step.invars)
+
+
+def _check_steps(chunks: Chunks, keys: Array, rates: Array | None) -> None:
+    steps = chunks.inputs.shape[0]
+    if jnp.issubdtype(keys.dtype, jnp.floating):
+        raise InputError("keys are numbers; training steps take (state, chunks, keys, rates)")
+    for name, array in (("keys", keys), ("rates", rates)):
+        if array is not None and jnp.shape(array)[:1] != (steps,):
+            raise InputError(
+                f"{name} of shape {list(jnp.shape(array))} do not fit {steps} training steps; "
+                "give one each a step"
+            )

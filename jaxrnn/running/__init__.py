@@ -1,0 +1,1 @@
+"""A training run: its loop, its end, its processes and devices."""

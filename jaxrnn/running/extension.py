@@ -1,0 +1,51 @@
+"""The learning rate where a run goes on towards another end than it had.
+
+A schedule is a function of how much of the training is done, so that another length means another
+rate for every step. A rate that jumped there would undo what was learned: it goes there from where
+it stood, in a straight line.
+"""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+
+from jaxrnn.learning.optimizers import Schedule
+
+SHARE = 0.02  # of the new length, which the line takes; as the warm-up of a schedule
+
+
+class Turn(NamedTuple):
+    """Where a rate left the schedule of one length for that of another.
+
+    Attributes:
+      since: the fraction of the new length that was done then.
+      rate: what the learning rate was.
+    """
+
+    since: float
+    rate: float
+
+    @property
+    def until(self) -> float:
+        """The fraction at which the rate is the new schedule's."""
+        return min(1.0, self.since + SHARE)
+
+
+def turned(schedule: Schedule, turn: Turn | None) -> Schedule:
+    """The schedule, but for a straight line that leads to it."""
+    if turn is None:
+        return schedule
+    end = float(schedule(turn.until))
+    width = max(turn.until - turn.since, 1e-9)
+    return lambda progress: jnp.where(
+        progress < turn.until,
+        turn.rate + (end - turn.rate) * (progress - turn.since) / width,
+        schedule(progress),
+    )
+
+
+def turn_towards(schedule: Schedule, since: float, rate: float) -> Turn | None:
+    """The turn from a rate to a schedule; None where the schedule has that rate there."""
+    same = np.float32(schedule(np.float32(since))) == np.float32(rate)
+    return None if same else Turn(since, rate)

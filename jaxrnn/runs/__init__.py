@@ -1,1 +1,0 @@
-"""What experiments share: flags, work directories, the training loop, progress, pictures."""

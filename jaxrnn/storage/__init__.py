@@ -1,0 +1,1 @@
+"""What a run and a finished model leave on disk."""

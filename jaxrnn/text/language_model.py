@@ -1,0 +1,181 @@
+"""A trained character-level language model: to be loaded, judged and made to write."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Integer, PRNGKeyArray
+
+from jaxrnn.core.errors import InputError
+from jaxrnn.core.keys import derive
+from jaxrnn.core.network import Network
+from jaxrnn.core.parameters import Params, init, parameter_shapes
+from jaxrnn.learning.evaluation import evaluate
+from jaxrnn.learning.loss import bits_per_character
+from jaxrnn.learning.training import TrainingState, start
+from jaxrnn.running.workdir import read_json
+from jaxrnn.storage.checkpoints import Checkpoints
+from jaxrnn.storage.export import check_fit, load_model, save_model
+from jaxrnn.text import UNKNOWN, Vocabulary, evaluation_batches
+from jaxrnn.text.own_cells import asking_for
+from jaxrnn.text.sampling import Choice, Position, read, write, write_beams
+
+LANES = 64  # of an evaluation; more lanes are faster, but each one starts without a past
+EVALUATION_CHUNK = 128
+
+
+@dataclass(frozen=True, eq=False)
+class LanguageModel:
+    """A network that reads and writes the symbols of a vocabulary."""
+
+    network: Network
+    params: Params
+    vocabulary: Vocabulary
+
+    def bits_per_character(self, tokens: Integer[np.ndarray, " length"]) -> float:
+        """Of a text, every symbol but its first scored once, with the state carried on."""
+        lanes = max(1, min(LANES, len(tokens) // EVALUATION_CHUNK))
+        batches = evaluation_batches(tokens, batch=lanes, chunk=EVALUATION_CHUNK)
+        return bits_per_character(evaluate(self.network, self.params, batches))
+
+    def texts(
+        self, length: int, *, prime: str = "", streams: int = 1, choice: Choice, seed: int
+    ) -> list[str]:
+        """What each of several streams writes after the prime text: `length` characters."""
+        texts = [""] * streams
+        decoders = [self.vocabulary.incremental_decoder() for _ in texts]
+        blocks = self._blocks(prime, streams, choice, seed)
+        while len(min(texts, key=len)) < length:
+            columns = next(blocks).T
+            texts = [
+                t + decode(c, False) for t, decode, c in zip(texts, decoders, columns, strict=True)
+            ]
+        return [text[:length] for text in texts]
+
+    def stream(self, *, prime: str = "", choice: Choice, seed: int) -> Iterator[str]:
+        """Writes without end, a few characters at a time."""
+        decode = self.vocabulary.incremental_decoder()
+        for block in self._blocks(prime, 1, choice, seed):
+            yield decode(block[:, 0], False)
+
+    def likeliest_text(
+        self, length: int, *, prime: str = "", beams: int, choice: Choice, seed: int
+    ) -> tuple[str, float]:
+        """The likeliest of a population of streams, `length` symbols, and its bits per symbol."""
+        position, choice = self._read(prime, beams, choice)
+        symbols, nats = write_beams(self.network, self.params, position, _key(seed), length, choice)
+        text = self.vocabulary.incremental_decoder()(symbols, False)  # no half of a character
+        return text, bits_per_character(-nats / length)
+
+    def save(self, directory: Path, facts: dict[str, Any]) -> None:
+        """Writes the model as safetensors and JSON; `load_language_model` reads it."""
+        save_model(
+            directory,
+            params=self.params,
+            network=self.network.to_dict(),
+            vocabulary=self.vocabulary.to_dict(),
+            facts=facts,
+        )
+
+    def _blocks(
+        self, prime: str, streams: int, choice: Choice, seed: int
+    ) -> Iterator[Integer[np.ndarray, "block streams"]]:
+        position, choice = self._read(prime, streams, choice)
+        return write(self.network, self.params, position, _key(seed), choice)
+
+    def _read(self, prime: str, streams: int, choice: Choice) -> tuple[Position, Choice]:
+        """Reads the prime text; without one, a line end or a space, as before a line or a word."""
+        prime = self.vocabulary.normalise(prime)
+        unknown = self.vocabulary.unknown_in(prime)
+        if unknown:
+            raise InputError(
+                f"the model does not know {', '.join(map(repr, unknown))} of the prime text; "
+                "it knows the characters of its training text only, so leave them out"
+            )
+        starts = [self.vocabulary.encode(start) for start in ([prime] if prime else ["\n", " "])]
+        symbols = next((start for start in starts if UNKNOWN not in start), np.array([1]))
+        choice = choice._replace(banned=(UNKNOWN,))
+        return read(self.network, self.params, symbols, streams), choice
+
+
+def _key(seed: int) -> PRNGKeyArray:
+    return derive(jax.random.key(seed), "samples")
+
+
+def load_language_model(path: Path) -> LanguageModel:
+    """The best model of a work directory, or an exported one.
+
+    One of float64 parameters switches `jax_enable_x64` on, for the whole process.
+
+    Raises:
+      InputError: there is no model, or its files are damaged or do not fit each other.
+    """
+    if not path.is_dir():
+        raise InputError(f"there is no directory {path}; give a work directory or an export")
+    config = read_json(path / "config.json")
+    return _from_export(path) if config is None else _from_workdir(path, config)
+
+
+def training_state(network: Network, config: Mapping[str, Any]) -> TrainingState:
+    """The state from which a run with this configuration starts."""
+    dtype = jnp.float64 if config["dtype"] == "float64" else jnp.float32
+    params = init(
+        network, jax.random.key(config["seed"]), initializer=config["initializer"],
+        recurrent_initializer=config["recurrent_initializer"], dtype=dtype,
+    )  # fmt: skip
+    return start(network, params, training_optimizer(config), config["batch"])
+
+
+def training_optimizer(config: Mapping[str, Any]) -> optax.GradientTransformation:
+    """The optimiser of a run with this configuration."""
+    from jaxrnn.learning.optimizers import make_optimizer  # here: a model is loaded without any
+
+    return make_optimizer(
+        config["optimizer"], clip_norm=config["clip_norm"], clip_value=config["clip_value"]
+    )
+
+
+def _from_workdir(path: Path, config: dict[str, Any]) -> LanguageModel:
+    try:
+        with asking_for(path, config.get("cells")):
+            network = Network.from_dict(config["network"])
+        vocabulary = Vocabulary.from_dict(config["vocabulary"])
+        dtype = jnp.float64 if config.get("dtype") == "float64" else jnp.float32
+        if dtype == jnp.float64:
+            jax.config.update("jax_enable_x64", True)
+    except KeyError as missing:
+        raise InputError(
+            f"{path / 'config.json'} lacks {missing}; give the work directory of a run"
+        ) from None
+    checkpoints = Checkpoints(path)
+    # A run that was stopped before its first evaluation has no best state yet.
+    which = "best" if checkpoints.steps("best") else "last"
+    # The parameters alone: what an optimiser's state is called may change with optax.
+    template = {
+        layer: {name: jax.ShapeDtypeStruct(shape, dtype) for name, shape in shapes.items()}
+        for layer, shapes in parameter_shapes(network).items()
+    }
+    restored = checkpoints.restore(template, which=which, part=".params")
+    return LanguageModel(network, restored.state, vocabulary)
+
+
+def _from_export(path: Path) -> LanguageModel:
+    model = load_model(path)
+    with asking_for(path, None):
+        network = Network.from_dict(model.network)
+    vocabulary = Vocabulary.from_dict(model.vocabulary)
+    if np.dtype(np.float64) in {array.dtype for array in jax.tree.leaves(model.params)}:
+        jax.config.update("jax_enable_x64", True)
+    sizes = {network.input_size, network.size("output")}
+    if sizes != {vocabulary.size}:
+        raise InputError(
+            f"the network in {path} has {network.input_size} inputs and {network.size('output')} "
+            f"outputs but its vocabulary {vocabulary.size} symbols; export the model again"
+        )
+    check_fit(model.params, parameter_shapes(network), file=path)
+    return LanguageModel(network, jax.tree.map(jnp.asarray, model.params), vocabulary)

@@ -1,0 +1,202 @@
+"""Writing with a trained network: one symbol at a time, each fed back as the next input.
+
+The noise of a whole block of symbols is drawn up front and the block is one `lax.scan`, so that the
+host takes part once a block instead of once a symbol. Blocks have one fixed length: a longer text
+with the same seed begins with the shorter one.
+"""
+
+from collections.abc import Iterator
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int, Integer, PRNGKeyArray
+
+from jaxrnn.core.engine.unroll import step, unroll
+from jaxrnn.core.errors import InputError
+from jaxrnn.core.keys import derive
+from jaxrnn.core.network import Network
+from jaxrnn.core.parameters import Params, State, initial_state, state_dtype
+from jaxrnn.learning.symbols import check_symbols
+
+BLOCK = 256  # symbols
+
+
+class Choice(NamedTuple):
+    """How the next symbol is chosen from the network's softmax.
+
+    Attributes:
+      temperature: what the logits are divided by; 0 always takes the most likely symbol.
+      top_k: leave only the k most likely symbols (Fan and others 2018).
+      top_p: then leave only the most likely symbols that together reach this probability (Holtzman
+        and others 2020).
+      banned: symbols that are never written.
+    """
+
+    temperature: float = 1.0
+    top_k: int | None = None
+    top_p: float | None = None
+    banned: tuple[int, ...] = ()
+
+
+class Position(NamedTuple):
+    """Where streams of text stand: the network's state, and logits of each stream's next symbol."""
+
+    state: State
+    logits: Float[Array, "streams symbols"]
+
+
+def read(
+    network: Network, params: Params, prime: Integer[np.ndarray, " time"], streams: int
+) -> Position:
+    """Reads a prime text of at least one symbol from the zero state, the same in every stream.
+
+    Raises:
+      InputError: the text is empty, or holds symbols that the network does not have.
+    """
+    if not len(prime):
+        raise InputError("the prime text is empty; give at least one symbol to start from")
+    check_symbols(prime, network.input_size, "the prime text's symbols")
+    state = initial_state(network, streams, state_dtype(params))
+    inputs = jnp.broadcast_to(jnp.asarray(prime, jnp.int32)[:, None], (len(prime), streams))
+    return _read(network, params, state, inputs)
+
+
+def write(
+    network: Network,
+    params: Params,
+    position: Position,
+    key: PRNGKeyArray,
+    choice: Choice = Choice(),  # noqa: B008 (frozen)
+) -> Iterator[Int[np.ndarray, "block streams"]]:
+    """Writes on from a position without end, a block of symbols at a time.
+
+    Raises:
+      InputError: at the first block, where the choice leaves nothing to choose from.
+    """
+    _check(choice, network)
+    block = 0
+    while True:
+        block_key = jax.random.fold_in(key, block)
+        symbols, _, position = _write(network, params, position, block_key, choice, BLOCK)
+        yield np.asarray(symbols)
+        block += 1
+
+
+def write_beams(
+    network: Network,
+    params: Params,
+    position: Position,
+    key: PRNGKeyArray,
+    length: int,
+    choice: Choice = Choice(),  # noqa: B008 (frozen)
+    *,
+    interval: int = 8,
+) -> tuple[Int[np.ndarray, " length"], float]:
+    """Keeps a population of streams, and returns the likeliest of them.
+
+    Every `interval` symbols the less likely half of the streams is dropped, and each one dropped
+    becomes a copy of a stream drawn from the rest.
+
+    Args:
+      network: what writes.
+      params: its parameters.
+      position: as from `read`, with as many streams as the population is to have.
+      key: decides everything that is drawn.
+      length: how many symbols.
+      choice: how each stream chooses its symbols.
+      interval: how many symbols the streams write between two comparisons.
+
+    Returns:
+      The symbols, and their log-likelihood under the network (at temperature 1), in nats.
+    """
+    _check(choice, network)
+    streams = position.logits.shape[0]
+    if streams < 2:
+        raise InputError(f"a population of {streams} leaves nothing to choose from; take 2 or more")
+    if interval < 1:
+        raise InputError(f"the interval between comparisons is {interval}; it must be at least 1")
+    written = np.zeros((0, streams), np.int32)
+    scores = np.zeros(streams)
+    for i, start in enumerate(range(0, length, interval)):
+        round_key = jax.random.fold_in(key, i)
+        count = min(interval, length - start)
+        symbols, nats, position = _write(
+            network, params, position, derive(round_key, "symbols"), choice, count
+        )
+        written = np.concatenate([written, symbols])
+        scores = scores + np.asarray(nats, np.float64).sum(axis=0)
+        if start + count < length:
+            best = np.argsort(-scores, kind="stable")[: (streams + 1) // 2]
+            parents_key = derive(round_key, "parents")
+            copies = jax.random.randint(parents_key, (streams - len(best),), 0, len(best))
+            parents = np.concatenate([best, best[np.asarray(copies)]])
+            written, scores = written[:, parents], scores[parents]
+            position = jax.tree.map(lambda x, p=parents: x[p], position)
+    winner = int(scores.argmax())
+    return written[:, winner], float(scores[winner])
+
+
+def log_probabilities(
+    logits: Float[Array, "streams symbols"], choice: Choice
+) -> Float[Array, "streams symbols"]:
+    """Of each symbol being chosen, unnormalised; at temperature 0 simply the logits."""
+    if choice.temperature > 0:
+        logits = logits / choice.temperature
+    logits = logits.at[:, list(choice.banned)].set(-jnp.inf) if choice.banned else logits
+    if choice.top_k is not None:
+        worst = jax.lax.top_k(logits, min(choice.top_k, logits.shape[1]))[0][:, -1:]
+        logits = jnp.where(logits >= worst, logits, -jnp.inf)
+    if choice.top_p is not None and choice.top_p < 1:
+        ranked = jnp.sort(logits, axis=1, descending=True)
+        probabilities = jax.nn.softmax(ranked)
+        before = jnp.cumsum(probabilities, axis=1) - probabilities
+        worst = jnp.where(before < choice.top_p, ranked, jnp.inf).min(axis=1, keepdims=True)
+        logits = jnp.where(logits >= worst, logits, -jnp.inf)
+    return logits
+
+
+@partial(jax.jit, static_argnums=0)
+def _read(
+    network: Network, params: Params, state: State, inputs: Integer[Array, "time streams"]
+) -> Position:
+    logits, state = unroll(network, params, state, inputs)
+    return Position(state, logits[-1])
+
+
+@partial(jax.jit, static_argnames=("network", "choice", "length"))
+def _write(
+    network: Network,
+    params: Params,
+    position: Position,
+    key: PRNGKeyArray,
+    choice: Choice,
+    length: int,
+) -> tuple[Int[Array, "length streams"], Float[Array, "length streams"], Position]:
+    """Symbols, their log-likelihoods under the network in nats, and where the streams stand."""
+    shape = (length, *position.logits.shape)
+    noise = jax.random.gumbel(key, shape, position.logits.dtype)  # argmax(l + g) ~ softmax(l)
+
+    def body(position: Position, noise: Float[Array, "streams symbols"]) -> tuple:
+        ranked = log_probabilities(position.logits, choice)
+        symbols = jnp.argmax(ranked + noise if choice.temperature > 0 else ranked, axis=1)
+        logits, state = step(network, params, position.state, symbols)
+        return Position(state, logits), (symbols, position.logits)
+
+    position, (symbols, logits) = jax.lax.scan(body, position, noise)
+    nats = jnp.take_along_axis(jax.nn.log_softmax(logits), symbols[..., None], axis=-1)[..., 0]
+    return symbols, nats, position
+
+
+def _check(choice: Choice, network: Network) -> None:
+    symbols = network.size("output")
+    if not choice.temperature >= 0:
+        raise InputError(f"the temperature is {choice.temperature}; it must be at least 0")
+    if choice.top_k is not None and choice.top_k < 1:
+        raise InputError(f"top_k is {choice.top_k}; it must be at least 1")
+    if choice.top_p is not None and not 0 < choice.top_p <= 1:
+        raise InputError(f"top_p is {choice.top_p}; it must be above 0 and at most 1")
+    if len(set(choice.banned)) >= symbols:
+        raise InputError(f"all {symbols} symbols are banned; leave at least one")

@@ -1,0 +1,311 @@
+"""Cells against published formulas in NumPy, and a cell of one's own."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxrnn import (
+    Cell, Connection, InputError, Layer, Network, init, initial_state, linear_cell, register, stacked, step, unroll, )  # fmt: skip, from jaxrnn.core.cells import CELLS, elman, find, from tests.networks import compiled, made, from tests.reference import ACTIVATIONS, assert_close, sigmoid, RNG = np.random.default_rng(0,
+)
+from jaxrnn.core import cells
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_an_elman_cell_is_its_activation_of_the_sum(name):
+    total = RNG.normal(size=(3, 4)).astype(np.float32)
+    output, carry = CELLS[name].apply((jnp.array(total),), ())
+    np.testing.assert_allclose(output, ACTIVATIONS[name][0](total), rtol=1e-5, atol=1e-6)
+    assert carry == ()
+
+
+def one_layer(cell: str) -> Network:
+    edges = [Connection("input", "output"), Connection("output", "output", 1)]
+    return Network(3, [Layer("output", 2, cell)], edges)
+
+
+def matrices(gates: str) -> tuple[dict, dict, dict, dict]:
+    """Separate W, U and b for each gate, and the parameters in which they lie side by side."""
+    w = {gate: RNG.normal(size=(3, 2)) for gate in gates}
+    u = {gate: RNG.normal(size=(2, 2)) for gate in gates}
+    b = {gate: RNG.normal(size=2) for gate in gates}
+    params = {
+        "input@0": np.concatenate([w[gate] for gate in gates], axis=1),
+        "output@1": np.concatenate([u[gate] for gate in gates], axis=1),
+        "bias": np.concatenate([b[gate] for gate in gates]),
+    }
+    return w, u, b, {"output": params}
+
+
+def test_an_lstm_layer_is_that_of_the_literature():
+    """The equations of Graves 2013, section 2, without peepholes."""
+    w, u, b, params = matrices("ifco")
+    inputs = RNG.normal(size=(5, 2, 3))
+    h, c, expected = np.zeros((2, 2)), np.zeros((2, 2)), []
+    for x in inputs:
+        i = sigmoid(x @ w["i"] + h @ u["i"] + b["i"])
+        f = sigmoid(x @ w["f"] + h @ u["f"] + b["f"])
+        c = f * c + i * np.tanh(x @ w["c"] + h @ u["c"] + b["c"])
+        o = sigmoid(x @ w["o"] + h @ u["o"] + b["o"])
+        h = o * np.tanh(c)
+        expected.append(h)
+    with jax.enable_x64(True):
+        network = one_layer("lstm")
+        state = initial_state(network, 2, jnp.float64)
+        outputs, state = compiled(partial(unroll, network))(params, state, inputs)
+    assert_close(outputs, np.array(expected))
+    assert_close(state["output"].carry[0], c)
+
+
+def test_a_gru_layer_is_that_of_the_literature():
+    """Cho and others 2014, equations 5 to 8, with the reset gate outside the product."""
+    w, u, b, params = matrices("rzh")
+    inputs = RNG.normal(size=(5, 2, 3))
+    h, expected = np.zeros((2, 2)), []
+    for x in inputs:
+        r = sigmoid(x @ w["r"] + h @ u["r"] + b["r"])
+        z = sigmoid(x @ w["z"] + h @ u["z"] + b["z"])
+        h = z * h + (1 - z) * np.tanh(x @ w["h"] + b["h"] + r * (h @ u["h"]))
+        expected.append(h)
+    with jax.enable_x64(True):
+        network = one_layer("gru")
+        state = initial_state(network, 2, jnp.float64)
+        outputs, _ = compiled(partial(unroll, network))(params, state, inputs)
+    assert_close(outputs, np.array(expected))
+
+
+@pytest.mark.parametrize("name", ["logistic", "tanh", "relu", "leaky_relu", "elu", "linear",
+                                  "lstm", "gru"])  # fmt: skip
+def test_the_gradient_of_each_cell_is_its_finite_difference(name):
+    cell = CELLS[name]
+    sums = [[*RNG.normal(size=(cell.gates, 2, 3))] for _ in range(1 + cell.separate_sums)]
+    arguments = (*map(tuple, sums), tuple(RNG.normal(size=(cell.carries, 2, 3))))
+    with jax.enable_x64(True):
+        arguments = jax.tree.map(jnp.array, arguments)
+        # Of elementwise functions all derivatives come at once, by moving all units together.
+        for i, array in enumerate(jax.tree.leaves(arguments)):
+            leaves, tree = jax.tree.flatten(arguments)
+
+            def run(x, i=i, leaves=leaves, tree=tree):
+                return cell.apply(*jax.tree.unflatten(tree, [*leaves[:i], x, *leaves[i + 1 :]]))
+
+            _, slope = jax.jvp(run, (array,), (jnp.ones_like(array),))
+            above, below = run(array + 1e-6), run(array - 1e-6)
+            assert_close(slope, jax.tree.map(lambda a, b: (a - b) / 2e-6, above, below), 1e-6)
+
+
+@pytest.fixture
+def own_registry(monkeypatch):
+    """What a test registers is forgotten after it."""
+    monkeypatch.setattr(cells, "CELLS", dict(CELLS))
+
+
+@pytest.mark.usefixtures("own_registry")
+def test_a_cell_of_one_s_own_needs_a_function_and_a_name():
+    """The one in the docstring of `jaxrnn.core.cells`, in all that a network can do."""
+
+    def leaky(sums, carry):
+        (drive,), (trace,) = sums, carry
+        trace = 0.9 * trace + 0.1 * drive
+        return jnp.tanh(trace), (trace,)
+
+    register(Cell("leaky", leaky, carries=1))
+    network = stacked(3, [4], 2, "leaky", feedback=True)
+    assert Network.from_json(network.to_json()) == network
+    assert "leaky" in str(network)
+
+    params, state = made(network)
+    inputs = RNG.normal(size=(4, 2, 3)).astype(np.float32)
+    outputs, final = compiled(partial(unroll, network))(params, state, inputs)
+    w, layer = params["output"], params["hidden1"]
+    h = trace = np.zeros((2, 4))
+    stepped = state
+    take = compiled(partial(step, network))
+    for t, x in enumerate(inputs):
+        drive = layer["bias"] + x @ layer["input@0"] + h @ layer["hidden1@1"]
+        trace = 0.9 * trace + 0.1 * drive
+        h = np.tanh(trace)
+        np.testing.assert_allclose(outputs[t], w["bias"] + h @ w["hidden1@0"], atol=1e-5)
+        output, stepped = take(params, stepped, x)
+        np.testing.assert_allclose(output, outputs[t], atol=1e-5)
+    np.testing.assert_allclose(final["hidden1"].carry[0], trace, atol=1e-5)
+    assert_close(stepped, final, 1e-5)
+
+    def loss(params, deferred):
+        outputs, _ = unroll(network, params, state, jnp.array(inputs), deferred=deferred)
+        return jnp.sum(outputs**2)
+
+    ours, plain = (compiled(jax.grad(partial(loss, deferred=d)))(params) for d in (True, False))
+    assert_close(ours, plain, 1e-4)
+    assert init(network, jax.random.key(0))["hidden1"]["input@0"].shape == (3, 4)
+
+
+@pytest.mark.usefixtures("own_registry")
+def test_a_cell_without_carry_may_have_the_two_sums_apart():
+    """Where no connection leads into one of the sums, the cell finds zeros."""
+    product = Cell("product", lambda below, back, carry: (below[0] * (1 + back[0]), carry),
+                   separate_sums=True)  # fmt: skip
+    register(product)
+    network = Network(1, [Layer("output", 1, product)], [Connection("input", "output")])
+    params = {"output": {"bias": jnp.ones(1), "input@0": 2 * jnp.ones((1, 1))}}
+    outputs, _ = unroll(network, params, {}, jnp.array([1.0, 2, 3])[:, None, None])
+    np.testing.assert_array_equal(outputs[:, 0, 0], [3, 5, 7])
+
+
+@pytest.mark.usefixtures("own_registry")
+def test_a_name_stands_for_one_cell():
+    cell = Cell("own", CELLS["tanh"].apply)
+    assert register(cell) is cell
+    assert find("own") == cell
+    again = Cell("own", CELLS["relu"].apply)  # as when a notebook's cell is run twice
+    register(again)
+    assert find("own") == again != cell
+    register(CELLS["lstm"])
+    with pytest.raises(InputError, match=r"jaxrnn has a cell called 'lstm'"):
+        register(Cell("lstm", CELLS["tanh"].apply))
+
+
+@pytest.mark.usefixtures("own_registry")
+def test_what_a_test_registers_is_forgotten():
+    with pytest.raises(InputError, match=r"unknown cell 'leaky'"):
+        find("leaky")
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"gates": 0}, r"'bad' has 0 gates"),
+        ({"carries": -1}, r"'bad' has 1 gates and -1 carries"),
+        ({"own_gates": 1}, r"'bad' has 1 own gates of 1"),
+        ({"gates": 2, "own_gates": 1, "separate_sums": True}, r"'bad' has own gates and separate"),
+        ({"gates": 2, "biases": (1.0,)}, r"'bad' has 2 gates but 1 initial biases"),
+        ({"gates": 1.0}, r"gates of cell 'bad' is 1.0; it must be a whole number"),
+        ({"gates": True}, r"gates of cell 'bad' is True"),
+        ({"carries": None}, r"carries of cell 'bad' is None"),
+        ({"own_gates": "1"}, r"own_gates of cell 'bad' is '1'"),
+        ({"biases": 1.0}, r"initial biases are 1.0; give a list"),
+        ({"biases": ("a",)}, r"'bad' has the initial bias 'a'; give a number, or a function"),
+        ({"carries_output": True}, r"'bad' is said to carry its output but has no carries"),
+        ({"terms": jnp.tanh}, r"'bad' has terms, 0 carries and .*one carry"),
+        ({"terms": 3, "carries": 1}, r"terms of cell 'bad' is 3; give a function of \(sums\)"),
+        ({"name": 3}, r"a cell is called 3; give it a name"),
+        ({"name": ""}, r"a cell is called ''; give it a name"),
+        ({"apply": None}, r"apply of cell 'bad' is None; give a function of \(sums, carry\)"),
+        ({"apply": "tanh"}, r"apply of cell 'bad' is 'tanh'"),
+        (
+            {"apply": lambda sums: sums},
+            r"apply .*'bad' cannot be called with \(sums, carry\) \(too",
+        ),
+        ({"apply": lambda a, b, c: a}, r"called with \(sums, carry\) \(missing .*'c'\)"),
+        ({"separate_sums": True}, r"called with \(feedforward, recurrent, carry\) \(too many"),
+    ],
+)
+def test_an_impossible_cell_is_refused(options, message):
+    with pytest.raises(InputError, match=message) as refusal:
+        Cell(**{"name": "bad", "apply": lambda sums, carry: (sums[0], carry)} | options)
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_what_cannot_be_called_makes_no_cell():
+    for make, message in {
+        lambda: elman("bad", None): r"activation of cell 'bad' is None",
+        lambda: elman(
+            "bad", jnp.arctan2
+        ): r"activation of cell 'bad' cannot be called with \(total\)",
+        lambda: linear_cell("bad", None): r"terms of cell 'bad' is None",
+        lambda: linear_cell(
+            "bad", jnp.arctan2
+        ): r"terms of cell 'bad' cannot be called with \(sums\)",
+        lambda: register(jnp.tanh): r"is no cell; register a Cell",
+    }.items():
+        with pytest.raises(InputError, match=message):
+            make()
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_whole_numbers_of_numpy_and_a_list_of_biases_make_the_same_cell():
+    one = Cell("own", lstm, gates=np.int64(4), carries=np.int8(1), biases=[0.0, 1.0, 0.0, 0.0])
+    other = Cell("own", lstm, gates=4, carries=1, biases=(0.0, 1.0, 0.0, 0.0))
+    assert one == other
+    assert hash(one) == hash(other)
+
+
+lstm = CELLS["lstm"].apply
+TOTAL = np.ones((2, 3), np.float32)
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(
+    ("carries", "result", "message"),
+    [
+        (1, (TOTAL, (TOTAL, TOTAL)), r"returns 2 carries but says carries=1"),
+        (1, (TOTAL, ()), r"returns 0 carries but says carries=1"),
+        (0, (TOTAL, (TOTAL,)), r"returns 1 carries but says carries=0"),
+        (
+            1,
+            (TOTAL, (TOTAL[0],)),
+            r"returns as its carry 1 of 1 float32\[3\] where float32\[2, 3\] is",
+        ),
+        (
+            2,
+            (TOTAL, (TOTAL, 0.0)),
+            r"returns as its carry 2 of 2 0.0 where float32\[2, 3\] is expected",
+        ),
+        (
+            1,
+            (TOTAL, (TOTAL.astype(np.float16),)),
+            r"returns as its carry 1 of 1 float16\[2, 3\] where float32",
+        ),
+        (0, (TOTAL[:, :1], ()), r"returns as its output float32\[2, 1\] where float32\[2, 3\] is"),
+        (0, (TOTAL.sum(), ()), r"returns as its output float32\[\] where"),
+        (0, (TOTAL.astype(int), ()), r"returns as its output int64\[2, 3\] where"),
+        (0, (None, ()), r"returns as its output None where"),
+        (0, TOTAL, r"returns float32\[2, 3\]; give \(output, carry\), the carry a tuple of 0"),
+        (1, (TOTAL, TOTAL), r"returns \(float32\[2, 3\], float32\[2, 3\]\); give \(output"),
+        (1, (TOTAL, [TOTAL]), r"returns \(float32\[2, 3\], \[float32\[2, 3\]\]\); give"),
+        (0, [TOTAL, ()], r"returns \[float32\[2, 3\], \(\)\]; give"),
+        (0, (TOTAL, (), ()), r"returns \(float32\[2, 3\], \(\), \(\)\); give"),
+        (0, None, r"returns None; give"),
+    ],
+)
+def test_a_cell_that_returns_something_else_than_it_says_is_refused(carries, result, message):
+    cell = Cell("bad", lambda sums, carry: result, carries=carries)
+    with pytest.raises(InputError, match=f"^cell 'bad' {message}") as refusal:
+        cell.run((TOTAL,), (TOTAL,) * carries)
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(
+    ("terms", "message"),
+    [
+        (TOTAL, r"are float32\[2, 3\]; give \(decay, drive\)"),
+        ((TOTAL,) * 3, r"are \(float32\[2, 3\], .*; give \(decay, drive\)"),
+        (None, r"are None; give"),
+        ((0.9, TOTAL), r"have as their decay 0.9 where float32\[2, 3\] is expected"),
+        ((TOTAL, TOTAL[:, :1]), r"have as their drive float32\[2, 1\] where"),
+        ((TOTAL, TOTAL.astype(np.float16)), r"have as their drive float16\[2, 3\] where"),
+    ],
+)
+def test_terms_that_are_no_decay_and_drive_are_refused(terms, message):
+    cell = linear_cell("bad", lambda sums: terms)
+    for run in (lambda: cell.run_terms((TOTAL,)), lambda: cell.run((TOTAL,), (TOTAL,))):
+        with pytest.raises(InputError, match=f"^the terms of cell 'bad' {message}") as refusal:
+            run()
+        assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_running_a_cell_is_applying_it(name):
+    cell = CELLS[name]
+    sums = [tuple(jnp.ones((cell.gates, 2, 3)) / 2) for _ in range(1 + cell.separate_sums)]
+    arguments = (*sums, tuple(jnp.ones((cell.carries, 2, 3))))
+    assert_close(cell.run(*arguments), cell.apply(*arguments))
+    ran, applied = (jax.make_jaxpr(f)(*arguments) for f in (cell.run, cell.apply))
+    assert str(ran) == str(applied)  # the check is no part of the program
+    if cell.terms is not None:
+        assert_close(cell.run_terms(sums[0]), cell.terms(sums[0]))

@@ -1,0 +1,19 @@
+import pytest
+
+from experiments.laboratory.sizing import evenly, nearest
+from jaxrnn import stacked
+
+
+@pytest.mark.parametrize("parameters", [100, 1000, 1234, 5000])
+@pytest.mark.parametrize("cell", ["tanh", "gru", "rg_lru"])
+def test_no_number_of_units_comes_nearer(cell, parameters):
+    networks = [stacked(10, evenly(units, 2), 10, cell) for units in range(2, 100)]
+    gaps = [abs(network.parameters - parameters) for network in networks]
+    found = nearest(lambda units: stacked(10, evenly(units, 2), 10, cell), parameters, least=2)
+    assert abs(found.parameters - parameters) == min(gaps)
+
+
+def test_units_are_shared_out_evenly():
+    assert evenly(11, 3) == [4, 4, 3]
+    assert evenly(12, 3) == [4, 4, 4]
+    assert evenly(5, 1) == [5]

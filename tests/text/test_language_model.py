@@ -1,0 +1,128 @@
+import json
+import math
+from itertools import islice
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxrnn import init, initial_state, stacked
+from jaxrnn.core.errors import InputError
+from jaxrnn.core.keys import derive
+from jaxrnn.learning import optimizers
+from jaxrnn.learning.training import TrainingState
+from jaxrnn.storage.checkpoints import Checkpoints
+from jaxrnn.text import Vocabulary
+from jaxrnn.text.language_model import EVALUATION_CHUNK, LanguageModel, load_language_model
+from jaxrnn.text.sampling import Choice, write
+
+
+def language_model(symbols: str | bytes, **options: bool) -> LanguageModel:
+    vocabulary = Vocabulary(symbols, **options)
+    network = stacked(vocabulary.size, [4], vocabulary.size)
+    return LanguageModel(network, init(network, jax.random.key(1)), vocabulary)
+
+
+ABC = language_model("\n abc")
+
+
+def test_a_uniform_model_needs_the_logarithm_of_the_number_of_symbols():
+    zeros = jax.tree.map(jnp.zeros_like, ABC.params)
+    uniform = LanguageModel(ABC.network, zeros, ABC.vocabulary)
+    for length in (2, EVALUATION_CHUNK, 3 * EVALUATION_CHUNK + 7):
+        bits = uniform.bits_per_character(np.ones(length, np.uint8))
+        assert bits == pytest.approx(math.log2(6), rel=1e-5)
+
+
+def test_streams_and_texts_write_the_same():
+    options = {"choice": Choice(), "seed": 5}
+    (text,) = ABC.texts(100, **options)
+    stream = ABC.stream(**options)
+    assert "".join(next(stream) for _ in range(4))[:100] == text
+    assert [len(text) for text in ABC.texts(70, streams=3, **options)] == [70] * 3
+
+
+def test_the_unknown_symbol_is_never_written():
+    (text,) = ABC.texts(500, choice=Choice(temperature=5.0), seed=0)
+    assert set(text) == set("\n abc")
+
+
+def test_a_text_of_bytes_has_whole_characters():
+    model = language_model(bytes(sorted(set("äöü".encode()))))
+    (text,) = model.texts(50, choice=Choice(temperature=0.1), seed=0)
+    assert len(text) == 50
+    beams, bits = model.likeliest_text(31, beams=4, choice=Choice(), seed=0)
+    assert bits > 0
+    assert len(beams) <= 31
+
+
+@pytest.mark.parametrize("symbols", ["a", " ab", "\n", "日本", b"\x80\xe3", "語".encode()])
+def test_a_model_can_start_whatever_its_symbols_are(symbols):
+    model = language_model(symbols if isinstance(symbols, str) else bytes(sorted(symbols)))
+    assert len(model.texts(10, choice=Choice(), seed=0)[0]) == 10
+
+
+def test_the_prime_text_is_normalised_as_the_model_was_trained():
+    model = language_model(" abc", lowercase=True, collapse_whitespace=True)
+    options = {"choice": Choice(), "seed": 0}
+    assert model.texts(30, prime="A\n\nB", **options) == model.texts(30, prime="a b", **options)
+
+
+def test_unknown_characters_of_the_prime_text_are_named():
+    with pytest.raises(InputError, match="'x', 'y' of the prime text"):
+        ABC.texts(10, prime="axbyx", choice=Choice(), seed=0)
+
+
+def test_a_saved_model_is_the_same_to_the_bit(tmp_path):
+    ABC.save(tmp_path / "model", {"steps": 0})
+    loaded = load_language_model(tmp_path / "model")
+    assert loaded.network == ABC.network
+    assert loaded.vocabulary == ABC.vocabulary
+    leaves = zip(jax.tree.leaves(loaded.params), jax.tree.leaves(ABC.params), strict=True)
+    assert all(np.asarray(a).tobytes() == np.asarray(b).tobytes() for a, b in leaves)
+
+
+def trained(path, optimizer_state) -> LanguageModel:
+    """A work directory as of a run, whose optimiser's state is this."""
+    (path / "config.json").write_text(
+        json.dumps({"network": ABC.network.to_dict(), "vocabulary": ABC.vocabulary.to_dict()})
+    )
+    state = TrainingState(ABC.params, optimizer_state, initial_state(ABC.network, 2))
+    Checkpoints(path).save(1, state, metrics={})
+    return ABC
+
+
+def test_a_model_is_loaded_whatever_its_optimiser_called_its_state(tmp_path, monkeypatch):
+    """And no optimiser is made for it, nor is any other setting of its training looked at."""
+    monkeypatch.setattr(optimizers, "make_optimizer", None)
+    expected = trained(tmp_path, {"momenta": jnp.ones(3), "nothing": jnp.zeros((0, 2))})
+    loaded = load_language_model(tmp_path)
+    assert jax.tree.structure(loaded.params) == jax.tree.structure(expected.params)
+    leaves = zip(jax.tree.leaves(loaded.params), jax.tree.leaves(expected.params), strict=True)
+    assert all(np.asarray(a).tobytes() == np.asarray(b).tobytes() for a, b in leaves)
+
+
+def test_parameters_of_another_network_are_refused_in_a_checkpoint_too(tmp_path):
+    trained(tmp_path, ())
+    config = json.loads((tmp_path / "config.json").read_text())
+    config["network"] = stacked(ABC.vocabulary.size, [5], ABC.vocabulary.size).to_dict()
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(InputError, match="is of another network"):
+        load_language_model(tmp_path)
+
+
+def test_samples_are_drawn_with_a_key_of_their_own():
+    """Not with the one that parameters are drawn from."""
+    position, choice = ABC._read("a", 1, Choice())
+    key = derive(jax.random.key(3), "samples")
+    (first,) = islice(write(ABC.network, ABC.params, position, key, choice), 1)
+    expected = ABC.vocabulary.decode(first[:, 0])
+    assert ABC.texts(50, prime="a", choice=Choice(), seed=3) == [expected[:50]]
+
+
+def test_what_is_no_model_is_refused(tmp_path):
+    with pytest.raises(InputError, match="there is no directory"):
+        load_language_model(tmp_path / "nowhere")
+    with pytest.raises(InputError, match=r"model\.json"):
+        load_language_model(tmp_path)
