@@ -8,9 +8,25 @@ import numpy as np
 import pytest
 
 from jaxrnn import (
-    Cell, Connection, InputError, Layer, Network, init, initial_state, linear_cell, register, stacked, step, unroll, )  # fmt: skip, from jaxrnn.core.cells import CELLS, elman, find, from tests.networks import compiled, made, from tests.reference import ACTIVATIONS, assert_close, sigmoid, RNG = np.random.default_rng(0,
-)
+    Cell,
+    Connection,
+    InputError,
+    Layer,
+    Network,
+    init,
+    initial_state,
+    linear_cell,
+    register,
+    stacked,
+    step,
+    unroll,
+)  # fmt: skip
 from jaxrnn.core import cells
+from jaxrnn.core.cells import CELLS, elman, find
+from tests.networks import compiled, made
+from tests.reference import ACTIVATIONS, assert_close, sigmoid
+
+RNG = np.random.default_rng(0)
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
