@@ -18,7 +18,7 @@ from jax.sharding import Mesh
 from experiments.command_line.launch import group, launch
 from experiments.command_line.plots import draw_learning_curve
 from experiments.command_line.progress import ProgressDisplay
-from jaxrnn import CELLS, INITIALIZERS, Dropout, InputError, Network, stacked
+from jaxrnn import CELLS, INITIALIZERS, Dropout, InputError, Network, Options, stacked
 from jaxrnn.core.parameters import Params
 from jaxrnn.learning.optimizers import OPTIMIZERS, SCHEDULES, make_schedule
 from jaxrnn.learning.parallel import data_mesh, own_lanes, placement, shardings
@@ -294,8 +294,9 @@ def train(
         Regularisation(
             Dropout(settings["dropout"], settings["locked"]), settings["l1"], settings["l2"]
         ),
-        compute_dtype=jnp.bfloat16 if settings["dtype"] == "bfloat16" else None,
-        segment=settings["segment"],
+        options=Options(
+            jnp.bfloat16 if settings["dtype"] == "bfloat16" else None, settings["segment"]
+        ),
         shardings=shardings(mesh),
     )
     progress, reason = fit(

@@ -41,7 +41,7 @@ from experiments.laboratory.statistics import (
 from experiments.laboratory.study import Results, Study, define_flags, open_study, seeds_of
 from experiments.laboratory.tables import Table
 from experiments.laboratory.turns import Contender, Spread, take_turns
-from jaxrnn import InputError, Network, Params, init, initial_state, stacked, unroll
+from jaxrnn import InputError, Network, Options, Params, init, initial_state, stacked, unroll
 from jaxrnn.learning.loss import cross_entropy
 from jaxrnn.text import EncodedText, encode_corpus, open_corpus
 
@@ -138,7 +138,7 @@ class Gradient(Contender):
     def __init__(self, network: Network, chunk: int) -> None:
         def loss(params: Params, symbols: Integer[Array, "time batch"]) -> Float[Array, ""]:
             state = initial_state(network, BATCH)
-            outputs, _ = unroll(network, params, state, symbols[:-1], segment=0)
+            outputs, _ = unroll(network, params, state, symbols[:-1], options=Options(segment=0))
             return cross_entropy(outputs, symbols[1:]).mean()
 
         size = (chunk + 1, BATCH)

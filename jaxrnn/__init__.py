@@ -1,6 +1,7 @@
 """Recurrent neural networks in JAX: any graph of layers and delays, one jitted program."""
 
 from jaxrnn.core.cells import CELLS, Cell, linear_cell, register
+from jaxrnn.core.engine.options import Options
 from jaxrnn.core.engine.unroll import Dropout, step, unroll, unroll_layers
 from jaxrnn.core.errors import InputError
 from jaxrnn.core.network import Connection, Layer, Network, stacked
@@ -24,6 +25,7 @@ __all__ = [
     "Layer",
     "LayerState",
     "Network",
+    "Options",
     "Params",
     "State",
     "init",

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+import jaxrnn
 from experiments.benchmark.options import Options
 from experiments.benchmark.report import spread
 from experiments.benchmark.shapes import CLIP_NORM, LEARNING_RATE, SYMBOLS, Shape
@@ -117,7 +118,8 @@ def choices(quick: bool) -> dict[str, Callable[[], Contenders]]:
     found: dict[str, Callable[[], Contenders]] = {}
     for each in (gru, lstm, tanh):
         found[f"rule for BPTT, {each.name}"] = lambda each=each: {
-            "its own": of_shape(each), "autodiff": of_shape(each, deferred=False)
+            "its own": of_shape(each),
+            "autodiff": of_shape(each, options=jaxrnn.Options(plain_autodiff=True)),
         }  # fmt: skip
     found[f"steps a call, {gru.name}"] = lambda: {
         "ten": Training(gru, STEPS_PER_CALL), "one": Training(gru, 1)

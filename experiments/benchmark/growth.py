@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+import jaxrnn
 from experiments.benchmark.children import Child, children
 from experiments.benchmark.options import Options
 from experiments.benchmark.peers import module_of
@@ -47,7 +48,9 @@ def run(options: Options) -> list[dict[str, Any]]:
             options.say(f"growing: {axis} {sizes[0]} to {sizes[-1]}")
             records += _grow(axis, sizes, started["steps"], options)
     # Whether a long chunk is cut into segments; never, and as jaxrnn chooses by itself.
-    variants: dict[str, dict[str, Any]] = {"whole": {"segment": 0}, "in segments": {}}
+    variants: dict[str, dict[str, Any]] = {
+        "whole": {"options": jaxrnn.Options(segment=0)}, "in segments": {}
+    }  # fmt: skip
     with children(dict.fromkeys(variants, module)) as started:
         records += _long_chunk(variants, started, options)
     return records

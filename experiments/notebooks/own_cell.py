@@ -31,6 +31,7 @@ from jaxrnn import (
     Connection,
     Layer,
     Network,
+    Options,
     init,
     initial_state,
     linear_cell,
@@ -80,19 +81,20 @@ print(network)
 
 # %% [markdown]
 # Nobody wrote down a derivative. Does `jax.grad` get through? jaxrnn has a rule of its own for
-# back-propagation through time; `deferred=False` does without it, by plain automatic
+# back-propagation through time; `Options(plain_autodiff=True)` does without it, by plain automatic
 # differentiation. Both should say the same.
 
 
 # %%
-def some_loss(params, deferred):
+def some_loss(params, options):
     inputs = jax.random.normal(jax.random.key(1), (30, 4, 2))
-    outputs, _ = unroll(network, params, initial_state(network, 4), inputs, deferred=deferred)
+    outputs, _ = unroll(network, params, initial_state(network, 4), inputs, options=options)
     return jnp.square(outputs).mean()
 
 
 params = init(network, jax.random.key(0))
-one, other = (jax.grad(some_loss)(params, deferred) for deferred in (True, False))
+ways = (Options(), Options(plain_autodiff=True))
+one, other = (jax.grad(some_loss)(params, options) for options in ways)
 differences = jax.tree.map(lambda a, b: float(jnp.abs(a - b).max()), one, other)
 print("largest difference:", max(jax.tree.leaves(differences)))
 assert max(jax.tree.leaves(differences)) < 1e-6

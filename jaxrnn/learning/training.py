@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float, Integer, Key, PRNGKeyArray, Shaped
 
+from jaxrnn.core.engine.options import Options
 from jaxrnn.core.engine.unroll import Dropout, unroll
 from jaxrnn.core.errors import InputError
 from jaxrnn.core.network import Network
@@ -91,8 +92,7 @@ def make_training_steps(
     regularisation: Regularisation = Regularisation(),  # noqa: B008 (frozen)
     *,
     loss: Loss = cross_entropy,
-    compute_dtype: jnp.dtype | type | None = None,
-    segment: int | None = None,
+    options: Options = Options(),  # noqa: B008 (frozen)
     shardings: TrainingState | None = None,
 ) -> TrainingSteps:
     """Compiles `(state, chunks, keys, rates=None) -> (state, report)`: one step a chunk.
@@ -115,8 +115,7 @@ def make_training_steps(
       optimizer: any of optax, as `optax.adam(1e-3)`, or as from `make_optimizer`.
       regularisation: dropout, L1 and L2.
       loss: `(outputs, targets)` of a chunk -> loss of each time step in each lane.
-      compute_dtype: as for `unroll`: of matrix products, bfloat16 say.
-      segment: as for `unroll`.
+      options: as for `unroll`.
       shardings: where the state that is returned lies, as from `parallel.shardings`; None: where
         the compiler finds that it does.
 
@@ -132,7 +131,7 @@ def make_training_steps(
         outputs, state = unroll(
             network, params, state, readable(network, chunk.inputs, chunk.weights),
             resets=chunk.resets, dropout=regularisation.dropout, dropout_key=key,
-            compute_dtype=compute_dtype, segment=segment,
+            options=options,
         )  # fmt: skip
         if chunk.weights is None:
             losses = loss(outputs, chunk.targets)

@@ -13,6 +13,7 @@ from jaxrnn import (
     InputError,
     Layer,
     Network,
+    Options,
     init,
     initial_state,
     linear_cell,
@@ -149,11 +150,13 @@ def test_a_cell_of_one_s_own_needs_a_function_and_a_name():
     np.testing.assert_allclose(final["hidden1"].carry[0], trace, atol=1e-5)
     assert_close(stepped, final, 1e-5)
 
-    def loss(params, deferred):
-        outputs, _ = unroll(network, params, state, jnp.array(inputs), deferred=deferred)
+    def loss(params, plain):
+        outputs, _ = unroll(
+            network, params, state, jnp.array(inputs), options=Options(plain_autodiff=plain)
+        )
         return jnp.sum(outputs**2)
 
-    ours, plain = (compiled(jax.grad(partial(loss, deferred=d)))(params) for d in (True, False))
+    ours, plain = (compiled(jax.grad(partial(loss, plain=p)))(params) for p in (False, True))
     assert_close(ours, plain, 1e-4)
     assert init(network, jax.random.key(0))["hidden1"]["input@0"].shape == (3, 4)
 

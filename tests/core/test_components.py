@@ -53,8 +53,8 @@ def test_components_hear_only_themselves_and_earlier_ones(network):
 @given(networks(max_hidden=6))
 @examples(150)
 def test_a_layer_comes_after_the_sources_of_its_delay_0_connections(network):
-    for hoist in (True, False):
-        order = ["input", *chain.from_iterable(names(network, hoist=hoist))]
+    for stepwise in (True, False):
+        order = ["input", *chain.from_iterable(names(network, stepwise=stepwise))]
         for connection in network.connections:
             if connection.delay == 0:
                 assert order.index(connection.source) < order.index(connection.target)
@@ -62,8 +62,8 @@ def test_a_layer_comes_after_the_sources_of_its_delay_0_connections(network):
 
 @given(networks(max_hidden=6))
 @examples(30)
-def test_not_hoisted_all_layers_are_one_component(network):
-    (component,) = schedule(network, hoist=False)
+def test_stepwise_all_layers_are_one_component(network):
+    (component,) = schedule(network, stepwise=True)
     assert {x.name for x in component.layers} == {x.name for x in network.layers}
     assert all(c.source == "input" for c in component.entering)
 

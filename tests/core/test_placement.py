@@ -42,7 +42,7 @@ inputs = {
     "features": jnp.asarray(rng.normal(size=(TIME, BATCH, 5)), jnp.float32),
 }
 dropped = {"dropout": Dropout(0.3, locked=True), "dropout_key": jax.random.key(3)}
-options = {"": {}, "dropout in segments": dropped | {"segment": 2}}
+options = {"": {}, "dropout in segments": dropped | {"options": Options(segment=2)}}
 mesh = jax.make_mesh((4,), ("data",), axis_types=(AxisType.Explicit,))
 lanes = partial(jax.device_put, device=NamedSharding(mesh, P(None, "data")))
 states = partial(jax.device_put, device=NamedSharding(mesh, P("data")))

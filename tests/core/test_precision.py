@@ -1,7 +1,6 @@
 """Which precision products and sums have, and which types go together."""
 
 from functools import partial
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +12,7 @@ from jaxrnn import (
     InputError,
     Layer,
     Network,
+    Options,
     init,
     initial_state,
     stacked,
@@ -43,17 +43,17 @@ def text_like(time: int, batch: int) -> jax.Array:
     return jnp.asarray(drawn)
 
 
-def relative_errors(network: Network, time: int, batch: int, **options: Any) -> dict[str, float]:
+def relative_errors(network: Network, time: int, batch: int, options: Options) -> dict[str, float]:
     """Of every array of a bfloat16 gradient, against float32's."""
     params, state = init(network, jax.random.key(0)), initial_state(network, batch)
     symbols = text_like(time + 1, batch)
 
-    def loss(params, **options):
-        logits, _ = unroll(network, params, state, symbols[:-1], **options)
+    def loss(params, options=Options()):  # noqa: B008
+        logits, _ = unroll(network, params, state, symbols[:-1], options=options)
         return cross_entropy(logits, symbols[1:]).mean()
 
     exact = jax.jit(jax.grad(loss))(params)
-    rounded = jax.jit(jax.grad(partial(loss, **options)))(params)
+    rounded = jax.jit(jax.grad(partial(loss, options=options)))(params)
     return {
         f"{layer}/{name}": float(
             np.linalg.norm(rounded[layer][name] - array) / np.linalg.norm(array)
@@ -68,9 +68,7 @@ def relative_errors(network: Network, time: int, batch: int, **options: Any) -> 
 )
 def test_a_bfloat16_gradient_is_float32_s_within_two_percent_where_many_steps_add_up(cell, segment):
     """32,768 symbols, of which the most frequent one is a quarter: added up in bfloat16, 256."""
-    errors = relative_errors(
-        stacked(SYMBOLS, [16], SYMBOLS, cell), 64, 512, compute_dtype=HALF, segment=segment
-    )
+    errors = relative_errors(stacked(SYMBOLS, [16], SYMBOLS, cell), 64, 512, Options(HALF, segment))
     assert max(errors.values()) < 0.02, errors
 
 
@@ -80,7 +78,9 @@ def test_parameters_in_half_precision_get_gradients_that_were_added_up_in_float3
     params = {"output": {"bias": jnp.zeros(1, HALF), "input@0": jnp.zeros((2, 1), HALF)}}
     symbols = jnp.zeros((64, 64), int)
     for segment in (None, 8):
-        loss = lambda p, s=segment: unroll(network, p, {}, symbols, segment=s)[0].sum()  # noqa: E731
+        loss = lambda p, s=segment: unroll(network, p, {}, symbols, options=Options(segment=s))[
+            0
+        ].sum()
         gradient = jax.grad(loss)(params)["output"]
         assert gradient["input@0"].dtype == HALF
         assert gradient["input@0"][:, 0].tolist() == [4096, 0]
@@ -98,7 +98,7 @@ def test_both_operands_of_every_product_have_the_chosen_type_and_every_sum_is_fl
 
     def loss(params, state):
         outputs, state = unroll(
-            MIXED, params, state, inputs, resets=resets, compute_dtype=HALF, segment=segment
+            MIXED, params, state, inputs, resets=resets, options=Options(HALF, segment)
         )
         return outputs.sum() + sum(x.sum() for x in jax.tree.leaves(state))
 
@@ -132,7 +132,7 @@ def test_products_are_rounded_and_nothing_else():
     }
     run = partial(unroll, network, params, {}, jnp.zeros((1, 1), int))
     assert run()[0].item() == 2 * fine
-    assert run(compute_dtype=HALF)[0].item() == 1 + fine
+    assert run(options=Options(HALF))[0].item() == 1 + fine
 
 
 @pytest.mark.parametrize("dtype", [jnp.float64, HALF])
@@ -175,4 +175,4 @@ def test_parameters_of_several_types_are_refused():
 def test_products_finer_than_the_parameters_or_of_whole_numbers_are_refused(dtype):
     params, state = made(MIXED)
     with pytest.raises(InputError, match=r"compute_dtype is .*float32 or a smaller"):
-        unroll(MIXED, params, state, jnp.zeros((1, 2), int), compute_dtype=dtype)
+        unroll(MIXED, params, state, jnp.zeros((1, 2), int), options=Options(dtype))

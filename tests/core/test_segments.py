@@ -1,12 +1,14 @@
 """Long chunks in segments: the same numbers, from less memory."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import given
 
-from jaxrnn import Dropout, InputError, stacked, unroll
+from jaxrnn import Dropout, InputError, Options, stacked, unroll
 from jaxrnn.core.engine.segments import segment_length
 from tests import reference
 from tests.networks import cases, compiled, examples, made
@@ -24,7 +26,8 @@ def test_segments_give_the_outputs_state_and_gradients_of_textbook_bptt(case, se
     @compiled
     def run(arguments, cotangents):
         result, pull = jax.vjp(
-            lambda *a: unroll(case.network, *a, **case.options, segment=segment), *arguments
+            lambda *a: unroll(case.network, *a, **case.options, options=Options(segment=segment)),
+            *arguments,
         )
         return result, pull(cotangents)
 
@@ -41,7 +44,7 @@ def dropped(segment: int, locked: bool) -> jax.Array:
     network = stacked(64, [], 64)
     params = {"output": {"bias": jnp.zeros(64), "input@0": jnp.eye(64)}}
     outputs, _ = unroll(
-        network, params, {}, jnp.ones((8, 2, 64)), segment=segment,
+        network, params, {}, jnp.ones((8, 2, 64)), options=Options(segment=segment),
         dropout=Dropout(0.5, locked), dropout_key=jax.random.key(0),
     )  # fmt: skip
     return outputs
@@ -62,7 +65,8 @@ def test_the_gradient_of_a_long_chunk_keeps_the_states_between_segments_only():
     inputs = jnp.zeros((64, 2, 3))
 
     def kept(segment: int) -> int:
-        _, pull = jax.vjp(lambda p: unroll(NETWORK, p, state, inputs, segment=segment)[0], params)
+        run = partial(unroll, NETWORK, options=Options(segment=segment))
+        _, pull = jax.vjp(lambda p: run(p, state, inputs)[0], params)
         return sum(x.size for x in jax.tree.leaves(pull))
 
     assert kept(8) < kept(0) / 2
@@ -76,6 +80,5 @@ def test_only_long_chunks_are_cut_unless_asked():
 
 
 def test_a_negative_segment_is_refused():
-    params, state = made(NETWORK)
     with pytest.raises(InputError, match="segment is -1 steps long"):
-        unroll(NETWORK, params, state, jnp.zeros((4, 2, 3)), segment=-1)
+        Options(segment=-1)

@@ -17,6 +17,7 @@ from jaxrnn import (
     InputError,
     Layer,
     Network,
+    Options,
     init,
     initial_state,
     stacked,
@@ -57,8 +58,8 @@ def by_reference(case, params, state, inputs):
 
 @pytest.mark.parametrize(
     "options",
-    [{}, {"deferred": False}, {"hoist": False}],
-    ids=["as it comes", "plain autodiff", "not hoisted"],
+    [Options(), Options(plain_autodiff=True), Options(stepwise=True)],
+    ids=["as it comes", "plain autodiff", "stepwise"],
 )
 @given(case=cases())
 @examples(8)
@@ -67,7 +68,7 @@ def test_outputs_state_and_gradients_are_those_of_textbook_bptt(case, options):
     with jax.enable_x64(True):
         tape = by_reference(case, *arguments)
         cotangents = case.noise((tape.outputs, tape.state))
-        result, gradients = run_and_differentiate(case, **options)(arguments, cotangents)
+        result, gradients = run_and_differentiate(case, options=options)(arguments, cotangents)
     assert_close(result, (tape.outputs, tape.state))
     assert_close(gradients, reference.backward(tape, *cotangents))
 
@@ -127,10 +128,12 @@ def test_the_engine_s_gradient_is_every_finite_difference():
 def test_unroll_is_repeated_step(case):
     take = compiled(partial(step, case.network))
     with jax.enable_x64(True):
-        expected = compiled(partial(unroll, case.network))(case.params, case.state, case.inputs)
+        run = compiled(partial(unroll, case.network, **case.options))
+        expected = run(case.params, case.state, case.inputs)
         state, outputs = case.state, []
-        for x in case.inputs:
-            output, state = take(case.params, state, x)
+        for t, x in enumerate(case.inputs):
+            resets = None if case.resets is None else case.resets[t]
+            output, state = take(case.params, state, x, resets=resets)
             outputs.append(output)
     assert_close((jnp.stack(outputs), state), expected)
 
@@ -264,10 +267,10 @@ def test_locked_dropout_holds_one_mask_for_the_chunk():
     assert np.mean(np.diff(factors == 0, axis=1)) == pytest.approx(2 * 0.25 * 0.75, abs=0.05)
 
 
-@pytest.mark.parametrize("hoist", [True, False])
+@pytest.mark.parametrize("stepwise", [False, True])
 @pytest.mark.parametrize("locked", [True, False])
 @pytest.mark.parametrize("cell", ["tanh", "gru"])
-def test_dropout_leaves_delayed_connections_alone(cell, locked, hoist):
+def test_dropout_leaves_delayed_connections_alone(cell, locked, stepwise):
     layers = [Layer("hidden", 4, cell), Layer("output", 3, "linear")]
     edges = [("input", "hidden", 1), ("hidden", "hidden", 1), ("hidden", "output", 2)]
     network = Network(3, layers, [Connection(*edge) for edge in edges])
@@ -275,7 +278,8 @@ def test_dropout_leaves_delayed_connections_alone(cell, locked, hoist):
     inputs = jax.random.normal(jax.random.key(1), (6, 2, 3))
 
     def run(dropout):
-        options = {"dropout": dropout, "dropout_key": jax.random.key(2), "hoist": hoist}
+        options = {"dropout": dropout, "dropout_key": jax.random.key(2)}
+        options["options"] = Options(stepwise=stepwise)
         return compiled(partial(unroll, network, **options))(params, state, inputs)
 
     jax.tree.map(np.testing.assert_array_equal, run(Dropout(0.9, locked)), run(None))
@@ -520,7 +524,7 @@ def test_plain_autodiff_allows_second_derivatives():
     def gradient(params):
         inputs = jnp.sin(jnp.arange(18.0)).reshape(3, 2, 3)
         state = initial_state(ELMAN, 2, jnp.float64)
-        outputs, _ = unroll(ELMAN, params, state, inputs, deferred=False)
+        outputs, _ = unroll(ELMAN, params, state, inputs, options=Options(plain_autodiff=True))
         return jnp.sum(outputs**2)
 
     with jax.enable_x64(True):

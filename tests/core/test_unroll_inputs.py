@@ -14,6 +14,7 @@ from jaxrnn import (
     InputError,
     Layer,
     Network,
+    Options,
     initial_state,
     stacked,
     step,
@@ -117,8 +118,9 @@ def test_a_symbol_that_there_is_not_is_refused_where_it_is_known(symbol, kind):
 @pytest.mark.parametrize(
     "options",
     [
-        {}, {"resets": jnp.zeros((0, 3), bool)}, {"segment": 2}, {"hoist": False},
-        {"deferred": False}, {"dropout": Dropout(0.5), "dropout_key": jax.random.key(0)},
+        {}, {"resets": jnp.zeros((0, 3), bool)}, {"options": Options(segment=2)},
+        {"options": Options(stepwise=True)}, {"options": Options(plain_autodiff=True)},
+        {"dropout": Dropout(0.5), "dropout_key": jax.random.key(0)},
     ],
     ids=lambda options: "-".join(options) or "plain",
 )  # fmt: skip
@@ -136,7 +138,8 @@ def test_a_chunk_without_a_time_step_puts_out_nothing_and_leaves_the_state(input
 @pytest.mark.parametrize(
     "options",
     [
-        {}, {"hoist": False}, {"deferred": False}, {"compute_dtype": "bfloat16"}, {"segment": 2},
+        {}, {"options": Options(stepwise=True)}, {"options": Options(plain_autodiff=True)},
+        {"options": Options("bfloat16")}, {"options": Options(segment=2)},
         {"dropout": Dropout(0.3, recurrent=True), "dropout_key": jax.random.key(0)},
         {"dropout": Dropout(0.3, locked=True, recurrent=True), "dropout_key": jax.random.key(0)},
     ],
@@ -173,20 +176,20 @@ def test_a_network_can_be_exported_for_chunks_of_any_length(network, inputs):
 def test_a_chunk_of_any_length_cannot_be_cut_into_segments():
     params, state = made(MIXED, 3)
     time, *_ = export.symbolic_shape("time")
-    run = jax.jit(lambda x: unroll(MIXED, params, state, x, segment=2))
+    run = jax.jit(lambda x: unroll(MIXED, params, state, x, options=Options(segment=2)))
     with pytest.raises(InputError, match="a chunk of time steps cannot be cut into segments of 2"):
         export.export(run)(jax.ShapeDtypeStruct((time, 3), jnp.int32))
 
 
 @INPUTS
-@pytest.mark.parametrize("options", [{}, {"deferred": False, "hoist": False}], ids=str)
+@pytest.mark.parametrize("options", [Options(), Options(plain_autodiff=True, stepwise=True)])
 def test_a_reset_forgets_a_state_that_is_not_finite_in_values_and_gradients(inputs, options):
     params, state = made(MIXED, 3)
     resets = jnp.zeros((6, 3), bool).at[0, 1].set(True)
     bad = jax.tree.map(
         lambda x: x.at[1].set(jnp.array([jnp.nan, jnp.inf, 1])[x.shape[1] % 2]), state
     )
-    run = partial(unroll, MIXED, inputs=jnp.asarray(inputs), resets=resets, **options)
+    run = partial(unroll, MIXED, inputs=jnp.asarray(inputs), resets=resets, options=options)
 
     @compiled
     def both(params, state):

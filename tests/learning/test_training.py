@@ -15,6 +15,7 @@ from jaxrnn import (
     InputError,
     Layer,
     Network,
+    Options,
     init,
     initial_state,
     stacked,
@@ -140,7 +141,7 @@ def test_a_step_with_dropout_is_one_of_jax_grad_and_optax():
         inputs, targets, resets = (x[0] for x in chunk[:3])
         logits, _ = unroll(
             NETWORK, params, initial_state(NETWORK, BATCH), inputs, resets=resets,
-            dropout=dropout, dropout_key=key[0], deferred=False,
+            dropout=dropout, dropout_key=key[0], options=Options(plain_autodiff=True),
         )  # fmt: skip
         likelihoods = (jax.nn.log_softmax(logits) * jax.nn.one_hot(targets, SYMBOLS)).sum(axis=-1)
         return -likelihoods.mean()
@@ -487,7 +488,7 @@ def test_computing_in_bfloat16_keeps_float32_and_moves_the_loss_a_little(cell):
     params = init(network, jax.random.key(0))
     states, losses = [], []
     for dtype in (None, jnp.bfloat16):
-        steps = steps_of(network, optimizer, compute_dtype=dtype)
+        steps = steps_of(network, optimizer, options=Options(compute_dtype=dtype))
         state, report = steps(
             begin(optimizer, params, network), random_chunks(3), keys_from(0, 3), jnp.full(3, 0.01)
         )

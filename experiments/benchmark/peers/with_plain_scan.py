@@ -10,16 +10,16 @@ import optax
 import jaxrnn
 from experiments.benchmark.peers.training_in_jax import JaxTrainer, trainer
 from experiments.benchmark.shapes import Data, Params, Shape
-from jaxrnn import State, initial_state, unroll
+from jaxrnn import Options, State, initial_state, unroll
 
 
 def open_trainer(shape: Shape, params: Params, data: Data) -> JaxTrainer:
-    network = shape.network()
+    network, options = shape.network(), Options(plain_autodiff=True, stepwise=True)
 
     def loss(
         params: jaxrnn.Params, state: State, inputs: jax.Array, targets: jax.Array
     ) -> tuple[jax.Array, State]:
-        logits, state = unroll(network, params, state, inputs, hoist=False, deferred=False)
+        logits, state = unroll(network, params, state, inputs, options=options)
         nats = optax.softmax_cross_entropy_with_integer_labels(logits, targets)
         return nats.mean(), state
 

@@ -37,7 +37,7 @@ def enter(
     resets: Any,
     dropout: Dropout | None,
     dropout_key: PRNGKeyArray | None,
-    compute_dtype: Any,
+    compute_dtype: jnp.dtype | None,
 ) -> tuple[Arrays, jnp.dtype]:
     """The engine's door: refuses what does not fit, and settles types once for all.
 
@@ -111,7 +111,7 @@ def _check_symbols(network: Network, inputs: GivenInputs) -> None:
             )
 
 
-def _check_types(params: Params, state: State, compute_dtype: Any) -> jnp.dtype:
+def _check_types(params: Params, state: State, compute_dtype: jnp.dtype | None) -> jnp.dtype:
     """One type for all parameters, its `state_dtype` for the state; returns the products' dtype."""
     kinds = {array.dtype for array in jax.tree.leaves(params)}
     if len(kinds) > 1:
@@ -130,10 +130,7 @@ def _check_types(params: Params, state: State, compute_dtype: Any) -> jnp.dtype:
                 f"expected, as parameters are {kind}; make it with initial_state(network, batch, "
                 "state_dtype(params))"
             )
-    try:
-        dtype = jnp.dtype(kind if compute_dtype is None else compute_dtype)
-    except TypeError:
-        raise InputError(f"compute_dtype is {compute_dtype!r}; give a type, as bfloat16") from None
+    dtype = kind if compute_dtype is None else compute_dtype
     if not jnp.issubdtype(dtype, jnp.floating) or jnp.finfo(dtype).bits > jnp.finfo(working).bits:
         raise InputError(
             f"compute_dtype is {dtype}; with parameters of {kind} products can be {working} or a "

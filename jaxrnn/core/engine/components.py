@@ -48,12 +48,12 @@ class Component:
 
 
 @functools.lru_cache(maxsize=256)
-def schedule(network: Network, hoist: bool = True) -> tuple[Component, ...]:
+def schedule(network: Network, stepwise: bool = False) -> tuple[Component, ...]:
     """The network's components in an order in which each hears only itself and earlier ones.
 
-    With `hoist=False` all layers form one component: the same numbers, one time step at a time.
+    With `stepwise` all layers form one component: the same numbers, one time step at a time.
     """
-    if not hoist:
+    if stepwise:
         return (_component(network, [layer.name for layer in network.layers]),)
     return tuple(
         _component(network, names)

@@ -25,14 +25,14 @@ def linear_recurrence(
     initial: Initial,
     resets: Resets | None = None,
     *,
-    deferred: bool = True,
+    plain_autodiff: bool = False,
 ) -> Sequence:
     """The carry after every step.
 
     Where `resets` is true the carry before that step counts as 0, whatever it was: not finite, say.
-    With `deferred`, deltas are carried back by the same recurrence; otherwise by plain autodiff.
+    Deltas are carried back by the same recurrence, unless by `plain_autodiff`.
     """
-    return (_deferred if deferred else _carries)(decay, drive, initial, resets)
+    return (_carries if plain_autodiff else _by_rule)(decay, drive, initial, resets)
 
 
 def _carries(decay: Sequence, drive: Sequence, initial: Initial, resets: Resets | None) -> Sequence:
@@ -100,5 +100,5 @@ def _unless(
     return carry if reset is None else jnp.where(reset[..., None], 0, carry)
 
 
-_deferred = jax.custom_vjp(_carries)
-_deferred.defvjp(_forward, _backward)
+_by_rule = jax.custom_vjp(_carries)
+_by_rule.defvjp(_forward, _backward)

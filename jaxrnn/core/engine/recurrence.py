@@ -65,7 +65,7 @@ def run_component(
     memory: State,
     *,
     dtype: jnp.dtype,
-    deferred: bool = True,
+    plain_autodiff: bool = False,
 ) -> tuple[Outputs, Carries]:
     """Runs a component over a chunk of at least one step.
 
@@ -77,7 +77,7 @@ def run_component(
       resets: where true, the layers' memory is forgotten before that step.
       memory: the state of its layers before the chunk; of layers that have one.
       dtype: of the products' operands.
-      deferred: use this module's rule for BPTT; else plain autodiff.
+      plain_autodiff: instead of this module's rule for BPTT.
 
     Returns:
       Its layers' outputs, and what their cells carry after the last step.
@@ -86,10 +86,10 @@ def run_component(
         outputs, _, _ = _advance(component, {}, drives, {}, {}, {}, dtype)
         return outputs, {}
     if component.is_linear:
-        return _run_linear(component, drives, resets, memory, deferred)
+        return _run_linear(component, drives, resets, memory, plain_autodiff)
     time = jax.tree.leaves(drives)[0].shape[0]
     masks = {c: jnp.broadcast_to(mask, (time, *mask.shape[1:])) for c, mask in masks.items()}
-    scan = _deferred if deferred else _plain
+    scan = _plain if plain_autodiff else _by_rule
     return scan(component, dtype, weights, drives, masks, resets, memory)
 
 
@@ -98,7 +98,7 @@ def _run_linear(
     drives: dict[str, Drives],
     resets: Bool[Array, "time batch"] | None,
     memory: State,
-    deferred: bool,
+    plain_autodiff: bool,
 ) -> tuple[Outputs, Carries]:
     """One layer, whose past reaches it through a linear carry alone."""
     (layer,) = component.layers
@@ -110,7 +110,7 @@ def _run_linear(
         if resets is not None:
             is_first |= resets[..., None]
         drive = jnp.where(is_first, layer.cell.first_drive(sums), drive)
-    carries = linear_recurrence(decay, drive, initial, resets, deferred=deferred)
+    carries = linear_recurrence(decay, drive, initial, resets, plain_autodiff=plain_autodiff)
     return {layer.name: carries}, {layer.name: (carries[-1], *map(jnp.ones_like, heard))}
 
 
@@ -162,8 +162,8 @@ def _backward(component: Component, dtype: jnp.dtype, residuals: tuple, cotangen
     return weight_grads, drive_grads, None, None, memory_grads
 
 
-_deferred = jax.custom_vjp(_plain, nondiff_argnums=(0, 1))
-_deferred.defvjp(_forward, _backward)
+_by_rule = jax.custom_vjp(_plain, nondiff_argnums=(0, 1))
+_by_rule.defvjp(_forward, _backward)
 
 
 def _unroll(component, dtype, weights, drives, masks, resets, memory):

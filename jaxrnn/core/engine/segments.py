@@ -22,8 +22,6 @@ def segment_length(segment: int | None, time: Any) -> Any:
 
     `time` is a whole number, or a symbol of `jax.export` that stands for one.
     """
-    if segment is not None and segment < 0:
-        raise InputError(f"the segment is {segment} steps long; give at least 1, or 0 for no cuts")
     if not isinstance(time, int):
         if segment:
             raise InputError(

@@ -24,6 +24,7 @@ from jaxrnn.core.engine.delays import (
     remembered,
 )
 from jaxrnn.core.engine.dropout import Dropout, draw_masks
+from jaxrnn.core.engine.options import Options
 from jaxrnn.core.engine.placement import with_automatic_axes
 from jaxrnn.core.engine.products import product, rounded_product, rows
 from jaxrnn.core.engine.recurrence import Drives, Gates, run_component, split_gates
@@ -35,13 +36,13 @@ from jaxrnn.core.parameters import BIAS, LayerState, Params, State, state_dtype
 Sequence = Shaped[Array, "time batch *_features"]
 
 
-class Options(NamedTuple):
-    """How a chunk is run; as for `unroll`, but that `dtype` is settled."""
+class How(NamedTuple):
+    """`Options`, settled, and what is dropped."""
 
     dropout: Dropout | None
     dtype: jnp.dtype
-    hoist: bool
-    deferred: bool
+    plain_autodiff: bool
+    stepwise: bool
 
 
 def unroll(
@@ -53,17 +54,14 @@ def unroll(
     resets: Bool[Array | np.ndarray, "time batch"] | None = None,
     dropout: Dropout | None = None,
     dropout_key: PRNGKeyArray | None = None,
-    compute_dtype: Any = None,
-    hoist: bool = True,
-    deferred: bool = True,
-    segment: int | None = None,
+    options: Options = Options(),  # noqa: B008 (frozen)
 ) -> tuple[Float[Array, "time batch outputs"], State]:
     """Runs a chunk; returns the output layer's outputs and the state after the last step.
 
     Args:
-      network: static under `jit`, like the options below.
+      network: static under `jit`, like `dropout` and `options`.
       params: as from `init`, all of one floating-point type. Half-precision ones are taken as
-        float32 (so that gradients are added up in it), with `compute_dtype` their own type.
+        float32 (so that gradients are added up in it), with `options.compute_dtype` their own type.
       state: as from `initial_state`, or from the chunk before; of the type `state_dtype(params)`.
       inputs: features, or symbols that stand for one-hot vectors (never built: rows are looked up).
         A symbol outside of [0, input_size) makes its lane NaN until a reset; in NumPy arrays it is
@@ -72,25 +70,17 @@ def unroll(
         delayed connections would still hear.
       dropout: left out when not training.
       dropout_key: decides what is dropped; needed with `dropout`.
-      compute_dtype: of the operands of matrix products, forward and backward: bfloat16, say; by
-        default that of the parameters. Whatever is added up, carried or returned keeps the type
-        `state_dtype(params)`.
-      hoist: take products that do not recur out of the time loop.
-      deferred: use the engine's own rule for BPTT, in which weight gradients are one product over
-        the chunk; `False` is plain autodiff (slower; for `jax.jvp` and higher derivatives).
-      segment: run the chunk in segments of so many steps, which takes less memory and one more
-        forward pass under `jax.grad`; 0: in one piece; None: in segments of 128 steps from a chunk
-        of 1024 on. Each segment draws its own dropout masks, unless they are locked.
+      options: types of products, segments, and other ways to run the chunk.
 
     Raises:
       InputError: parameters, state, inputs, resets, dropout, types or segment do not fit the
         network or each other.
     """
     arrays, dtype = enter(
-        network, params, state, inputs, resets, dropout, dropout_key, compute_dtype
+        network, params, state, inputs, resets, dropout, dropout_key, options.compute_dtype
     )
-    options = Options(dropout, dtype, hoist, deferred)
-    length = segment_length(segment, arrays.inputs.shape[0])
+    how = How(dropout, dtype, options.plain_autodiff, options.stepwise)
+    length = segment_length(options.segment, arrays.inputs.shape[0])
 
     def run_whole(params: Params, state: State, inputs: Inputs, resets: Any, key: Any) -> tuple:
         def run(state: State, sequences: tuple, index: Array | int | None) -> tuple[State, Array]:
@@ -98,7 +88,7 @@ def unroll(
             drawn = key
             if index is not None and key is not None and not (dropout and dropout.locked):
                 drawn = jax.random.fold_in(derive(key, "segments"), index)
-            outputs, state = _run(network, Arrays(params, state, inputs, resets, drawn), options)
+            outputs, state = _run(network, Arrays(params, state, inputs, resets, drawn), how)
             return state, outputs[OUTPUT]
 
         if length == inputs.shape[0]:
@@ -119,17 +109,15 @@ def unroll_layers(
     resets: Bool[Array | np.ndarray, "time batch"] | None = None,
     dropout: Dropout | None = None,
     dropout_key: PRNGKeyArray | None = None,
-    compute_dtype: Any = None,
-    hoist: bool = True,
-    deferred: bool = True,
+    options: Options = Options(),  # noqa: B008 (frozen)
 ) -> tuple[dict[str, Float[Array, "time batch _size"]], State]:
     """`unroll`, returning every layer's outputs by the layer's name."""
     arrays, dtype = enter(
-        network, params, state, inputs, resets, dropout, dropout_key, compute_dtype
+        network, params, state, inputs, resets, dropout, dropout_key, options.compute_dtype
     )
-    options = Options(dropout, dtype, hoist, deferred)
+    how = How(dropout, dtype, options.plain_autodiff, options.stepwise)
     return with_automatic_axes(
-        lambda *arrays: _run(network, Arrays(*arrays), options), arrays, _lanes(arrays)
+        lambda *arrays: _run(network, Arrays(*arrays), how), arrays, _lanes(arrays)
     )
 
 
@@ -138,15 +126,19 @@ def step(
     params: Params,
     state: State,
     inputs: Shaped[Array | np.ndarray, "batch *features"] | list,
+    *,
+    resets: Bool[Array | np.ndarray, " batch"] | None = None,
+    options: Options = Options(),  # noqa: B008 (frozen)
 ) -> tuple[Float[Array, "batch outputs"], State]:
-    """One time step: sampling, acting, streaming."""
+    """One time step: sampling, acting, streaming; all as for `unroll`, without the axis of time."""
     inputs = inputs if isinstance(inputs, jax.Array) else np.asarray(inputs)
-    outputs, state = unroll(network, params, state, inputs[None])
+    resets = None if resets is None else resets[None]
+    outputs, state = unroll(network, params, state, inputs[None], resets=resets, options=options)
     return outputs[0], state
 
 
 def _run(
-    network: Network, arrays: Arrays, options: Options
+    network: Network, arrays: Arrays, how: How
 ) -> tuple[dict[str, Float[Array, "time batch _size"]], State]:
     """One chunk, or one segment of it; every layer's outputs, and the state after it."""
     params, state, inputs, resets, key = arrays
@@ -155,12 +147,12 @@ def _run(
         batch = inputs.shape[1]
         return {x.name: jnp.zeros((0, batch, x.size), dtype) for x in network.layers}, state
     ages = ages_since(resets)
-    masks = draw_masks(network, inputs, state, options.dropout, key, dtype)
+    masks = draw_masks(network, inputs, state, how.dropout, key, dtype)
     sequences: dict[str, Sequence] = {INPUT: inputs}
     carries = {}
-    for component in schedule(network, options.hoist):
+    for component in schedule(network, how.stepwise):
         drives = {
-            layer.name: _drive(layer, component, params, sequences, state, masks, ages, options)
+            layer.name: _drive(layer, component, params, sequences, state, masks, ages, how)
             for layer in component.layers
         }
         memory = {
@@ -174,7 +166,7 @@ def _run(
         internal_masks = {c: masks[c] for c in component.internal if c in masks}
         outputs, final = run_component(
             component, weights, drives, internal_masks, resets, memory,
-            dtype=options.dtype, deferred=options.deferred,
+            dtype=how.dtype, plain_autodiff=how.plain_autodiff,
         )  # fmt: skip
         sequences |= outputs
         carries |= final
@@ -194,7 +186,7 @@ def _drive(
     state: State,
     masks: dict[Connection, Array],
     ages: Ages | None,
-    options: Options,
+    how: How,
 ) -> Drives:
     """What a layer hears from outside its component, for each gate and the whole chunk.
 
@@ -214,7 +206,7 @@ def _drive(
         if connection.delay:
             past = state[connection.source].past[: connection.delay]
         heard = _heard(
-            source, past, params[layer.name][connection.key], masks.get(connection), ages, options
+            source, past, params[layer.name][connection.key], masks.get(connection), ages, how
         )
         if connection.delay and layer.cell.separate_sums:
             recurrent = heard if recurrent is None else recurrent + heard
@@ -236,22 +228,22 @@ def _heard(
     matrix: Float[Array, "source sums"],
     mask: Float[Array, "time_or_1 batch source_or_1"] | None,
     ages: Ages | None,
-    options: Options,
+    how: How,
 ) -> Float[Array, "time batch sums"]:
     """The source, as many steps late as `past` is long, times the matrix."""
     multiply = product
-    if options.deferred and options.dtype != matrix.dtype:
+    if not how.plain_autodiff and how.dtype != matrix.dtype:
         multiply = rounded_product
     if source.ndim == 3:
         source = delayed(source, remembered(past), ages) if past else source
-        return multiply(source if mask is None else source * mask, matrix, options.dtype)
+        return multiply(source if mask is None else source * mask, matrix, how.dtype)
     heard = rows(matrix, source)
     if past:
         before = remembered(past)
         if ages is not None:
             # Before it is multiplied: what is not finite must not reach the matrix's gradient.
             before = forget_older(before, len(past), _first_steps(ages, len(past)))
-        heard = delayed(heard, multiply(before, matrix, options.dtype), ages)
+        heard = delayed(heard, multiply(before, matrix, how.dtype), ages)
     return heard if mask is None else heard * mask
 
 
