@@ -144,7 +144,7 @@ def compare(
     record = study.trial(setting.name, trial)
     hidden = [layer.size for layer in network.layers[:-1]]
     return {
-        **setting._asdict(), "hidden": hidden, "parameters": network.parameters,
+        **setting._asdict(), "hidden": hidden, "parameters": network.parameter_count,
         "rate": record["rate"], "bits": record["bits"],
     }  # fmt: skip
 

@@ -345,7 +345,7 @@ def conclude(
             _finite(best.bits_per_character(text.test)) if len(text.test) > 1 else None
         ),
         "unit": text.vocabulary.level,  # bytes with --bytes; the names stay
-        "parameters": network.parameters,
+        "parameters": network.parameter_count,
         "characters_trained": characters,
         "characters_per_second": round(characters / progress.seconds, 1),
         "seconds": round(progress.seconds, 1),
@@ -408,6 +408,11 @@ def resolve_settings() -> dict[str, Any]:
 
 def make_network(settings: Mapping[str, Any], symbols: int) -> Network:
     """The network of the flags, or of the file that they name."""
+    with own_cells.naming_the_flag():
+        return _make_network(settings, symbols)
+
+
+def _make_network(settings: Mapping[str, Any], symbols: int) -> Network:
     if NETWORK.value is None:
         return stacked(
             symbols, settings["hidden"], symbols, settings["cell"],
@@ -418,7 +423,7 @@ def make_network(settings: Mapping[str, Any], symbols: int) -> Network:
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"--network={NETWORK.value} cannot be read ({error})") from None
     except InputError as mistake:
-        raise InputError(f"--network={NETWORK.value}: {mistake}") from None
+        raise type(mistake)(f"--network={NETWORK.value}: {mistake}") from None
     if (network.input_size, network.size("output")) != (symbols, symbols):
         raise InputError(
             f"the network of {NETWORK.value} has {network.input_size} inputs and "

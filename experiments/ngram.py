@@ -147,7 +147,7 @@ def compare(
 
     record = study.trial(name, trial)
     return {
-        "name": name, "hidden": network.layers[0].size, "parameters": network.parameters,
+        "name": name, "hidden": network.layers[0].size, "parameters": network.parameter_count,
         "rate": record["rate"],
         "bits": [bit if bit is None else round(bit, 4) for bit in record["bits"]],
     }  # fmt: skip

@@ -22,7 +22,7 @@ CELLS = (
     "lstm",
     "lstm",
     "gru",
-    "gru",
+    "gru_recurrent_bias",
     "relu",
     "logistic",
     "linear",

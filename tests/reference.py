@@ -70,6 +70,29 @@ def gru_backward(feedforward, recurrent, previous, d_output):
     return d_feedforward, d_recurrent, d_output * update
 
 
+def gru_recurrent_bias(feedforward, recurrent, previous):
+    """The fourth of the feed-forward sums is the bias of the third of the recurrent ones."""
+    heard, bias = np.split(feedforward, [3 * previous.shape[1]], axis=-1)
+    r, u, c, _ = np.split(recurrent, 4, axis=-1)
+    return gru(heard, np.concatenate([r, u, c + bias], axis=-1), previous)
+
+
+def gru_recurrent_bias_backward(feedforward, recurrent, previous, d_output):
+    heard, bias = np.split(feedforward, [3 * previous.shape[1]], axis=-1)
+    r, u, c, _ = np.split(recurrent, 4, axis=-1)
+    recurrent = np.concatenate([r, u, c + bias], axis=-1)
+    d_heard, d_recurrent, d_previous = gru_backward(heard, recurrent, previous, d_output)
+    d_bias = np.split(d_recurrent, 3, axis=-1)[2]
+    d_feedforward = np.concatenate([d_heard, d_bias], axis=-1)
+    return d_feedforward, np.pad(d_recurrent, ((0, 0), (0, d_bias.shape[1]))), d_previous
+
+
+GRU = {
+    "gru": (gru, gru_backward),
+    "gru_recurrent_bias": (gru_recurrent_bias, gru_recurrent_bias_backward),
+}
+
+
 def min_gru(total, previous):
     update, candidate = np.split(total, 2, axis=-1)
     z = sigmoid(update)
@@ -131,8 +154,8 @@ def cell_forward(name, feedforward, recurrent, carry):
     if name == "lstm":
         output, memory = lstm(feedforward + recurrent, *carry)
         return output, (memory,)
-    if name == "gru":
-        output = gru(feedforward, recurrent, *carry)
+    if name in GRU:
+        output = GRU[name][0](feedforward, recurrent, *carry)
         return output, (output,)
     if name in LINEAR:
         output = LINEAR[name][0](feedforward + recurrent, *carry)
@@ -145,8 +168,8 @@ def cell_backward(name, feedforward, recurrent, carry, d_output, d_carry):
     if name == "lstm":
         d_total, d_memory = lstm_backward(feedforward + recurrent, *carry, d_output, *d_carry)
         return d_total, d_total, (d_memory,)
-    if name == "gru":
-        d_ff, d_rec, d_previous = gru_backward(
+    if name in GRU:
+        d_ff, d_rec, d_previous = GRU[name][1](
             feedforward, recurrent, *carry, d_output + d_carry[0]
         )
         return d_ff, d_rec, (d_previous,)

@@ -18,10 +18,10 @@ def nearest(
       most: the most units.
     """
     above = bisect.bisect_left(
-        range(least, most), parameters, key=lambda units: make(units).parameters
+        range(least, most), parameters, key=lambda units: make(units).parameter_count
     )
     networks = [make(least + above), make(least + max(above - 1, 0))]
-    return min(networks, key=lambda network: abs(network.parameters - parameters))
+    return min(networks, key=lambda network: abs(network.parameter_count - parameters))
 
 
 def evenly(units: int, layers: int) -> list[int]:

@@ -61,7 +61,7 @@ class Cell:
         `(feedforward, recurrent, carry) -> (output, carry)`.
       gates: how many sums each unit has.
       own_gates: how many of them, the last ones, no connection adds to: their bias is a parameter
-        that each unit has of its own.
+        that each unit has of its own. Of separate sums, the feed-forward ones have them.
       carries: how many numbers each unit carries to the next step, beside its output; 0 at first.
       separate_sums: whether `apply` wants the sums of delay-0 connections (with the bias) and of
         delayed connections apart, instead of added up.
@@ -216,33 +216,42 @@ def _checked_terms(name: str, terms: Terms, sums: Gates) -> tuple[jax.Array, jax
 
 def _lstm(sums: Gates, carry: Carry) -> Output:
     """Hochreiter and Schmidhuber 1997, with the forget gate of Gers and others 2000."""
-    admit, forget, candidate, expose = sums
+    input_gate, forget_gate, candidate, output_gate = sums
     (memory,) = carry
-    memory = jax.nn.sigmoid(forget) * memory + jax.nn.sigmoid(admit) * jnp.tanh(candidate)
-    return jax.nn.sigmoid(expose) * jnp.tanh(memory), (memory,)
+    memory = jax.nn.sigmoid(forget_gate) * memory + jax.nn.sigmoid(input_gate) * jnp.tanh(candidate)
+    return jax.nn.sigmoid(output_gate) * jnp.tanh(memory), (memory,)
 
 
 def _gru(feedforward: Gates, recurrent: Gates, carry: Carry) -> Output:
     """Cho and others 2014 (v1 of the paper): the reset gate multiplies the recurrent sum."""
     (previous,) = carry
-    reset = jax.nn.sigmoid(feedforward[0] + recurrent[0])
-    update = jax.nn.sigmoid(feedforward[1] + recurrent[1])
-    candidate = jnp.tanh(feedforward[2] + reset * recurrent[2])
-    output = update * previous + (1 - update) * candidate
+    reset_gate = jax.nn.sigmoid(feedforward[0] + recurrent[0])
+    update_gate = jax.nn.sigmoid(feedforward[1] + recurrent[1])
+    candidate = jnp.tanh(feedforward[2] + reset_gate * recurrent[2])
+    output = update_gate * previous + (1 - update_gate) * candidate
     return output, (output,)
+
+
+def _gru_recurrent_bias(feedforward: Gates, recurrent: Gates, carry: Carry) -> Output:
+    """The GRU of cuDNN, PyTorch and Flax: the candidate's recurrent sum has a bias of its own.
+
+    That bias, b_hn in PyTorch, is the own gate; the reset gate multiplies it too.
+    """
+    *heard, bias = feedforward
+    return _gru(tuple(heard), (*recurrent[:2], recurrent[2] + bias), carry)
 
 
 def _min_gru(sums: Gates) -> tuple[jax.Array, jax.Array]:
     """Feng and others 2024, Were RNNs all we needed?, section 3.1."""
-    update, candidate = sums
-    return jax.nn.sigmoid(-update), jax.nn.sigmoid(update) * candidate
+    update_gate, candidate = sums
+    return jax.nn.sigmoid(-update_gate), jax.nn.sigmoid(update_gate) * candidate
 
 
 def _min_lstm(sums: Gates) -> tuple[jax.Array, jax.Array]:
     """Feng and others 2024, section 3.2: f / (f + i) and i / (f + i) of f and i in (0, 1)."""
-    admit, forget, candidate = sums
-    # log f - log i = softplus(-admit) - softplus(-forget): no quotient of two small numbers.
-    keep = jax.nn.softplus(-admit) - jax.nn.softplus(-forget)
+    input_gate, forget_gate, candidate = sums
+    # log f - log i, without a quotient of two small numbers.
+    keep = jax.nn.softplus(-input_gate) - jax.nn.softplus(-forget_gate)
     return jax.nn.sigmoid(keep), jax.nn.sigmoid(-keep) * candidate
 
 
@@ -253,15 +262,15 @@ def _rg_lru(sums: Gates) -> tuple[jax.Array, jax.Array]:
     (recurrentgemma), the first step of a sequence is not scaled down, and the root's slope is
     bounded.
     """
-    recurrence, _, _, retention = sums
-    log_decay = -8.0 * jax.nn.sigmoid(recurrence) * jax.nn.softplus(-retention)
+    recurrence_gate, _, _, retention = sums
+    log_decay = -8.0 * jax.nn.sigmoid(recurrence_gate) * jax.nn.softplus(-retention)
     room = _root(-jnp.expm1(2 * log_decay))  # of 1 - decay**2
     return jnp.exp(log_decay), room * _rg_lru_first(sums)
 
 
 def _rg_lru_first(sums: Gates) -> jax.Array:
-    _, admit, value, _ = sums
-    return jax.nn.sigmoid(admit) * value
+    _, input_gate, value, _ = sums
+    return jax.nn.sigmoid(input_gate) * value
 
 
 @jax.custom_jvp
@@ -307,8 +316,8 @@ def find(name: str) -> Cell:
     """The cell of that name."""
     if name not in CELLS:
         raise UnknownCell(
-            f"unknown cell '{name}'; the cells are {', '.join(CELLS)}, and yours once its module "
-            "has registered it (--cells=MODULE)"
+            f"unknown cell '{name}'; the cells are {', '.join(CELLS)}, and yours once it "
+            "is registered"
         )
     return CELLS[name]
 
@@ -326,6 +335,17 @@ register(elman("elu", jax.nn.elu))
 register(elman("linear", lambda total: total))
 register(Cell("lstm", _lstm, gates=4, carries=1, biases=(0.0, 1.0, 0.0, 0.0)))
 register(Cell("gru", _gru, gates=3, carries=1, separate_sums=True, carries_output=True))
+register(
+    Cell(
+        "gru_recurrent_bias",
+        _gru_recurrent_bias,
+        gates=4,
+        own_gates=1,
+        carries=1,
+        separate_sums=True,
+        carries_output=True,
+    )
+)
 register(linear_cell("min_gru", _min_gru, gates=2))
 register(linear_cell("min_lstm", _min_lstm, gates=3))
 register(

@@ -61,8 +61,6 @@ def check_cell(cell: Any) -> None:
             f"cell '{name}' has {cell.own_gates} own gates of {cell.gates}; leave at "
             "least one that connections add to"
         )
-    if cell.own_gates and cell.separate_sums:
-        raise InputError(f"cell '{name}' has own gates and separate sums; take one of them")
     if cell.carries_output and not cell.carries:
         raise InputError(f"cell '{name}' is said to carry its output but has no carries; give one")
     wanted = 1 if cell.first_drive is None else 2

@@ -90,7 +90,7 @@ class Network:
         return self.size(connection.source), target.cell.heard_gates * target.size
 
     @property
-    def parameters(self) -> int:
+    def parameter_count(self) -> int:
         """How many numbers training adjusts."""
         matrices = sum(rows * columns for rows, columns in map(self.shape, self.connections))
         return matrices + sum(layer.cell.gates * layer.size for layer in self.layers)
@@ -186,7 +186,7 @@ class Network:
             heard = ", ".join(c.source + (f" (delay {c.delay})" if c.delay else "") for c in into)
             count = sum(a * b for a, b in map(self.shape, into)) + layer.cell.gates * layer.size
             rows.append((layer.name, f"{layer.size:,}", layer.cell.name, heard, f"{count:,}"))
-        rows.append(("total", "", "", "", f"{self.parameters:,}"))
+        rows.append(("total", "", "", "", f"{self.parameter_count:,}"))
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = []
         for row in rows:

@@ -62,7 +62,8 @@ def worthwhile_devices(network: Network, batch: int, chunk: int) -> int | None:
     """
     if jax.default_backend() != "cpu":
         return None
-    if not LEAST_PARAMETERS <= network.parameters <= MOST_PARAMETERS_A_CHARACTER * batch * chunk:
+    most = MOST_PARAMETERS_A_CHARACTER * batch * chunk
+    if not LEAST_PARAMETERS <= network.parameter_count <= most:
         return 1
     share = batch // jax.process_count()
     most = max(1, min(share // LEAST_LANES, *map(len, by_process())))

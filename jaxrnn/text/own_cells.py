@@ -54,6 +54,15 @@ def load_cells(modules: Sequence[str]) -> None:
 
 
 @contextlib.contextmanager
+def naming_the_flag() -> Iterator[None]:
+    """Says which flag brings a cell that is unknown."""
+    try:
+        yield
+    except UnknownCell as mistake:
+        raise InputError(f"{mistake} by a module that --cells=MODULE names") from None
+
+
+@contextlib.contextmanager
 def asking_for(path: Path, modules: Any) -> Iterator[None]:
     """Says which modules the model at a path needs, where one of its cells is unknown."""
     try:

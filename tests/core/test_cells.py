@@ -76,18 +76,26 @@ def test_an_lstm_layer_is_that_of_the_literature():
     assert_close(state["output"].carry[0], c)
 
 
-def test_a_gru_layer_is_that_of_the_literature():
-    """Cho and others 2014, equations 5 to 8, with the reset gate outside the product."""
+@pytest.mark.parametrize("name", ["gru", "gru_recurrent_bias"])
+def test_a_gru_layer_is_that_of_the_literature(name):
+    """Cho and others 2014, equations 5 to 8, with the reset gate outside the product.
+
+    With a recurrent bias it is PyTorch's: h~ = tanh(W x + b + r * (U h + b_hn)).
+    """
     w, u, b, params = matrices("rzh")
+    recurrent_bias = RNG.normal(size=2) if name == "gru_recurrent_bias" else np.zeros(2)
+    if name == "gru_recurrent_bias":
+        own = np.concatenate([params["output"]["bias"], recurrent_bias])
+        params["output"]["bias"] = own
     inputs = RNG.normal(size=(5, 2, 3))
     h, expected = np.zeros((2, 2)), []
     for x in inputs:
         r = sigmoid(x @ w["r"] + h @ u["r"] + b["r"])
         z = sigmoid(x @ w["z"] + h @ u["z"] + b["z"])
-        h = z * h + (1 - z) * np.tanh(x @ w["h"] + b["h"] + r * (h @ u["h"]))
+        h = z * h + (1 - z) * np.tanh(x @ w["h"] + b["h"] + r * (h @ u["h"] + recurrent_bias))
         expected.append(h)
     with jax.enable_x64(True):
-        network = one_layer("gru")
+        network = one_layer(name)
         state = initial_state(network, 2, jnp.float64)
         outputs, _ = compiled(partial(unroll, network))(params, state, inputs)
     assert_close(outputs, np.array(expected))
@@ -199,7 +207,6 @@ def test_what_a_test_registers_is_forgotten():
         ({"gates": 0}, r"'bad' has 0 gates"),
         ({"carries": -1}, r"'bad' has 1 gates and -1 carries"),
         ({"own_gates": 1}, r"'bad' has 1 own gates of 1"),
-        ({"gates": 2, "own_gates": 1, "separate_sums": True}, r"'bad' has own gates and separate"),
         ({"gates": 2, "biases": (1.0,)}, r"'bad' has 2 gates but 1 initial biases"),
         ({"gates": 1.0}, r"gates of cell 'bad' is 1.0; it must be a whole number"),
         ({"gates": True}, r"gates of cell 'bad' is True"),

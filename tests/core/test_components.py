@@ -1,4 +1,4 @@
-"""The schedule, against reachability worked out in NumPy (Warshall 1962)."""
+"""The order in which components run, against reachability worked out in NumPy (Warshall 1962)."""
 
 from itertools import chain
 
@@ -6,12 +6,12 @@ import numpy as np
 from hypothesis import given
 
 from jaxrnn import Connection, Layer, Network, stacked
-from jaxrnn.core.engine.components import schedule
+from jaxrnn.core.engine.components import run_order
 from tests.networks import examples, networks
 
 
 def names(network: Network, **options) -> list[list[str]]:
-    components = schedule(network, **options)
+    components = run_order(network, **options)
     return [[layer.name for layer in component.layers] for component in components]
 
 
@@ -41,7 +41,7 @@ def test_layers_share_a_component_exactly_if_they_reach_each_other(network):
 @examples(150)
 def test_components_hear_only_themselves_and_earlier_ones(network):
     done, seen = {"input"}, []
-    for component in schedule(network):
+    for component in run_order(network):
         inside = {layer.name for layer in component.layers}
         assert all(c.source in done and c.target in inside for c in component.entering)
         assert all({c.source, c.target} <= inside for c in component.internal)
@@ -63,7 +63,7 @@ def test_a_layer_comes_after_the_sources_of_its_delay_0_connections(network):
 @given(networks(max_hidden=6))
 @examples(30)
 def test_stepwise_all_layers_are_one_component(network):
-    (component,) = schedule(network, stepwise=True)
+    (component,) = run_order(network, stepwise=True)
     assert {x.name for x in component.layers} == {x.name for x in network.layers}
     assert all(c.source == "input" for c in component.entering)
 
@@ -92,7 +92,7 @@ def test_only_components_with_a_past_of_their_own_are_stepped():
         ("input", "memory"), ("loop", "output", 1), ("plain", "output"),
     ]  # fmt: skip
     network = Network(2, layers, [Connection(*edge) for edge in edges])
-    stepped = {c.layers[0].name: c.is_stepped for c in schedule(network)}
+    stepped = {c.layers[0].name: c.is_stepped for c in run_order(network)}
     assert stepped == {
         "plain": False, "late": False, "loop": True, "memory": True, "output": False,
     }  # fmt: skip
@@ -102,6 +102,6 @@ def test_a_component_remembers_no_more_than_its_own_connections_need():
     layers = [Layer("loop", 2, "tanh"), Layer("output", 2, "linear")]
     edges = [("input", "loop"), ("loop", "loop", 2), ("loop", "output", 5)]
     network = Network(2, layers, [Connection(*edge) for edge in edges])
-    component, _ = schedule(network)
+    component, _ = run_order(network)
     assert network.memory("loop") == 5
     assert component.memory(network.layer("loop")) == 2

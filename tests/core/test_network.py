@@ -254,7 +254,7 @@ def test_the_parameter_counts_are_the_numbers_that_init_draws(network):
         for connection in network.into(layer.name):
             assert params[layer.name][connection.key].shape == network.shape(connection)
     total = sum(array.size for array in jax.tree.leaves(params))
-    assert network.parameters == total
+    assert network.parameter_count == total
     assert table["total"][-1] == f"{total:,}"
 
 

@@ -36,8 +36,8 @@ def gates(matrix: np.ndarray, count: int = 4) -> list[np.ndarray]:
 @given(networks())
 @examples(30)
 def test_each_layer_has_a_bias_and_a_matrix_for_each_connection(network):
-    gates = {"lstm": 4, "gru": 3, "min_gru": 2, "min_lstm": 3, "rg_lru": 4}
-    deaf = {"rg_lru": 1}  # gates that hear no connection
+    gates = {"lstm": 4, "gru": 3, "min_gru": 2, "min_lstm": 3, "rg_lru": 4, "gru_recurrent_bias": 4}
+    deaf = {"rg_lru": 1, "gru_recurrent_bias": 1}  # gates that hear no connection
     params = jax.eval_shape(lambda key: init(network, key), jax.random.key(0))
     expected = {}
     for layer in network.layers:
@@ -58,8 +58,8 @@ def test_a_state_is_zeros_for_what_delays_and_carries_need_and_nothing_else(netw
     state = initial_state(network, 2)
     for name in ("input", *(layer.name for layer in network.layers)):
         delays = max((c.delay for c in network.connections if c.source == name), default=0)
-        carrying = {"lstm": 1, "gru": 1, "min_gru": 1, "min_lstm": 1, "rg_lru": 2}
-        carries = 0 if name == "input" else carrying.get(network.layer(name).cell.name, 0)
+        cell = "" if name == "input" else network.layer(name).cell.name
+        carries = {"rg_lru": 2}.get(cell, int("gru" in cell or "lstm" in cell))
         assert (name in state) == bool(delays or carries)
         if name in state:
             assert (len(state[name].past), len(state[name].carry)) == (delays, carries)

@@ -13,7 +13,8 @@ from tests.networks import CELLS, compiled, random_params
 from tests.reference import assert_close
 
 TIME, BATCH = 4, 2
-CARRY_THEIR_OUTPUT = ("gru", "min_gru", "min_lstm", "rg_lru")  # by their published formulas
+# By their published formulas.
+CARRY_THEIR_OUTPUT = ("gru", "gru_recurrent_bias", "min_gru", "min_lstm", "rg_lru")
 MIXED = Network(
     2,
     [Layer("low", 2, "gru"), Layer("high", 3, "lstm"), Layer("output", 2, "linear")],

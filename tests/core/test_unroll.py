@@ -25,7 +25,7 @@ from jaxrnn import (
     unroll,
     unroll_layers,
 )
-from jaxrnn.core.engine.components import schedule
+from jaxrnn.core.engine.components import run_order
 from jaxrnn.core.engine.dropout import draw_masks
 from jaxrnn.core.parameters import LayerState
 from tests import reference
@@ -417,7 +417,7 @@ def test_long_delays_are_textbook_bptt_however_many_steps_run_at_once(cell, edge
         result, gradients = run_and_differentiate(case)(arguments, cotangents)
     assert_close(result, (tape.outputs, tape.state))
     assert_close(gradients, reference.backward(tape, *cotangents))
-    (component,) = (part for part in schedule(network) if part.is_stepped)
+    (component,) = (part for part in run_order(network) if part.is_stepped)
     assert component.stride == stride
 
 

@@ -52,7 +52,7 @@ def test_all_networks_have_as_many_parameters_to_one_percent():
     settings += [cells.Setting(c, 2, w) for c in sizes["rewired"] for w in ("skip", "feedback")]
     for setting in settings:
         network = cells.network_of(setting, SYMBOLS, sizes["parameters"])
-        assert network.parameters == pytest.approx(sizes["parameters"], rel=0.01), setting
+        assert network.parameter_count == pytest.approx(sizes["parameters"], rel=0.01), setting
         hidden = [layer.size for layer in network.layers[:-1]]
         assert len(hidden) == setting.layers
         assert max(hidden) - min(hidden) <= 1

@@ -6,7 +6,7 @@ import pytest
 
 from experiments.laboratory.memory_problems import adding, first_symbol
 from jaxrnn import init
-from jaxrnn.core.engine.components import schedule
+from jaxrnn.core.engine.components import run_order
 from tests.experiments.launching import EXPERIMENTS
 
 memory = EXPERIMENTS["memory"].module
@@ -50,7 +50,7 @@ def test_no_run_is_trained_on_what_it_is_evaluated_by():
 def test_cells_without_a_loop_get_two_layers(cell, layers, in_loops):
     network = memory.make_recipe(cell, adding(4), 8).network
     assert len(network.layers) == layers + 1
-    stepped = [part for part in schedule(network, True) if part.is_stepped and not part.is_linear]
+    stepped = [part for part in run_order(network, True) if part.is_stepped and not part.is_linear]
     assert len(stepped) == in_loops
 
 

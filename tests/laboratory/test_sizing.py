@@ -8,9 +8,9 @@ from jaxrnn import stacked
 @pytest.mark.parametrize("cell", ["tanh", "gru", "rg_lru"])
 def test_no_number_of_units_comes_nearer(cell, parameters):
     networks = [stacked(10, evenly(units, 2), 10, cell) for units in range(2, 100)]
-    gaps = [abs(network.parameters - parameters) for network in networks]
+    gaps = [abs(network.parameter_count - parameters) for network in networks]
     found = nearest(lambda units: stacked(10, evenly(units, 2), 10, cell), parameters, least=2)
-    assert abs(found.parameters - parameters) == min(gaps)
+    assert abs(found.parameter_count - parameters) == min(gaps)
 
 
 def test_units_are_shared_out_evenly():

@@ -1,4 +1,4 @@
-"""The schedule: which layers must be stepped together, and in which order the groups can run.
+"""The run order: which layers must be stepped together, and in which order the groups can run.
 
 Layers that hear each other, over whatever delays, form a strongly connected component of the graph
 and have to run step by step. Whatever enters a component from outside is known for the whole chunk
@@ -48,7 +48,7 @@ class Component:
 
 
 @functools.lru_cache(maxsize=256)
-def schedule(network: Network, stepwise: bool = False) -> tuple[Component, ...]:
+def run_order(network: Network, stepwise: bool = False) -> tuple[Component, ...]:
     """The network's components in an order in which each hears only itself and earlier ones.
 
     With `stepwise` all layers form one component: the same numbers, one time step at a time.

@@ -95,7 +95,8 @@ def _check_declared(cell: Cell) -> None:
         return tuple(rng.normal(scale=3, size=(count, 8, 8)).astype(np.float32))
 
     with jax.ensure_compile_time_eval():
-        sums = [tuple(map(jnp.asarray, draw(cell.gates))) for _ in range(1 + cell.separate_sums)]
+        widths = [cell.gates, *[cell.heard_gates] * cell.separate_sums]
+        sums = [tuple(map(jnp.asarray, draw(width))) for width in widths]
         output, carry = cell.run(*sums, tuple(map(jnp.asarray, draw(cell.carries))))
         equal = [np.allclose(output, kept, 1e-5, 1e-5, equal_nan=True) for kept in carry]
     first, others = any(equal[:1]), equal[1:]

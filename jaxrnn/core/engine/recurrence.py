@@ -18,7 +18,7 @@ The gates of a layer's drives, and of the sums that are kept, lie apart, each `[
 CPU backend does not vectorise elementwise work on slices of one wide row.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import jax
@@ -223,7 +223,8 @@ def _advance(
             terms[i] = added if terms[i] is None else _add(terms[i], added)
             summed[i] = True
         before = carry.get(layer.name, ())
-        outputs[layer.name], carries[layer.name] = layer.cell.run(*_filled(terms), before)
+        arguments = *_filled(terms, layer), before
+        outputs[layer.name], carries[layer.name] = layer.cell.run(*arguments)
         sums[layer.name] = tuple(t if s else None for t, s in zip(terms, summed, strict=True))
     return outputs, {name: carries[name] for name in carry}, sums
 
@@ -249,7 +250,7 @@ def _carry_deltas_back(
         for layer in reversed(component.layers):
             name = layer.name
             terms = (d if s is None else s for d, s in zip(drives[name], sums[name], strict=True))
-            _, vjp = jax.vjp(layer.cell.run, *_filled(terms), carries.get(name, ()))
+            _, vjp = jax.vjp(layer.cell.run, *_filled(terms, layer), carries.get(name, ()))
             *gates, before = vjp((outputs[name], grads.carry.get(name, ())))
             if name in grads.carry:
                 carry[name] = before
@@ -426,11 +427,12 @@ def _forget(running: Running, reset: Bool[Array, "*stride batch"] | None) -> Run
     return Running(carry, last, running.history)
 
 
-def _filled(terms: Any) -> tuple[Gates, ...]:
-    """Zeros in place of a sum to which nothing adds."""
-    terms = tuple(terms)
-    zeros = jax.tree.map(jnp.zeros_like, next(term for term in terms if term is not None))
-    return tuple(zeros if term is None else term for term in terms)
+def _filled(terms: Iterable[Gates | None], layer: Layer) -> tuple[Gates, ...]:
+    """Zeros in place of recurrent sums to which nothing adds; feed-forward ones have a bias."""
+    feedforward, *recurrent = terms
+    assert feedforward is not None
+    zeros = tuple(map(jnp.zeros_like, feedforward[: layer.cell.heard_gates]))
+    return (feedforward, *(zeros if term is None else term for term in recurrent))
 
 
 def _target(component: Component, connection: Connection) -> Layer:

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, Shaped
 
 from jaxrnn.core.engine.arguments import Arrays, GivenInputs, Inputs, enter
-from jaxrnn.core.engine.components import Component, schedule
+from jaxrnn.core.engine.components import Component, run_order
 from jaxrnn.core.engine.delays import (
     Ages,
     Past,
@@ -150,7 +150,7 @@ def _run(
     masks = draw_masks(network, inputs, state, how.dropout, key, dtype)
     sequences: dict[str, Sequence] = {INPUT: inputs}
     carries = {}
-    for component in schedule(network, how.stepwise):
+    for component in run_order(network, how.stepwise):
         drives = {
             layer.name: _drive(layer, component, params, sequences, state, masks, ages, how)
             for layer in component.layers
@@ -213,13 +213,11 @@ def _drive(
         else:
             feedforward = feedforward + heard
 
+    own = split_gates(at_each_step(bias[heard_size:]), layer)
+    drive: Gates = (*split_gates(feedforward, layer), *own)
     if layer.cell.separate_sums:
-        return (
-            split_gates(feedforward, layer),
-            None if recurrent is None else split_gates(recurrent, layer),
-        )
-    own: Gates = split_gates(at_each_step(bias[heard_size:]), layer)
-    return ((*split_gates(feedforward, layer), *own),)
+        return drive, None if recurrent is None else split_gates(recurrent, layer)
+    return (drive,)
 
 
 def _heard(
