@@ -78,10 +78,8 @@ def test_parameters_in_half_precision_get_gradients_that_were_added_up_in_float3
     params = {"output": {"bias": jnp.zeros(1, HALF), "input@0": jnp.zeros((2, 1), HALF)}}
     symbols = jnp.zeros((64, 64), int)
     for segment in (None, 8):
-        loss = lambda p, s=segment: unroll(network, p, {}, symbols, options=Options(segment=s))[
-            0
-        ].sum()
-        gradient = jax.grad(loss)(params)["output"]
+        run = partial(unroll, network, inputs=symbols, options=Options(segment=segment))
+        gradient = jax.grad(lambda p, run=run: run(p, {})[0].sum())(params)["output"]
         assert gradient["input@0"].dtype == HALF
         assert gradient["input@0"][:, 0].tolist() == [4096, 0]
         assert gradient["bias"].tolist() == [4096]
