@@ -14,7 +14,7 @@ import numpy as np
 from absl import flags
 
 from experiments.command_line.launch import launch
-from experiments.command_line.plots import COLORS, figures, millions
+from experiments.laboratory.plots import COLORS, figures, millions
 from experiments.laboratory.replicas import Recipe, character_problem, train_replicas, tune
 from experiments.laboratory.statistics import mean_of, verdict
 from experiments.laboratory.study import Results, Study, define_flags, open_study, seeds_of

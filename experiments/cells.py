@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from absl import flags
 
 from experiments.command_line.launch import launch
-from experiments.command_line.plots import COLORS, draw_intervals, figures
+from experiments.laboratory.plots import COLORS, draw_intervals, figures
 from experiments.laboratory.replicas import (
     RATES,
     SLACK,

@@ -16,7 +16,7 @@ from absl import flags
 from jax.sharding import Mesh
 
 from experiments.command_line.launch import group, launch
-from experiments.command_line.plots import draw_learning_curve
+from experiments.command_line.learning_curve import draw_learning_curve
 from experiments.command_line.progress import ProgressDisplay
 from jaxrnn import CELLS, INITIALIZERS, Dropout, InputError, Network, Options, stacked
 from jaxrnn.core.parameters import Params

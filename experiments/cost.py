@@ -18,7 +18,7 @@ from absl import flags
 from jaxtyping import Array, Bool, Float, Integer
 
 from experiments.command_line.launch import launch
-from experiments.command_line.plots import COLORS, figures
+from experiments.laboratory.plots import COLORS, figures
 from experiments.laboratory.replicas import (
     RATES,
     SLACK,

@@ -17,7 +17,6 @@ import numpy as np
 from absl import flags
 
 from experiments.command_line.launch import launch
-from experiments.command_line.plots import figure
 from experiments.laboratory.memory_problems import (
     Task,
     adding,
@@ -25,6 +24,7 @@ from experiments.laboratory.memory_problems import (
     first_symbol,
     temporal_order,
 )
+from experiments.laboratory.plots import figure
 from experiments.laboratory.replicas import Problem, Recipe, train_replicas, tune
 from experiments.laboratory.statistics import finite
 from experiments.laboratory.study import Results, Study, define_flags, open_study, seeds_of

@@ -17,8 +17,8 @@ from absl import flags
 from jaxtyping import Float, Integer
 
 from experiments.command_line.launch import group, launch
-from experiments.command_line.plots import figures
 from experiments.laboratory.coloured import draw_scale, draw_text, page
+from experiments.laboratory.plots import figures
 from experiments.laboratory.replicas import Recipe, character_problem, train_replicas, tune
 from experiments.laboratory.statistics import Interval, difference, mean_of
 from experiments.laboratory.study import Results, define_flags, open_study, seeds_of

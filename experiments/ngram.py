@@ -14,8 +14,8 @@ from absl import flags
 from jaxtyping import Integer
 
 from experiments.command_line.launch import launch
-from experiments.command_line.plots import COLORS, draw_intervals, figure
 from experiments.laboratory.counts import probabilities
+from experiments.laboratory.plots import COLORS, draw_intervals, figure
 from experiments.laboratory.replicas import (
     RATES,
     SLACK,

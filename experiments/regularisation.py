@@ -16,7 +16,7 @@ from absl import flags
 from jaxtyping import Array
 
 from experiments.command_line.launch import launch
-from experiments.command_line.plots import figures, millions
+from experiments.laboratory.plots import figures, millions
 from experiments.laboratory.replicas import (
     TUNING_SEED,
     Problem,

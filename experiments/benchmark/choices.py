@@ -17,7 +17,7 @@ import jaxrnn
 from experiments.benchmark.options import Options
 from experiments.benchmark.report import spread
 from experiments.benchmark.shapes import CLIP_NORM, LEARNING_RATE, SYMBOLS, Shape
-from experiments.command_line.plots import COLORS, figure, save
+from experiments.laboratory.plots import COLORS, figure, save
 from experiments.laboratory.tables import Table
 from experiments.laboratory.turns import Contender, Spread, take_turns
 from jaxrnn import Connection, Dropout, Layer, Network, init, initial_state, unroll

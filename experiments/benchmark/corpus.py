@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from experiments.benchmark.options import Options
-from experiments.command_line.plots import COLORS, figure, save
+from experiments.laboratory.plots import COLORS, figure, save
 from experiments.laboratory.tables import Table
 
 # In the child: the peak of a process that has imported everything but read nothing is its floor.

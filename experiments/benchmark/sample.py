@@ -14,7 +14,7 @@ from experiments.benchmark.options import Options
 from experiments.benchmark.peers import module_of
 from experiments.benchmark.report import spread
 from experiments.benchmark.shapes import SYMBOLS, WRITTEN, WRITTEN_QUICKLY
-from experiments.command_line.plots import COLORS, figure, save
+from experiments.laboratory.plots import COLORS, figure, save
 from experiments.laboratory.tables import Table
 from experiments.laboratory.turns import Spread, take_turns
 

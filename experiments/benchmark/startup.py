@@ -14,7 +14,7 @@ from typing import Any
 
 from experiments.benchmark.options import Options
 from experiments.benchmark.report import spread
-from experiments.command_line.plots import COLORS, figure, save
+from experiments.laboratory.plots import COLORS, figure, save
 from experiments.laboratory.tables import Table
 from experiments.laboratory.turns import Spread
 

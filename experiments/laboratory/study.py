@@ -18,7 +18,7 @@ import rich.progress
 from absl import flags
 
 from experiments.command_line.launch import group
-from experiments.command_line.plots import save
+from experiments.laboratory.plots import save
 from experiments.laboratory.tables import Table, make_console
 from jaxrnn.running.surroundings import surroundings
 from jaxrnn.running.workdir import WorkDirectory, open_workdir

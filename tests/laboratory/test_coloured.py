@@ -5,7 +5,6 @@ from html.parser import HTMLParser
 import numpy as np
 from matplotlib.colors import to_rgb
 
-from experiments.command_line.plots import figures, save
 from experiments.laboratory.coloured import (
     SHADES,
     draw_scale,
@@ -15,6 +14,7 @@ from experiments.laboratory.coloured import (
     shade,
     shades,
 )
+from experiments.laboratory.plots import figures, save
 
 TEXT = 'a <b> & "c"\n$x$ \\d'
 

@@ -4,7 +4,7 @@ import pytest
 from absl import flags
 
 from experiments.command_line import launch
-from experiments.command_line.plots import figure
+from experiments.laboratory.plots import figure
 from experiments.laboratory.study import define_flags, open_study, seeds_of
 from experiments.laboratory.tables import Table
 from jaxrnn.core.errors import InputError

@@ -1,4 +1,4 @@
-"""Pictures, in one style."""
+"""Pictures of studies and benchmarks, in one style."""
 
 import io
 from collections.abc import Sequence
@@ -56,38 +56,6 @@ def save(picture: Any, path: Path) -> None:
     drawn = io.BytesIO()
     picture.savefig(drawn, dpi=120, format="png")
     replace(path, drawn.getvalue())
-
-
-def draw_learning_curve(metrics: Sequence[dict[str, Any]], path: Path) -> None:
-    """Bits per character against characters trained on: training text, and validation text."""
-    picture, axes = figure(7, 4.2)
-    trained = _smooth([(m["characters"], m["train_bits_per_character"]) for m in metrics
-                       if m.get("train_bits_per_character") is not None])  # fmt: skip
-    valid = [(m["characters"], m["valid_bits_per_character"]) for m in metrics
-             if m.get("valid_bits_per_character") is not None]  # fmt: skip
-    if trained:
-        axes.plot(*zip(*trained, strict=True), color="#9db4c8", label="training")
-    if valid:
-        axes.plot(*zip(*valid, strict=True), "o-", ms=4, color="#b4442a", label="validation")
-        best = min(valid, key=lambda point: point[1])
-        axes.annotate(
-            f"{best[1]:.3f}", best, xytext=(0, 9), textcoords="offset points", ha="center",
-            color="#b4442a",
-        )  # fmt: skip
-    points = [y for _, y in (*trained, *valid)]
-    if points:
-        axes.set_ylim(min(points) - 0.1, min(max(points), min(points) + 2.5) + 0.1)
-        axes.legend(frameon=False)
-    axes.set(xlabel="characters trained on", ylabel="bits per character")
-    axes.xaxis.set_major_formatter(millions)
-    save(picture, path)
-
-
-def _smooth(points: list[tuple[int, float]], most: int = 150) -> list[tuple[int, float]]:
-    """Means of neighbours, so that at most `most` are left: single chunks say little."""
-    width = max(1, -(-len(points) // most))
-    groups = [points[i : i + width] for i in range(0, len(points), width)]
-    return [(group[-1][0], sum(y for _, y in group) / len(group)) for group in groups]
 
 
 def millions(value: float, _: object) -> str:

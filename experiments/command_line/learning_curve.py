@@ -1,0 +1,53 @@
+"""The picture that a run leaves behind."""
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from jaxrnn.storage.files import replace
+
+TRAINING, VALIDATION = "#9db4c8", "#b4442a"
+MOST_POINTS = 150  # of the training loss: single chunks say little
+
+
+def draw_learning_curve(metrics: Sequence[dict[str, Any]], path: Path) -> None:
+    """Bits per character against characters trained on: training text, and validation text."""
+    # Imported late: it takes as long as the rest of jaxrnn, and a run draws once.
+    from matplotlib.figure import Figure
+
+    picture = Figure(figsize=(7, 4.2), layout="constrained")
+    axes = picture.add_subplot(axisbelow=True)
+    axes.grid(alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
+    trained = _smooth(_points(metrics, "train_bits_per_character"))
+    valid = _points(metrics, "valid_bits_per_character")
+    if trained:
+        axes.plot(*zip(*trained, strict=True), color=TRAINING, label="training")
+    if valid:
+        axes.plot(*zip(*valid, strict=True), "o-", ms=4, color=VALIDATION, label="validation")
+        best = min(valid, key=lambda point: point[1])
+        axes.annotate(
+            f"{best[1]:.3f}", best, xytext=(0, 9), textcoords="offset points", ha="center",
+            color=VALIDATION,
+        )  # fmt: skip
+    bits = [y for _, y in (*trained, *valid)]
+    if bits:
+        axes.set_ylim(min(bits) - 0.1, min(max(bits), min(bits) + 2.5) + 0.1)
+        axes.legend(frameon=False)
+    axes.set(xlabel="millions of characters trained on", ylabel="bits per character")
+    drawn = io.BytesIO()
+    picture.savefig(drawn, dpi=120, format="png")
+    replace(path, drawn.getvalue())
+
+
+def _points(metrics: Sequence[dict[str, Any]], figure: str) -> list[tuple[float, float]]:
+    """Millions of characters and a figure, where it was measured and finite."""
+    return [(m["characters"] / 1e6, m[figure]) for m in metrics if m.get(figure) is not None]
+
+
+def _smooth(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Means of neighbours, so that at most `MOST_POINTS` are left."""
+    width = max(1, -(-len(points) // MOST_POINTS))
+    groups = [points[i : i + width] for i in range(0, len(points), width)]
+    return [(group[-1][0], sum(y for _, y in group) / len(group)) for group in groups]
