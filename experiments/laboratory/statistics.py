@@ -1,8 +1,9 @@
 """What several seeds say: intervals, and whether one setting is better than the others.
 
-All intervals are two-sided, from Student's t distribution, at a level of 95%. A run that diverged
-has no figure: None, as JSON has no word for what is not finite. Means are of the others, and no
-setting with such a run is compared: what is left of it is not a fair sample.
+All intervals are two-sided, from Student's t distribution, at a level of 95%. Settings are compared
+in pairs: runs of one seed have the same data and the same start, whatever else differs. A run that
+diverged has no figure (`divergence`): means are of the others, and no setting with such a run is
+compared, since what is left of it is not a fair sample.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,9 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import scipy.stats
 
-LEVEL = 0.95
+from experiments.laboratory.divergence import Figures, finite
 
-Figures = Sequence[float | int | None]  # of several seeds; None: that run diverged
+LEVEL = 0.95
 
 
 class Interval(NamedTuple):
@@ -23,6 +24,11 @@ class Interval(NamedTuple):
     low: float
     high: float
 
+    @property
+    def is_told(self) -> bool:
+        """Whether it leaves out 0."""
+        return self.low > 0 or self.high < 0
+
     def __format__(self, form: str) -> str:
         """As in `2.341 (2.330 to 2.352)`."""
         form = form or ".3f"
@@ -31,24 +37,29 @@ class Interval(NamedTuple):
         return f"{self.mean:{form}} ({self.low:{form}} to {self.high:{form}})"
 
 
-def finite(values: Figures) -> list[float]:
-    """The figures of the runs that did not diverge."""
-    return [float(value) for value in values if value is not None and np.isfinite(value)]
+def mean_of(values: Sequence[float], comparisons: int = 1) -> Interval:
+    """The mean over seeds.
+
+    With `comparisons` above 1 the interval is as much wider as it must be for so many of them to
+    hold together (Bonferroni).
+    """
+    mean = float(np.mean(values))
+    if len(values) < 2:
+        return Interval(mean, float("nan"), float("nan"))
+    quantile = scipy.stats.t.ppf(1 - (1 - LEVEL) / comparisons / 2, len(values) - 1)
+    half = quantile * scipy.stats.sem(values)
+    return Interval(mean, float(mean - half), float(mean + half))
 
 
-def listed(values: Any, digits: int = 5) -> Any:
-    """An array as nested lists for JSON: rounded, and None where it is not finite."""
-    if np.ndim(values):
-        return [listed(value, digits) for value in values]
-    return round(float(values), digits) if np.isfinite(values) else None
+def difference(a: Figures, b: Figures, comparisons: int = 1) -> Interval:
+    """The mean of `a` less `b`, seed by seed, of the seeds of which both have a figure.
 
-
-def shown(values: Figures, form: str = ".3f", otherwise: str = "diverged") -> str:
-    """For a table: the mean of the runs that did not diverge, and how many did."""
-    ended = finite(values)
-    mean = f"{mean_of(ended):{form}}" if ended else "-"
-    lost = len(values) - len(ended)
-    return f"{mean}, {lost} of {len(values)} {otherwise}" if lost else mean
+    Args:
+      a: of each seed; some seed must have a figure in both.
+      b: of the same seeds.
+      comparisons: as for `mean_of`.
+    """
+    return mean_of(finite((numbers(a) - numbers(b)).tolist()), comparisons)
 
 
 def told_apart(
@@ -63,29 +74,6 @@ def told_apart(
     return whole, f"{what}: {', '.join(others)}." if others else ""
 
 
-def mean_of(values: Sequence[float]) -> Interval:
-    """The mean over seeds."""
-    mean = float(np.mean(values))
-    if len(values) < 2:
-        return Interval(mean, float("nan"), float("nan"))
-    half = scipy.stats.t.ppf((1 + LEVEL) / 2, len(values) - 1) * scipy.stats.sem(values)
-    return Interval(mean, float(mean - half), float(mean + half))
-
-
-def difference(a: Sequence[float], b: Sequence[float], comparisons: int = 1) -> Interval:
-    """The mean of `a` less that of `b`, whose variances may differ (Welch 1947).
-
-    With `comparisons` above 1 the interval is as much wider as it must be for so many of them to
-    hold together (Bonferroni).
-    """
-    mean = float(np.mean(a) - np.mean(b))
-    if min(len(a), len(b)) < 2:
-        return Interval(mean, float("nan"), float("nan"))
-    test = scipy.stats.ttest_ind(a, b, equal_var=False)
-    bounds = test.confidence_interval(1 - (1 - LEVEL) / comparisons)
-    return Interval(mean, float(bounds.low), float(bounds.high))
-
-
 def best_of(losses: Mapping[str, Figures]) -> tuple[str, list[str]]:
     """The setting of the lowest mean loss, and those that cannot be told from it.
 
@@ -94,11 +82,10 @@ def best_of(losses: Mapping[str, Figures]) -> tuple[str, list[str]]:
     one seed nothing can.
     """
     losses, _ = told_apart(losses)
-    best = min(losses, key=lambda name: float(np.mean(losses[name])))
-    others = [name for name in losses if name != best]
+    best, *others = sorted(losses, key=lambda name: float(np.mean(losses[name])))
     equals = [
-        name for name in others
-        if not difference(losses[name], losses[best], len(others)).low > 0
+        name for name in losses
+        if name in others and not difference(losses[name], losses[best], len(others)).low > 0
     ]  # fmt: skip
     return best, equals
 
@@ -107,21 +94,49 @@ def verdict(losses: Mapping[str, Figures], unit: str = "bits per character") -> 
     """What `best_of` says, as the end of a sentence, and one on what diverged."""
     whole, lost = told_apart(losses)
     if not whole:
-        return "some runs of every setting diverged."
+        return f"no setting can be compared. {lost}"
     return f"{_comparison(whole, unit)} {lost}".rstrip()
 
 
 def _comparison(losses: Mapping[str, Sequence[float]], unit: str) -> str:
     best, equals = best_of(losses)
     lowest = f"{best} needs the fewest {unit} ({np.mean(losses[best]):.3f})"
+    others = sorted((float(np.mean(own)), name) for name, own in losses.items() if name != best)
     if equals:
-        names = (
-            ", ".join(equals) if len(equals) <= 4 else f"{len(equals)} of {len(losses) - 1} others"
-        )
+        few = len(equals) <= 4
+        names = listing(equals) if few else f"{len(equals)} of {len(others)} others"
         return f"{lowest}, but {names} cannot be told from it."
-    others = [name for name in losses if name != best]
     if not others:
         return f"{lowest}."
-    runner = min(others, key=lambda name: float(np.mean(losses[name])))
+    _, runner = others[0]
     gap = difference(losses[runner], losses[best], len(others))
     return f"{lowest}; the next, {runner}, needs {gap:.3f} more."
+
+
+def shown(values: Figures, form: str = ".3f", otherwise: str = "diverged") -> str:
+    """For a table: the mean of the runs that did not diverge, and how many did."""
+    ended = finite(values)
+    return counted(f"{mean_of(ended):{form}}" if ended else "-", values, otherwise)
+
+
+def counted(text: str, values: Figures, otherwise: str = "diverged") -> str:
+    """The text, and how many of the runs diverged, if any did."""
+    lost = len(values) - len(finite(values))
+    return f"{text}, {lost} of {len(values)} {otherwise}" if lost else text
+
+
+def listing(names: Sequence[str]) -> str:
+    """As in `a, b and c`."""
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
+def listed(values: Any, digits: int = 5) -> Any:
+    """An array as nested lists for JSON: rounded, and None where it is not finite."""
+    if np.ndim(values):
+        return [listed(value, digits) for value in values]
+    return round(float(values), digits) if np.isfinite(values) else None
+
+
+def numbers(values: Any) -> np.ndarray:
+    """What `listed` made: NaN, which compares as false and is not drawn, for None."""
+    return np.array(values, float)

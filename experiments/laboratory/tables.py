@@ -1,7 +1,9 @@
 """Tables: on the terminal, and as Markdown."""
 
 import io
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import rich.box
 import rich.console
@@ -16,6 +18,17 @@ class Table:
     columns: list[str]
     rows: list[list[str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+
+    @staticmethod
+    def of(
+        title: str,
+        rows: Iterable[Any],
+        columns: Mapping[str, Callable[[Any], object]],
+        notes: Sequence[str] = (),
+    ) -> "Table":
+        """A row for each of `rows`; each column has what its function says of the row."""
+        cells = [[str(say(row)) for say in columns.values()] for row in rows]
+        return Table(title, list(columns), cells, list(notes))
 
     def show(self, console: rich.console.Console) -> None:
         table = self._made(rich.box.SIMPLE_HEAD)
