@@ -25,10 +25,10 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 # The files $(VENV)/run and $(VENV)/test mark what was installed, and when.
-$(VENV)/run: requirements.txt | $(VENV)/bin/python
+$(VENV)/run: requirements.txt pyproject.toml | $(VENV)/bin/python
 	$(VENV)/bin/python -m pip install --quiet --requirement requirements.txt
 	touch $@
 
-$(VENV)/test: requirements.txt requirements-test.txt | $(VENV)/bin/python
+$(VENV)/test: requirements-test.txt requirements.txt pyproject.toml | $(VENV)/bin/python
 	$(VENV)/bin/python -m pip install --quiet --requirement requirements-test.txt
 	touch $@

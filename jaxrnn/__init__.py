@@ -15,6 +15,8 @@ from jaxrnn.core.parameters import (
     state_dtype,
 )
 
+__version__ = "0.2.0"
+
 __all__ = [
     "CELLS",
     "INITIALIZERS",

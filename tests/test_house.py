@@ -18,7 +18,7 @@ ROOMS = {
     "jaxrnn/storage": {"absl", "jax", "jaxtyping", "numpy", "orbax", "safetensors"},
     "jaxrnn/learning": {"jax", "jaxtyping", "numpy", "optax"},
     "jaxrnn/running": {"filelock", "jax", "jaxtyping", "numpy", "optax"},
-    "jaxrnn/text": {"filelock", "jax", "jaxtyping", "numpy", "optax", "pooch", "requests"},
+    "jaxrnn/text": {"jax", "jaxtyping", "numpy", "optax", "pooch", "requests"},
     "experiments/command_line": {"absl", "jax", "jaxtyping", "matplotlib", "numpy", "rich"},
     "experiments/laboratory": {
         "absl", "jax", "jaxtyping", "matplotlib", "numpy", "optax", "rich", "scipy",

@@ -21,7 +21,7 @@ OPTIONS = (
     "jax_threefry_partitionable",
 )  # fmt: skip
 _DEVICES = "xla_force_host_platform_device_count"
-PACKAGES = ("jax", "jaxlib", "optax", "numpy", "orbax-checkpoint")
+PACKAGES = ("jax", "jaxlib", "optax", "numpy")
 
 
 def surroundings(devices: int = 1) -> dict[str, Any]:

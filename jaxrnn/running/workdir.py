@@ -12,11 +12,12 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import filelock
-
-from jaxrnn.core.errors import InputError
+from jaxrnn.core.errors import InputError, extra
 from jaxrnn.running.surroundings import change
 from jaxrnn.storage.files import append_record, read_records, replace, to_json
+
+with extra("checkpoints"):
+    import filelock
 
 # What a run may change when it goes on: when to stop, look and save, not what is trained.
 # Nor is it which modules register the cells: which cells there are is in the network.

@@ -31,10 +31,12 @@ from typing import Any, Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import orbax.checkpoint as ocp
-from absl import logging
 
-from jaxrnn.core.errors import InputError
+from jaxrnn.core.errors import InputError, extra
+
+with extra("checkpoints"):
+    import orbax.checkpoint as ocp
+    from absl import logging
 
 _FORMAT = 1
 _NAME = re.compile(r"(\d{6,})-step-(\d+)")

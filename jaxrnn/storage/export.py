@@ -17,10 +17,12 @@ from typing import Any, NamedTuple, NoReturn
 
 import jax.numpy as jnp
 import numpy as np
-import safetensors
-from safetensors.numpy import save
 
-from jaxrnn.core.errors import InputError
+from jaxrnn.core.errors import InputError, extra
+
+with extra("checkpoints"):
+    import safetensors
+    from safetensors.numpy import save
 
 _ARRAYS = "model.safetensors"
 _JSON = "model.json"

