@@ -18,8 +18,8 @@ check: $(VENV)/test  ## lint, format and types
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/pyright --pythonpath $(VENV)/bin/python
 
-clean:  ## remove the virtual environment; runs stay
-	rm -rf $(VENV)
+clean:  ## remove the virtual environment and what building left; runs stay
+	rm -rf $(VENV) build
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

@@ -22,7 +22,7 @@ def extra(name: str) -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
-        raise InputError(missing(f"the library {error.name}", name)) from error
+        raise InputError(missing(f"the library {error.name}", name)) from None
 
 
 def missing(what: str, extra_name: str) -> str:
