@@ -15,12 +15,14 @@ from absl import flags
 
 from experiments.command_line.launch import launch
 from experiments.laboratory.plots import COLORS, figures, millions
-from experiments.laboratory.replicas import Recipe, character_problem, train_replicas, tune
+from experiments.laboratory.replicas import CUT, train_replicas, tune
 from experiments.laboratory.statistics import mean_of, verdict
 from experiments.laboratory.study import Results, Study, define_flags, open_study, seeds_of
 from experiments.laboratory.tables import Table
 from jaxrnn import stacked
+from jaxrnn.learning.recipe import Recipe
 from jaxrnn.text import EncodedText, encode_corpus, open_corpus
+from jaxrnn.text.problem import text_problem
 
 BATCH, CHUNK = 32, 16
 # Activation functions; how recurrent matrices are drawn; sizes of hidden layers; steps; steps of
@@ -79,17 +81,19 @@ def compare(
     """Trains a setting at its best learning rate from several seeds."""
     symbols = text.vocabulary.size
     network = stacked(symbols, [setting.size] * 2, symbols, setting.activation)
-    recipe = Recipe(network, recurrent_initializer=setting.initializer)
+    recipe = Recipe(recurrent_initializer=setting.initializer)
     valid = text.valid[: sizes["valid"]]
-    problem = character_problem(text.train, valid, batch=BATCH, chunk=CHUNK)
+    problem = text_problem(text.train, valid, batch=BATCH, chunk=CHUNK, cut=CUT)
 
     def train(rate: float) -> dict[str, Any]:
         rates = [rate] * len(seeds)
-        curves, _ = train_replicas(recipe, problem, seeds, rates, steps=sizes["steps"])
+        curves, _ = train_replicas(network, recipe, problem, seeds, rates, steps=sizes["steps"])
         return {"curves": [curve._asdict() for curve in curves]}
 
     def trial() -> dict[str, Any]:
-        rate, tried = tune(recipe, problem, steps=sizes["tuning_steps"], moves=sizes["moves"])
+        rate, tried = tune(
+            network, recipe, problem, steps=sizes["tuning_steps"], moves=sizes["moves"]
+        )
         return {
             "rate": rate,
             "tried": {f"{curve.rate:g}": curve.valid[-1] for curve in tried},

@@ -15,12 +15,9 @@ from absl import flags
 from experiments.command_line.launch import launch
 from experiments.laboratory.plots import COLORS, draw_intervals, figures
 from experiments.laboratory.replicas import (
+    CUT,
     RATES,
     SLACK,
-    STEPS_PER_CALL,
-    Problem,
-    Recipe,
-    character_problem,
     train_replicas,
     tune,
 )
@@ -37,7 +34,11 @@ from experiments.laboratory.study import Results, Study, define_flags, open_stud
 from experiments.laboratory.tables import Table
 from experiments.laboratory.timing import milliseconds_per_step
 from jaxrnn import Network, stacked
+from jaxrnn.learning.problem import Problem
+from jaxrnn.learning.recipe import Recipe
+from jaxrnn.learning.training import STEPS_PER_CALL
 from jaxrnn.text import encode_corpus, open_corpus
+from jaxrnn.text.problem import text_problem
 
 WIRINGS = ("plain", "skip", "feedback")
 BATCH, CHUNK = 32, 32
@@ -75,8 +76,8 @@ def main() -> int:
     settings = {"corpus": flags.FLAGS.corpus, "seeds": list(seeds), **sizes}
     text = encode_corpus(open_corpus(flags.FLAGS.corpus))
     symbols = text.vocabulary.size
-    problem = character_problem(
-        text.train, text.valid[: sizes["valid"]], batch=BATCH, chunk=CHUNK
+    problem = text_problem(
+        text.train, text.valid[: sizes["valid"]], batch=BATCH, chunk=CHUNK, cut=CUT
     )  # fmt: skip
     plain = [Setting(*pair) for pair in itertools.product(sizes["cells"], sizes["layers"])]
     rewired = [
@@ -90,7 +91,8 @@ def main() -> int:
     with open_study("cells", settings, 1 + len(networks) + len(timed)) as study:
         times = study.trial("time per step", lambda: {
             "milliseconds": milliseconds_per_step(
-                [Recipe(networks[setting]) for setting in timed], problem, rounds=sizes["rounds"]
+                [networks[setting] for setting in timed], Recipe(), problem,
+                rounds=sizes["rounds"],
             )
         })["milliseconds"]  # fmt: skip
         rows = [
@@ -131,7 +133,7 @@ def compare(
 
     def trial() -> dict[str, Any]:
         rate, tried = tune(
-            Recipe(network), problem, steps=sizes["tuning_steps"], rates=sizes["rates"],
+            network, Recipe(), problem, steps=sizes["tuning_steps"], rates=sizes["rates"],
             moves=sizes["moves"], slack=SLACK,
         )  # fmt: skip
         bits = final_bits(problem, network, rate, sizes["steps"], seeds)
@@ -188,7 +190,7 @@ def final_bits(
 ) -> list[float | None]:
     """Validation bits per character of each seed after training; None where not finite."""
     curves, _ = train_replicas(
-        Recipe(network), problem, seeds, [rate] * len(seeds), steps=steps, evaluations=1
+        network, Recipe(), problem, seeds, [rate] * len(seeds), steps=steps, evaluations=1
     )
     return [None if v is None else round(v, 4) for v in (curve.valid[-1] for curve in curves)]
 

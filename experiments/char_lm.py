@@ -7,22 +7,22 @@ import contextlib
 import math
 import signal
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 from absl import flags
 from jax.sharding import Mesh
 
 from experiments.command_line.launch import group, launch
 from experiments.command_line.learning_curve import draw_learning_curve
 from experiments.command_line.progress import ProgressDisplay
-from jaxrnn import CELLS, INITIALIZERS, Dropout, InputError, Network, Options, stacked
+from jaxrnn import CELLS, INITIALIZERS, InputError, Network, stacked
 from jaxrnn.core.parameters import Params
-from jaxrnn.learning.optimizers import OPTIMIZERS, SCHEDULES, make_schedule
+from jaxrnn.learning.optimizers import OPTIMIZERS, SCHEDULES
 from jaxrnn.learning.parallel import data_mesh, own_lanes, placement, shardings
-from jaxrnn.learning.training import Regularisation, make_training_steps
+from jaxrnn.learning.recipe import Recipe
 from jaxrnn.running.devices import cores, devices_as_before, use_cores, worthwhile_devices
 from jaxrnn.running.exits import DIVERGED
 from jaxrnn.running.fitting import Progress, Stopping, Task, fit
@@ -44,21 +44,17 @@ from jaxrnn.storage.checkpoints import Checkpoints
 from jaxrnn.storage.files import user_path
 from jaxrnn.text import (
     NAMES,
-    Batch,
     EncodedText,
-    contiguous_lanes,
     encode_corpus,
     open_corpus,
     own_cells,
-    random_chunks,
     steps_per_epoch,
 )
 from jaxrnn.text.language_model import (
     LanguageModel,
     load_language_model,
-    training_optimizer,
-    training_state,
 )
+from jaxrnn.text.problem import text_problem
 from jaxrnn.text.sampling import Choice
 
 QUICK: dict[str, Any] = {
@@ -270,42 +266,36 @@ def train(
     display: ProgressDisplay,
 ) -> int:
     """Trains, or goes on, until told to stop; returns the exit code."""
-
-    def chunk(step: int) -> Batch:
-        read = random_chunks if settings["random_chunks"] else contiguous_lanes
-        return read(
-            text.train, batch=settings["batch"], chunk=settings["chunk"], seed=settings["seed"],
-            step=step, lanes=own_lanes(settings["batch"]),
-        )  # fmt: skip
+    recipe, lanes = recipe_of(settings), own_lanes(settings["batch"])
+    problem = text_problem(
+        text.train, text.valid, batch=settings["batch"], chunk=settings["chunk"],
+        carried=not settings["random_chunks"], level=text.vocabulary.level,
+    )  # fmt: skip
 
     def model(params: Params) -> LanguageModel:
         return LanguageModel(network, params, text.vocabulary)
 
     task = Task(
-        chunk,
+        lambda step: problem.data(settings["seed"], step, lanes),
         settings["batch"] * settings["chunk"],
-        evaluate=lambda params: model(params).bits_per_character(text.valid),
+        evaluate=lambda params: problem.evaluate(network, params),
         sample=lambda params: sample(model(params), 240, settings["seed"]),
     )
-    state = training_state(network, settings)
-    training_steps = make_training_steps(
-        network,
-        training_optimizer(settings),
-        Regularisation(
-            Dropout(settings["dropout"], settings["locked"]), settings["l1"], settings["l2"]
-        ),
-        options=Options(
-            jnp.bfloat16 if settings["dtype"] == "bfloat16" else None, settings["segment"]
-        ),
-        shardings=shardings(mesh),
-    )
+    state = recipe.start(network, settings["batch"], jax.random.key(settings["seed"]))
+    training_steps = recipe.training_steps(network, problem.loss.of, shardings=shardings(mesh))
     progress, reason = fit(
-        task, training_steps, state, make_schedule(settings["schedule"], settings["learning_rate"]),
-        stopping, mesh=mesh, seed=settings["seed"], evaluate_every=settings["evaluate_every"],
+        task, training_steps, state, recipe.make_schedule(), stopping, mesh=mesh,
+        seed=settings["seed"], evaluate_every=settings["evaluate_every"],
         checkpoint_every=settings["checkpoint_every"], workdir=workdir, display=display,
     )  # fmt: skip
     return from_writer(
         lambda: conclude(settings, text, network, progress, reason, workdir, display)
+    )
+
+
+def recipe_of(settings: Mapping[str, Any]) -> Recipe:
+    return Recipe(
+        **{field.name: settings[field.name] for field in fields(Recipe) if field.name in settings}
     )
 
 

@@ -8,7 +8,7 @@ number of characters to an update is the same for all, the longer their chunks t
 lanes: so all make as many updates from as many characters.
 """
 
-import math
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -22,8 +22,6 @@ from experiments.laboratory.plots import COLORS, figures
 from experiments.laboratory.replicas import (
     RATES,
     SLACK,
-    Recipe,
-    character_problem,
     over_replicas,
     train_replicas,
     tune,
@@ -42,8 +40,12 @@ from experiments.laboratory.study import Results, Study, define_flags, open_stud
 from experiments.laboratory.tables import Table
 from experiments.laboratory.turns import Contender, Spread, take_turns
 from jaxrnn import InputError, Network, Options, Params, init, initial_state, stacked, unroll
-from jaxrnn.learning.loss import cross_entropy
+from jaxrnn.learning.batch import Batch
+from jaxrnn.learning.evaluation import mean_metric
+from jaxrnn.learning.loss import BITS_PER_CHARACTER, cross_entropy
+from jaxrnn.learning.recipe import Recipe
 from jaxrnn.text import EncodedText, encode_corpus, open_corpus
+from jaxrnn.text.problem import text_problem
 
 BATCH = 32  # of the networks that are timed
 MODES = ("carried", "reset")
@@ -165,29 +167,36 @@ def learn(
     """Trains networks with one chunk, and has them forget."""
     symbols = text.vocabulary.size
     cell, hidden = next(iter(sizes["timed"].items()))
-    recipe = Recipe(stacked(symbols, hidden, symbols, cell))
+    network, recipe = stacked(symbols, hidden, symbols, cell), Recipe()
     lanes, warmup = passages(text.valid, sizes), max(sizes["forget"])
     # As in training: a network that never had a past would be at a loss with one.
     resets = resets_every(len(lanes) - 1, chunk if mode == "reset" else None)
-    problem = character_problem(
-        text.train, text.valid, batch=sizes["characters"] // chunk, chunk=chunk,
-        carried=mode == "carried",
-    )._replace(
-        evaluate=lambda network, params: bits(network, params, lanes, resets, warmup)
+    problem = replace(
+        text_problem(
+            text.train, text.valid, batch=sizes["characters"] // chunk, chunk=chunk,
+            carried=mode == "carried",
+        ),
+        held_out=lambda: [scored_after(warmup, lanes, resets)],
     )  # fmt: skip
 
     def trial() -> dict[str, Any]:
         rate, tried = tune(
-            recipe, problem, steps=sizes["tuning_steps"], rates=sizes["rates"],
+            network, recipe, problem, steps=sizes["tuning_steps"], rates=sizes["rates"],
             moves=sizes["moves"], slack=SLACK,
         )  # fmt: skip
         curves, params = train_replicas(
-            recipe, problem, seeds, [rate] * len(seeds), steps=sizes["steps"], evaluations=1
+            network,
+            recipe,
+            problem,
+            seeds,
+            [rate] * len(seeds),
+            steps=sizes["steps"],
+            evaluations=1,
         )
         often = jnp.stack([resets_every(len(lanes) - 1, k) for k in (*sizes["forget"], None)])
         forgetful = over_replicas(
             lambda params: jax.lax.map(
-                lambda resets: bits(recipe.network, params, lanes, resets, warmup), often
+                lambda resets: bits(network, params, lanes, resets, warmup), often
             )
         )(params)
         return {
@@ -235,11 +244,18 @@ def bits(
     warmup: int,
 ) -> Float[Array, ""]:
     """Bits per character, of all after so many, if the network forgets where it is told to."""
+    batch = jax.tree.map(lambda array: array[None], scored_after(warmup, lanes, resets))
+    return BITS_PER_CHARACTER.factor * mean_metric(network, params, batch)
+
+
+def scored_after(
+    warmup: int, lanes: Integer[Array, "time_and_1 lanes"], resets: Bool[Array, " time"]
+) -> Batch:
+    """Passages of which all counts after so many steps, forgotten where they are told to."""
     inputs, targets = lanes[:-1], lanes[1:]
-    state = initial_state(network, lanes.shape[1])
-    everywhere = jnp.broadcast_to(resets[:, None], inputs.shape)
-    outputs, _ = unroll(network, params, state, inputs, resets=everywhere)
-    return cross_entropy(outputs, targets)[warmup:].mean() / math.log(2)
+    counts = jnp.arange(len(inputs)) >= warmup
+    resets, weights = (jnp.broadcast_to(x[:, None], inputs.shape) for x in (resets, counts))
+    return Batch(inputs, targets, resets, weights.astype(jnp.float32))
 
 
 def table(results: Results) -> Table:

@@ -11,31 +11,30 @@ each task's shortest length, and kept for the longer ones.
 import itertools
 from typing import Any, NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from absl import flags
 
 from experiments.command_line.launch import launch
 from experiments.laboratory.memory_problems import (
-    Task,
+    SIZES,
     adding,
     copying,
     first_symbol,
     temporal_order,
 )
 from experiments.laboratory.plots import figure
-from experiments.laboratory.replicas import Problem, Recipe, train_replicas, tune
+from experiments.laboratory.replicas import train_replicas, tune
 from experiments.laboratory.statistics import finite
 from experiments.laboratory.study import Results, Study, define_flags, open_study, seeds_of
 from experiments.laboratory.tables import Table
-from jaxrnn import CELLS, Network, Params, initial_state, stacked, unroll
+from jaxrnn import CELLS, Network, stacked
+from jaxrnn.learning.problem import Problem
+from jaxrnn.learning.recipe import Recipe
 
 # IRNN: ReLU with the identity as its recurrent matrix (Le, Jaitly and Hinton 2015).
 CELL_OF = {"tanh": "tanh", "IRNN": "relu"} | {n: n for n in ("lstm", "gru", "min_gru", "rg_lru")}
 SOLVED = 0.06  # of the baseline's loss
 EXPLODED = 10  # times the baseline's loss: not worth a figure
-HELD_OUT = 2_000_000  # the seed of sequences that no run is trained on
 # Units of a layer; sequences of a step; steps at most, and of tuning; where tuning looks first, and
 # how often it may move on; evaluations; sequences held out; each task's lengths.
 FULL = {
@@ -82,21 +81,22 @@ def compare(
     study: Study, cell: str, name: str, sizes: dict[str, Any], seeds: tuple[int, ...]
 ) -> list[dict[str, Any]]:
     """Trains a cell on all lengths of a task, at the learning rate that suits the shortest."""
+    network, recipe = contender(cell, name, sizes["size"])
     rate, rows = None, []
     for length in sizes["lengths"][name]:
-        task = make_task(name, length)
-        recipe = make_recipe(cell, task, sizes["size"])
-        problem = make_problem(task, batch=sizes["batch"], held_out=sizes["held_out"])
+        problem = make_problem(name, length, batch=sizes["batch"], held_out=sizes["held_out"])
+        assert problem.baseline is not None
+        solved = SOLVED * problem.baseline
 
-        def trial(rate=rate, task=task, recipe=recipe, problem=problem) -> dict[str, Any]:
+        def trial(rate=rate, problem=problem, solved=solved) -> dict[str, Any]:
             if rate is None:
                 rate, _ = tune(
-                    recipe, problem, steps=sizes["tuning_steps"], rates=sizes["rates"],
+                    network, recipe, problem, steps=sizes["tuning_steps"], rates=sizes["rates"],
                     moves=sizes["moves"],
                 )  # fmt: skip
             curves, _ = train_replicas(
-                recipe, problem, seeds, [rate] * len(seeds), steps=sizes["steps"],
-                evaluations=sizes["evaluations"], solved=SOLVED * task.baseline,
+                network, recipe, problem, seeds, [rate] * len(seeds), steps=sizes["steps"],
+                evaluations=sizes["evaluations"], solved=solved,
             )  # fmt: skip
             return {"rate": rate, "curves": [curve._asdict() for curve in curves]}
 
@@ -106,49 +106,33 @@ def compare(
         rows.append({
             **setting._asdict(),
             "rate": round(rate, 6),
-            "baseline": round(task.baseline, 4),
+            "baseline": round(problem.baseline, 4),
             "losses": [c["valid"][-1] for c in record["curves"]],
             "solved_after": [
-                solved_after(c["steps"], c["valid"], SOLVED * task.baseline)
-                for c in record["curves"]
+                solved_after(c["steps"], c["valid"], solved) for c in record["curves"]
             ],
         })  # fmt: skip
     return rows
 
 
-def make_task(name: str, length: int) -> Task:
+def make_problem(name: str, length: int, **sizes: int) -> Problem:
     if name == "temporal order":  # it has but one published length
-        return temporal_order()
-    return {"adding": adding, "copying": copying, "first symbol": first_symbol}[name](length)
-
-
-def make_recipe(cell: str, task: Task, size: int) -> Recipe:
-    """Adam at a constant rate, so that a run that stops early does not depend on the limit."""
-    kind = CELL_OF[cell]
-    # The IRNN's other matrices are drawn as everybody's: with Adam, the paper's deviation of 0.001
-    # leaves it at the baseline of adding 100 for 1,500 steps.
-    hidden = [size] * (2 if CELLS[kind].terms else 1)
-    return Recipe(
-        stacked(task.input_size, hidden, task.output_size, kind),
-        schedule="constant",
-        recurrent_initializer="identity" if cell == "IRNN" else None,
-        loss=task.loss,
+        return temporal_order(**sizes)
+    return {"adding": adding, "copying": copying, "first symbol": first_symbol}[name](
+        length, **sizes
     )
 
 
-def make_problem(task: Task, *, batch: int, held_out: int) -> Problem:
-    """The task, evaluated by the mean loss of so many sequences that training does not see."""
-    drawn = task.sequences(batch=held_out, seed=HELD_OUT, step=0)
-    inputs, targets, resets, weights = map(jnp.asarray, drawn)
-
-    def evaluate(network: Network, params: Params) -> jax.Array:
-        outputs, _ = unroll(
-            network, params, initial_state(network, held_out), inputs, resets=resets
-        )
-        return jnp.average(task.loss(outputs, targets), weights=weights)
-
-    return Problem(
-        lambda seed, step: task.sequences(batch=batch, seed=seed, step=step), evaluate, batch
+def contender(cell: str, name: str, size: int) -> tuple[Network, Recipe]:
+    """Adam at a constant rate, so that a run that stops early does not depend on the limit."""
+    kind, (features, outputs) = CELL_OF[cell], SIZES[name]
+    # The IRNN's other matrices are drawn as everybody's: with Adam, the paper's deviation of 0.001
+    # leaves it at the baseline of adding 100 for 1,500 steps.
+    hidden = [size] * (2 if CELLS[kind].terms else 1)
+    initializer = "identity" if cell == "IRNN" else None
+    return (
+        stacked(features, hidden, outputs, kind),
+        Recipe(schedule="constant", recurrent_initializer=initializer),
     )
 
 

@@ -19,15 +19,17 @@ from jaxtyping import Float, Integer
 from experiments.command_line.launch import group, launch
 from experiments.laboratory.coloured import draw_scale, draw_text, page
 from experiments.laboratory.plots import figures
-from experiments.laboratory.replicas import Recipe, character_problem, train_replicas, tune
+from experiments.laboratory.replicas import CUT, train_replicas, tune
 from experiments.laboratory.statistics import Interval, difference, mean_of
 from experiments.laboratory.study import Results, define_flags, open_study, seeds_of
 from experiments.laboratory.tables import Table
 from experiments.laboratory.units import activations, correlations
 from jaxrnn import InputError, Network, Params, init, stacked
+from jaxrnn.learning.recipe import Recipe
 from jaxrnn.storage.files import user_path
 from jaxrnn.text import EncodedText, encode_corpus, open_corpus
 from jaxrnn.text.language_model import LanguageModel, load_language_model
+from jaxrnn.text.problem import text_problem
 
 BATCH, CHUNK = 32, 64
 # Units; steps, and those of tuning; how often tuning may move on; characters of the validation text
@@ -127,15 +129,15 @@ def train(
 ) -> tuple[Network, list[Params], dict[str, Any]]:
     """Networks that differ in seed alone, at their best learning rate."""
     symbols = text.vocabulary.size
-    recipe = Recipe(stacked(symbols, [sizes["hidden"]], symbols, "lstm"))
+    recipe, network = Recipe(), stacked(symbols, [sizes["hidden"]], symbols, "lstm")
     valid = text.valid[: sizes["read"]]
-    problem = character_problem(text.train, valid, batch=BATCH, chunk=CHUNK)
-    rate, _ = tune(recipe, problem, steps=sizes["tuning"], moves=sizes["moves"])
+    problem = text_problem(text.train, valid, batch=BATCH, chunk=CHUNK, cut=CUT)
+    rate, _ = tune(network, recipe, problem, steps=sizes["tuning"], moves=sizes["moves"])
     curves, params = train_replicas(
-        recipe, problem, seeds, [rate] * len(seeds), steps=sizes["steps"], evaluations=1
+        network, recipe, problem, seeds, [rate] * len(seeds), steps=sizes["steps"], evaluations=1
     )
     replicas = [jax.tree.map(lambda x, i=i: x[i], params) for i in range(len(seeds))]
-    return recipe.network, replicas, {"rate": rate, "bits": [curve.valid[-1] for curve in curves]}
+    return network, replicas, {"rate": rate, "bits": [curve.valid[-1] for curve in curves]}
 
 
 # Features: what is known once a character has been read, one number for each character.

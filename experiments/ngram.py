@@ -17,11 +17,9 @@ from experiments.command_line.launch import launch
 from experiments.laboratory.counts import probabilities
 from experiments.laboratory.plots import COLORS, draw_intervals, figure
 from experiments.laboratory.replicas import (
+    CUT,
     RATES,
     SLACK,
-    Problem,
-    Recipe,
-    character_problem,
     train_replicas,
     tune,
 )
@@ -30,7 +28,10 @@ from experiments.laboratory.statistics import best_of, difference, mean_of, show
 from experiments.laboratory.study import Results, Study, define_flags, open_study, seeds_of
 from experiments.laboratory.tables import Table
 from jaxrnn import Connection, Layer, Network, stacked
+from jaxrnn.learning.problem import Problem
+from jaxrnn.learning.recipe import Recipe
 from jaxrnn.text import contiguous_lanes, encode_corpus, open_corpus
+from jaxrnn.text.problem import text_problem
 
 BATCH, CHUNK = 32, 32
 # What feed-forward networks see, in characters; cells of recurrent ones; parameters; steps;
@@ -56,7 +57,7 @@ def main() -> int:
     text = encode_corpus(open_corpus(flags.FLAGS.corpus))
     train, valid = text.train[: sizes["train"]], text.valid[: sizes["valid"]]
     symbols, parameters, steps = text.vocabulary.size, sizes["parameters"], sizes["steps"]
-    problem = character_problem(train, valid, batch=BATCH, chunk=CHUNK)
+    problem = text_problem(train, valid, batch=BATCH, chunk=CHUNK, cut=CUT)
     networks = {
         f"sees {n}": nearest(lambda units, n=n: delayed_inputs(symbols, n, units), parameters)
         for n in sizes["seen"]
@@ -129,15 +130,21 @@ def compare(
     seeds: tuple[int, ...],
 ) -> dict[str, Any]:
     """Trains a network at its best learning rate from several seeds."""
-    recipe = Recipe(network)
+    recipe = Recipe()
 
     def trial() -> dict[str, Any]:
         rate, tried = tune(
-            recipe, problem, steps=sizes["tuning_steps"], rates=sizes["rates"],
+            network, recipe, problem, steps=sizes["tuning_steps"], rates=sizes["rates"],
             moves=sizes["moves"], slack=SLACK,
         )  # fmt: skip
         curves, _ = train_replicas(
-            recipe, problem, seeds, [rate] * len(seeds), steps=sizes["steps"], evaluations=1
+            network,
+            recipe,
+            problem,
+            seeds,
+            [rate] * len(seeds),
+            steps=sizes["steps"],
+            evaluations=1,
         )
         return {
             "rate": rate,

@@ -16,12 +16,14 @@ from absl import flags
 
 from experiments.command_line.launch import launch
 from experiments.laboratory.plots import COLORS, figures, millions
-from experiments.laboratory.replicas import Recipe, character_problem, train_replicas, tune
+from experiments.laboratory.replicas import CUT, train_replicas, tune
 from experiments.laboratory.statistics import best_of, difference, finite, shown, told_apart
 from experiments.laboratory.study import Results, Study, define_flags, open_study, seeds_of
 from experiments.laboratory.tables import Table
 from jaxrnn import stacked
+from jaxrnn.learning.recipe import Recipe
 from jaxrnn.text import EncodedText, encode_corpus, open_corpus
+from jaxrnn.text.problem import text_problem
 
 # Where each usually works: the middle of the learning rates that are tried.
 USUAL_RATES = {
@@ -76,17 +78,17 @@ def compare(
     symbols = text.vocabulary.size
     network = stacked(symbols, sizes["hidden"], symbols, "tanh")
     clip_norm = CLIP_NORM if setting.clipped else None
-    recipe = Recipe(network, optimizer=setting.optimizer, clip_norm=clip_norm)
+    recipe = Recipe(optimizer=setting.optimizer, clip_norm=clip_norm)
     valid = text.valid[: sizes["valid"]]
-    problem = character_problem(text.train, valid, batch=BATCH, chunk=CHUNK)
+    problem = text_problem(text.train, valid, batch=BATCH, chunk=CHUNK, cut=CUT)
 
     def trial() -> dict[str, Any]:
         rates = rates_around(USUAL_RATES[setting.optimizer], sizes["rates"])
         rate, tried = tune(
-            recipe, problem, steps=sizes["tuning_steps"], rates=rates, moves=sizes["moves"]
+            network, recipe, problem, steps=sizes["tuning_steps"], rates=rates, moves=sizes["moves"]
         )
         curves, _ = train_replicas(
-            recipe, problem, seeds, [rate] * len(seeds), steps=sizes["steps"]
+            network, recipe, problem, seeds, [rate] * len(seeds), steps=sizes["steps"]
         )
         return {
             "rate": rate,

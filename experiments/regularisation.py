@@ -8,7 +8,6 @@ text, which also says when to stop early; the figures are those of another piece
 """
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,10 +17,8 @@ from jaxtyping import Array
 from experiments.command_line.launch import launch
 from experiments.laboratory.plots import figures, millions
 from experiments.laboratory.replicas import (
+    CUT,
     TUNING_SEED,
-    Problem,
-    Recipe,
-    character_problem,
     over_replicas,
     train_replicas,
 )
@@ -36,21 +33,23 @@ from experiments.laboratory.statistics import (
 )
 from experiments.laboratory.study import Results, Study, define_flags, open_study, seeds_of
 from experiments.laboratory.tables import Table
-from jaxrnn import Dropout, Network, Params, stacked
-from jaxrnn.learning.training import Regularisation
+from jaxrnn import Network, Params, stacked
+from jaxrnn.learning.problem import Problem
+from jaxrnn.learning.recipe import Recipe
 from jaxrnn.text import EncodedText, encode_corpus, open_corpus
+from jaxrnn.text.problem import text_problem
 
 NONE = "none"
-METHODS: dict[str, Callable[[float], Regularisation]] = {
-    NONE: lambda _: Regularisation(),
-    "L1": lambda strength: Regularisation(l1=strength),
-    "L2": lambda strength: Regularisation(l2=strength),
-    "dropout, feed-forward": lambda rate: Regularisation(Dropout(rate)),
-    "dropout, all": lambda rate: Regularisation(Dropout(rate, recurrent=True)),
-    "locked dropout, feed-forward": lambda rate: Regularisation(Dropout(rate, locked=True)),
+METHODS: dict[str, Callable[[float], Recipe]] = {
+    NONE: lambda _: Recipe(),
+    "L1": lambda strength: Recipe(l1=strength),
+    "L2": lambda strength: Recipe(l2=strength),
+    "dropout, feed-forward": lambda rate: Recipe(dropout=rate),
+    "dropout, all": lambda rate: Recipe(dropout=rate, recurrent_dropout=True),
+    "locked dropout, feed-forward": lambda rate: Recipe(dropout=rate, locked=True),
     # Gal and Ghahramani 2016, A theoretically grounded application of dropout in recurrent neural
     # networks.
-    "locked dropout, all": lambda rate: Regularisation(Dropout(rate, locked=True, recurrent=True)),
+    "locked dropout, all": lambda rate: Recipe(dropout=rate, locked=True, recurrent_dropout=True),
 }
 STRENGTHS = {NONE: [0.0], "L1": [1e-5, 3e-5, 1e-4], "L2": [1e-4, 3e-4, 1e-3]}
 DROPPED = [0.1, 0.25, 0.5]  # the strengths of every dropout
@@ -105,11 +104,11 @@ def make_task(text: EncodedText, sizes: dict[str, Any]) -> Task:
     network = stacked(symbols, [sizes["hidden"]], symbols, sizes["cell"])
     learned = text.train[: sizes["text"]]
     choosing, reported, training = (
-        character_problem(learned, piece, batch=BATCH, chunk=CHUNK)
+        text_problem(learned, piece, batch=BATCH, chunk=CHUNK, cut=CUT)
         for piece in (text.valid[length : 2 * length], text.valid[:length], learned[:length])
     )
     others = {
-        name: over_replicas(partial(problem.evaluate, network))
+        name: over_replicas(problem.figure(network))
         for name, problem in {"reported": reported, "training": training}.items()
     }
     return Task(network, choosing, others)
@@ -126,9 +125,9 @@ def compare(
     """Trains with a method at its best strength and learning rate from several seeds."""
 
     def run(strength: float, seeds: Sequence[int], rates: Sequence[float], **more: Any) -> Any:
-        recipe = Recipe(task.network, regularisation=METHODS[method](strength))
+        recipe = METHODS[method](strength)
         length = {"steps": sizes["steps"], "evaluations": sizes["evaluations"]}
-        return train_replicas(recipe, task.problem, seeds, rates, **length, **more)[0]
+        return train_replicas(task.network, recipe, task.problem, seeds, rates, **length, **more)[0]
 
     def trial() -> dict[str, Any]:
         tried = []

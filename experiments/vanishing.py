@@ -8,6 +8,7 @@ Shakespeare. Explosions are provoked by plain SGD, with and without clipping.
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import jax.numpy as jnp
@@ -18,10 +19,8 @@ from jaxtyping import Array, Float, Integer
 from experiments.command_line.launch import launch
 from experiments.laboratory.plots import COLORS, figures
 from experiments.laboratory.replicas import (
+    CUT,
     RATES,
-    Problem,
-    Recipe,
-    character_problem,
     over_replicas,
     train_replicas,
     tune,
@@ -32,7 +31,10 @@ from experiments.laboratory.tables import Table
 from jaxrnn import InputError, Network, Params, initial_state, stacked, unroll
 from jaxrnn.core.engine.probes import output_gradients
 from jaxrnn.learning.loss import cross_entropy
+from jaxrnn.learning.problem import Problem
+from jaxrnn.learning.recipe import Recipe
 from jaxrnn.text import EncodedText, encode_corpus, open_corpus
+from jaxrnn.text.problem import text_problem
 
 BATCH, CHUNK = 16, 64
 THRESHOLD = -2  # of what the gradient is at k = 0, as a power of ten
@@ -67,7 +69,7 @@ def main() -> int:
     settings = {"corpus": flags.FLAGS.corpus, "seeds": list(seeds), **sizes}
     text = encode_corpus(open_corpus(flags.FLAGS.corpus))
     valid = text.valid[: sizes["valid"]]
-    problem = character_problem(text.train, valid, batch=BATCH, chunk=CHUNK)
+    problem = text_problem(text.train, valid, batch=BATCH, chunk=CHUNK, cut=CUT)
     with open_study("vanishing", settings, len(sizes["compared"]) + 2) as study:
         rows = [follow(study, text, problem, name, sizes, seeds) for name in sizes["compared"]]
         sgd = [
@@ -87,16 +89,16 @@ def follow(
     seeds: tuple[int, ...],
 ) -> dict[str, Any]:
     """Trains a network, and follows its gradients back before and after."""
-    recipe = recipe_of(name, text, sizes)
+    network, recipe = contender(name, text, sizes)
     inputs, targets = passages(text.valid, sizes)
 
     def trial() -> dict[str, Any]:
         rate, tried = tune(
-            recipe, problem, steps=sizes["tuning_steps"], rates=sizes["rates"],
+            network, recipe, problem, steps=sizes["tuning_steps"], rates=sizes["rates"],
             moves=sizes["moves"],
         )  # fmt: skip
         followed = over_replicas(
-            lambda params: gradients_back(recipe.network, params, inputs, targets, sizes["warmup"])
+            lambda params: gradients_back(network, params, inputs, targets, sizes["warmup"])
         )
         norms = {}
 
@@ -107,8 +109,8 @@ def follow(
             }
 
         curves, _ = train_replicas(
-            recipe, problem, seeds, [rate] * len(seeds), steps=sizes["steps"], evaluations=1,
-            after=watch,
+            network, recipe, problem, seeds, [rate] * len(seeds), steps=sizes["steps"],
+            evaluations=1, after=watch,
         )  # fmt: skip
         return {
             "rate": rate,
@@ -146,13 +148,13 @@ def explode(
     seeds: tuple[int, ...],
 ) -> list[dict[str, Any]]:
     """Trains by SGD at several rates, with or without clipping."""
-    recipe = recipe_of(sizes["sgd"], text, sizes)
-    recipe = recipe._replace(optimizer="sgd", schedule="constant", clip_norm=clip)
+    network, recipe = contender(sizes["sgd"], text, sizes)
+    recipe = replace(recipe, optimizer="sgd", schedule="constant", clip_norm=clip)
     rates = [rate for rate in sizes["sgd_rates"] for _ in seeds]
 
     def trial() -> dict[str, Any]:
         curves, _ = train_replicas(
-            recipe, problem, list(seeds) * len(sizes["sgd_rates"]), rates,
+            network, recipe, problem, list(seeds) * len(sizes["sgd_rates"]), rates,
             steps=sizes["sgd_steps"], evaluations=sizes["sgd_steps"] // WINDOW,
         )  # fmt: skip
         return {"curves": [curve._asdict() for curve in curves]}
@@ -176,11 +178,11 @@ def explode(
     return rows
 
 
-def recipe_of(name: str, text: EncodedText, sizes: dict[str, Any]) -> Recipe:
+def contender(name: str, text: EncodedText, sizes: dict[str, Any]) -> tuple[Network, Recipe]:
     cell, _, initializer = name.partition(" ")
     symbols = text.vocabulary.size
     network = stacked(symbols, [sizes["hidden"]] * len(LAYERS), symbols, cell)
-    return Recipe(network, recurrent_initializer=initializer or None)
+    return network, Recipe(recurrent_initializer=initializer or None)
 
 
 def passages(

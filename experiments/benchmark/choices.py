@@ -22,9 +22,10 @@ from experiments.laboratory.tables import Table
 from experiments.laboratory.turns import Contender, Spread, take_turns
 from jaxrnn import Connection, Dropout, Layer, Network, init, initial_state, unroll
 from jaxrnn.core.engine.linear_recurrence import _as_prefix_sum, _in_a_loop
+from jaxrnn.learning.batch import Batch
 from jaxrnn.learning.loss import cross_entropy
 from jaxrnn.learning.optimizers import make_optimizer
-from jaxrnn.learning.training import STEPS_PER_CALL, Chunks, make_training_steps, start
+from jaxrnn.learning.training import STEPS_PER_CALL, make_training_steps, start
 
 Contenders = dict[str, Contender]  # the choice, then its alternatives
 
@@ -48,7 +49,7 @@ class Training(Contender):
         self.state = start(network, init(network, jax.random.key(0)), optimizer, shape.batch)
         self.call = make_training_steps(network, optimizer)
         symbols = jnp.zeros((steps, shape.chunk, shape.batch), int)
-        chunks = Chunks(symbols, symbols, symbols > 0)
+        chunks = Batch(symbols, symbols, symbols > 0)
         keys = jax.random.split(jax.random.key(0), steps)
         self.rest, self.steps = (chunks, keys, jnp.full(steps, LEARNING_RATE)), steps
 

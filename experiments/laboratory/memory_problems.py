@@ -1,59 +1,28 @@
-"""The classic tasks that need a long memory, as sequences drawn from a seed and a step's number.
+"""The classic problems that need a long memory: sequences drawn from a seed and a step's number.
 
-Each sequence starts from the zero state and is judged at the steps that have a weight. A task's
-baseline is the mean loss of the best answer that remembers nothing.
+Each sequence starts from the zero state and is judged at the steps that have a weight. The baseline
+is the mean loss of the best answer that remembers nothing.
 """
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import NamedTuple
 
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Float32, Shaped
 
 from jaxrnn.core.errors import InputError
 from jaxrnn.core.keys import generator
-from jaxrnn.learning.loss import cross_entropy
+from jaxrnn.learning.batch import Batch
+from jaxrnn.learning.loss import NATS, SQUARED_ERROR, Measure
+from jaxrnn.learning.problem import Problem
+
+BATCH, HELD_OUT = 16, 256  # sequences of a step, and of those that are judged by
+HELD_OUT_SEED = 2_000_000  # of no run
+
+# Features or symbols that come in, and outputs, by a problem's name.
+SIZES = {"adding": (2, 1), "copying": (10, 9), "temporal order": (8, 4), "first symbol": (6, 2)}
 
 
-class Sequences(NamedTuple):
-    """The fields of `Chunks` for one step: inputs are features, or symbols."""
-
-    inputs: Shaped[np.ndarray, "time batch *features"]
-    targets: Shaped[np.ndarray, "time batch"]
-    resets: Bool[np.ndarray, "time batch"]
-    weights: Float32[np.ndarray, "time batch"]
-
-
-@dataclass(frozen=True)
-class Task:
-    """What is to be remembered, and for how long.
-
-    Attributes:
-      name: of the kind of task.
-      length: what the task is named for in the literature: time steps, or the delay.
-      input_size, output_size: features or symbols, and outputs.
-      loss: `(outputs, targets)` -> loss of each time step in each lane.
-      baseline: the mean loss, over the steps that have a weight, of the best answer without memory.
-      draw: `(random, batch)` -> sequences.
-    """
-
-    name: str
-    length: int
-    input_size: int
-    output_size: int
-    loss: Callable[[Array, Array], Array]
-    baseline: float
-    draw: Callable[[np.random.Generator, int], Sequences]
-
-    def sequences(self, *, batch: int, seed: int, step: int) -> Sequences:
-        """One training step's sequences, as many as the batch has lanes."""
-        return self.draw(generator(seed, step, self.name), batch)
-
-
-def adding(length: int) -> Task:
+def adding(length: int, *, batch: int = BATCH, held_out: int = HELD_OUT) -> Problem:
     """Adds the two marked ones of many numbers, and says the sum at the last step.
 
     Hochreiter and Schmidhuber 1997, Long short-term memory, section 5.4, as simplified by Le,
@@ -64,7 +33,7 @@ def adding(length: int) -> Task:
     """
     _at_least(length, 2, "an adding problem's length")
 
-    def draw(random: np.random.Generator, batch: int) -> Sequences:
+    def draw(random: np.random.Generator, batch: int) -> Batch:
         lanes, half = np.arange(batch), length // 2
         numbers = random.random((length, batch), np.float32)
         first = random.integers(half, size=batch)
@@ -76,13 +45,13 @@ def adding(length: int) -> Task:
         judged = np.arange(length)[:, None] == length - 1
         return _from_the_start(np.stack([numbers, marks], axis=-1), targets, judged)
 
-    return Task("adding", length, 2, 1, squared_error, 1 / 6, draw)
+    return _problem("adding", draw, batch, held_out, SQUARED_ERROR, 1 / 6)
 
 
 COPIED, COPYING_SYMBOLS = 10, 8  # how many symbols are copied, and of how many kinds
 
 
-def copying(delay: int) -> Task:
+def copying(delay: int, *, batch: int = BATCH, held_out: int = HELD_OUT) -> Problem:
     """Repeats the ten symbols that it began with once it is told to.
 
     Arjovsky, Shah and Bengio 2016, Unitary evolution recurrent neural networks, section 4.1: ten
@@ -93,7 +62,7 @@ def copying(delay: int) -> Task:
     _at_least(delay, 1, "a copying problem's delay")
     blank, delimiter, length = COPYING_SYMBOLS, COPYING_SYMBOLS + 1, delay + 2 * COPIED
 
-    def draw(random: np.random.Generator, batch: int) -> Sequences:
+    def draw(random: np.random.Generator, batch: int) -> Batch:
         symbols = random.integers(COPYING_SYMBOLS, size=(COPIED, batch), dtype=np.int32)
         inputs = np.full((length, batch), blank, np.int32)
         targets = inputs.copy()
@@ -102,12 +71,10 @@ def copying(delay: int) -> Task:
         return _from_the_start(inputs, targets, np.ones(inputs.shape, bool))
 
     baseline = COPIED * math.log(COPYING_SYMBOLS) / length
-    return Task(
-        "copying", delay, COPYING_SYMBOLS + 2, COPYING_SYMBOLS + 1, cross_entropy, baseline, draw
-    )
+    return _problem("copying", draw, batch, held_out, NATS, baseline)
 
 
-def temporal_order() -> Task:
+def temporal_order(*, batch: int = BATCH, held_out: int = HELD_OUT) -> Problem:
     """Tells in which order two relevant symbols came, out of XX, XY, YX and YY.
 
     Hochreiter and Schmidhuber 1997, section 5.6, task 6a: the start symbol E; distractors a, b, c
@@ -116,7 +83,7 @@ def temporal_order() -> Task:
     """
     distractors, (x, _, begin, end), longest = 4, range(4, 8), 110
 
-    def draw(random: np.random.Generator, batch: int) -> Sequences:
+    def draw(random: np.random.Generator, batch: int) -> Batch:
         lanes = np.arange(batch)
         relevant = random.integers(2, size=(2, batch))
         inputs = random.integers(distractors, size=(longest, batch), dtype=np.int32)
@@ -128,10 +95,10 @@ def temporal_order() -> Task:
         targets = np.broadcast_to((2 * relevant[0] + relevant[1]).astype(np.int32), inputs.shape)
         return _from_the_start(inputs, targets, np.arange(longest)[:, None] == last)
 
-    return Task("temporal order", 100, 8, 4, cross_entropy, math.log(4), draw)
+    return _problem("temporal order", draw, batch, held_out, NATS, math.log(4))
 
 
-def first_symbol(length: int) -> Task:
+def first_symbol(length: int, *, batch: int = BATCH, held_out: int = HELD_OUT) -> Problem:
     """Says at the last step which of two symbols came first, `length` steps before.
 
     A latch that has to hold one bit: Bengio, Simard and Frasconi 1994, Learning long-term
@@ -140,29 +107,42 @@ def first_symbol(length: int) -> Task:
     """
     _at_least(length, 1, "a first symbol's distance")
 
-    def draw(random: np.random.Generator, batch: int) -> Sequences:
+    def draw(random: np.random.Generator, batch: int) -> Batch:
         first = random.integers(2, size=batch, dtype=np.int32)
         inputs = random.integers(2, 6, size=(length + 1, batch), dtype=np.int32)
         inputs[0] = first
         targets = np.broadcast_to(first, inputs.shape)
         return _from_the_start(inputs, targets, np.arange(length + 1)[:, None] == length)
 
-    return Task("first symbol", length, 6, 2, cross_entropy, math.log(2), draw)
+    return _problem("first symbol", draw, batch, held_out, NATS, math.log(2))
 
 
-def squared_error(
-    outputs: Float[Array, "time batch 1"], targets: Float[Array, "time batch"]
-) -> Float[Array, "time batch"]:
-    """Of one output a step."""
-    return jnp.square(outputs[..., 0] - targets)
+def _problem(
+    name: str,
+    draw: Callable[[np.random.Generator, int], Batch],
+    batch: int,
+    held_out: int,
+    loss: Measure,
+    baseline: float,
+) -> Problem:
+    """The problem of sequences that are drawn so; the name decides their random numbers too."""
+
+    def data(seed: int, step: int, lanes: slice) -> Batch:
+        drawn = draw(generator(seed, step, name), batch)
+        return Batch(*(None if array is None else array[:, lanes] for array in drawn))
+
+    def judged() -> list[Batch]:
+        return [draw(generator(HELD_OUT_SEED, 0, name), held_out)]
+
+    return Problem(data, batch, judged, loss, baseline=baseline)
 
 
-def _from_the_start(inputs: np.ndarray, targets: np.ndarray, judged: np.ndarray) -> Sequences:
+def _from_the_start(inputs: np.ndarray, targets: np.ndarray, judged: np.ndarray) -> Batch:
     """Sequences that begin at the chunk's first step."""
     resets = np.zeros(targets.shape, np.bool_)
     resets[0] = True
     weights = np.broadcast_to(judged, targets.shape).astype(np.float32)
-    return Sequences(inputs, targets, resets, weights)
+    return Batch(inputs, targets, resets, weights)
 
 
 def _at_least(number: int, least: int, what: str) -> None:

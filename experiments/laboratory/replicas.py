@@ -7,66 +7,32 @@ fill, they run one after the other inside the program (`lax.map`). What either t
 
 import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Integer
+from jaxtyping import Array
 
 from experiments.laboratory.statistics import listed
 from jaxrnn.core.errors import InputError
 from jaxrnn.core.keys import derive
 from jaxrnn.core.network import Network
-from jaxrnn.core.parameters import Params, init, initial_state
-from jaxrnn.learning.evaluation import score
-from jaxrnn.learning.loss import Loss, cross_entropy
-from jaxrnn.learning.optimizers import make_optimizer, make_schedule
+from jaxrnn.core.parameters import Params
+from jaxrnn.learning.batch import Batch, stack
+from jaxrnn.learning.problem import Problem
+from jaxrnn.learning.recipe import Recipe
+from jaxrnn.learning.stepping import in_calls
 from jaxrnn.learning.symbols import check_data
-from jaxrnn.learning.training import (
-    STEPS_PER_CALL,
-    Chunks,
-    Regularisation,
-    TrainingState,
-    make_training_steps,
-    start,
-)
-from jaxrnn.text import contiguous_lanes, evaluation_batches, random_chunks
+from jaxrnn.learning.training import STEPS_PER_CALL, TrainingState
 
 TUNING_SEED = 1_000_000  # no seed of a run that counts
-EVALUATION_LANES, EVALUATION_CHUNK = 50, 100
+CUT = (50, 100)  # of studies' validation texts: lanes and time steps
 SLACK = 0.035  # about 0.1 of the 3 bits per character that short runs reach
 RATES = (5e-4, 1e-3, 2e-3, 4e-3, 8e-3)  # where tuning looks first
 FACTOR = 2.0  # to the next rate, where one alone is tried
-
-
-class Recipe(NamedTuple):
-    """How a network is trained; hashable. `optimizer` and the rest as for char_lm's flags."""
-
-    network: Network
-    optimizer: str = "adam"
-    clip_norm: float | None = 1.0
-    clip_value: float | None = None
-    schedule: str = "cosine"
-    regularisation: Regularisation = Regularisation()
-    initializer: str | None = None
-    recurrent_initializer: str | None = None
-    loss: Loss = cross_entropy
-
-
-class Problem(NamedTuple):
-    """What is learned.
-
-    Attributes:
-      chunk: `(seed, step)` -> the fields of `Chunks` for one step, NumPy arrays `[time, batch]`.
-      evaluate: `(network, params) -> figure`, in JAX; the less the better.
-      batch: lanes.
-    """
-
-    chunk: Callable[[int, int], Sequence[np.ndarray]]
-    evaluate: Callable[[Network, Params], Float[Array, ""]]
-    batch: int
 
 
 class Curve(NamedTuple):
@@ -75,11 +41,12 @@ class Curve(NamedTuple):
     Attributes:
       seed, rate: its own; the rate is the highest of the schedule.
       steps: after which it was evaluated.
-      valid: what `Problem.evaluate` said then.
+      valid: what was judged by, then, in the problem's unit.
       train: the mean loss of the steps since the evaluation before, in nats for cross-entropy.
       skipped: steps that were skipped because something in them was not finite.
       norms: the highest of the gradients', before clipping, in the same steps as `train`.
       restarted: lanes that skipped steps made start anew.
+      baseline: the problem's.
     """
 
     seed: int
@@ -90,6 +57,7 @@ class Curve(NamedTuple):
     skipped: int
     norms: list[float | None]
     restarted: int = 0
+    baseline: float | None = None
 
     @property
     def final(self) -> float:
@@ -97,47 +65,8 @@ class Curve(NamedTuple):
         return float("inf") if self.valid[-1] is None else self.valid[-1]
 
 
-def character_problem(
-    train: Integer[np.ndarray, " length"],
-    valid: Integer[np.ndarray, " valid"],
-    *,
-    batch: int,
-    chunk: int,
-    carried: bool = True,
-) -> Problem:
-    """To predict the next character of a text; evaluated in bits per character.
-
-    Args:
-      train: the text to learn from.
-      valid: the text to be judged by. It is cut into up to 50 lanes; each but the first starts
-        without a past.
-      batch: lanes.
-      chunk: time steps of one training step.
-      carried: read on in each lane, the state carried from chunk to chunk; otherwise chunks are
-        drawn at random and start from the zero state.
-    """
-    lanes = max(1, min(EVALUATION_LANES, len(valid) // EVALUATION_CHUNK))
-    pieces = evaluation_batches(valid, batch=lanes, chunk=EVALUATION_CHUNK)
-    inputs, targets, weights = (np.stack(arrays) for arrays in zip(*pieces, strict=True))
-
-    def evaluate(network: Network, params: Params) -> Float[Array, ""]:
-        def body(state: Any, piece: tuple) -> tuple[Any, Array]:
-            nats, state = score(network, params, state, *piece)
-            return state, nats
-
-        state = initial_state(network, lanes)
-        pieces = (jnp.asarray(inputs), jnp.asarray(targets), jnp.asarray(weights))
-        _, nats = jax.lax.scan(body, state, pieces)
-        return nats.sum() / (weights.sum() * math.log(2))
-
-    read = contiguous_lanes if carried else random_chunks
-    return Problem(
-        lambda seed, step: read(train, batch=batch, chunk=chunk, seed=seed, step=step),
-        evaluate, batch,
-    )  # fmt: skip
-
-
 def train_replicas(
+    network: Network,
     recipe: Recipe,
     problem: Problem,
     seeds: Sequence[int],
@@ -151,13 +80,14 @@ def train_replicas(
     """Trains one replica for each pair of a seed and a learning rate.
 
     Args:
-      recipe: how.
+      network: of all of them.
+      recipe: how; its learning rate does not count.
       problem: what they learn.
       seeds: each decides its replica's parameters, data and dropout.
       rates: each the highest learning rate of its replica's schedule.
       steps: how many; rounded up so that evaluations are equally far apart.
       evaluations: how often they are evaluated, the last time at the end.
-      solved: stop as soon as every replica's figure has once been below this.
+      solved: stop as soon as every replica's figure has once been better than this.
       after: called with steps and parameters before training and after each evaluation.
 
     Returns:
@@ -173,35 +103,24 @@ def train_replicas(
         )
     if steps < 1 or evaluations < 1:
         raise InputError(f"{steps} steps and {evaluations} evaluations; take at least one of each")
-    programs = _programs(recipe, problem)
+    programs = _programs(network, recipe, problem)
     keys = jnp.stack([jax.random.key(seed) for seed in seeds])
     state = programs.start(keys)
-    dropout_keys = jax.vmap(lambda key: derive(key, "dropout"))(keys)
     every = -(-steps // evaluations)
     every = -(-every // STEPS_PER_CALL) * STEPS_PER_CALL
-    schedule = make_schedule(recipe.schedule, 1.0)
-    total = every * evaluations
     figures, reports, reached = [], [], []
     if after:
         after(0, state.params)
-    chunks = _chunks(recipe, problem, seeds, 0)
-    for step in range(0, total, STEPS_PER_CALL):
-        counted = jnp.arange(step, step + STEPS_PER_CALL)
-        factors = jax.vmap(schedule)(counted / total)
-        step_keys = jax.vmap(
-            lambda key, counted=counted: jax.vmap(jax.random.fold_in, (None, 0))(key, counted)
-        )(dropout_keys)
-        state, report = programs.train(
-            state, chunks, step_keys, jnp.outer(jnp.array(rates), factors)
-        )
-        chunks = _chunks(recipe, problem, seeds, step + STEPS_PER_CALL)  # while the device computes
+    calls = _calls(network, recipe, problem, seeds, rates, every * evaluations)
+    trained = in_calls(programs.train, state, calls)
+    for step, (state, report, _) in enumerate(trained, start=1):
         reports.append(report)
-        if (step + STEPS_PER_CALL) % every == 0:
-            reached.append(step + STEPS_PER_CALL)
+        if step * STEPS_PER_CALL % every == 0:
+            reached.append(step * STEPS_PER_CALL)
             figures.append(np.asarray(programs.evaluate(state.params)))
             if after:
                 after(reached[-1], state.params)
-            if solved is not None and np.all(np.any(np.array(figures) < solved, axis=0)):
+            if solved is not None and np.all(_once_better(problem, np.array(figures), solved)):
                 break
     shape = len(seeds), len(reached), every
     losses, is_finite, norms, restarted = (
@@ -214,7 +133,7 @@ def train_replicas(
         Curve(
             seed, rate, reached, listed(np.array([figure[i] for figure in figures])),
             listed(means[i]), int((~is_finite[i]).sum()), listed(highest[i]),
-            int(restarted[i].sum()),
+            int(restarted[i].sum()), problem.baseline,
         )
         for i, (seed, rate) in enumerate(zip(seeds, rates, strict=True))
     ]  # fmt: skip
@@ -222,6 +141,7 @@ def train_replicas(
 
 
 def tune(
+    network: Network,
     recipe: Recipe,
     problem: Problem,
     *,
@@ -235,7 +155,8 @@ def tune(
     Where all diverge it is the lowest that was tried.
 
     Args:
-      recipe: how the network is trained.
+      network: what is trained.
+      recipe: how; its learning rate does not count.
       problem: what it learns.
       steps: how many; the schedule falls within them.
       rates: tried first. Where the best is the lowest or the highest tried, as many more are tried
@@ -249,20 +170,26 @@ def tune(
     rates = sorted(set(rates))
     factor = (rates[-1] / rates[0]) ** (1 / (len(rates) - 1)) if len(rates) > 1 else FACTOR
     curves: list[Curve] = []
+
+    def cost(curve: Curve) -> float:
+        return problem.judged.cost(curve.valid[-1])
+
     for _ in range(1 + moves):
         seeds = [TUNING_SEED] * len(rates)
-        curves += train_replicas(recipe, problem, seeds, rates, steps=steps, evaluations=1)[0]
+        curves += train_replicas(
+            network, recipe, problem, seeds, rates, steps=steps, evaluations=1
+        )[0]
         curves.sort(key=lambda curve: curve.rate)
-        best = min(curves, key=lambda curve: curve.final).rate
+        best = min(curves, key=cost).rate
         if best == curves[0].rate:  # or all of them diverged
             rates = [best / factor**i for i in range(len(rates), 0, -1)]
         elif best == curves[-1].rate:
             rates = [best * factor**i for i in range(1, len(rates) + 1)]
         else:
             break
-    lowest = min(curve.final for curve in curves)
+    lowest = min(map(cost, curves))
     limit = lowest + slack * abs(lowest) if math.isfinite(lowest) else lowest
-    return next(curve.rate for curve in curves if curve.final <= limit), curves
+    return next(curve.rate for curve in curves if cost(curve) <= limit), curves
 
 
 def over_replicas(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -283,32 +210,40 @@ class _Programs(NamedTuple):
 
 
 @functools.lru_cache(maxsize=8)
-def _programs(recipe: Recipe, problem: Problem) -> _Programs:
-    network = recipe.network
-    optimizer = make_optimizer(
-        recipe.optimizer, clip_norm=recipe.clip_norm, clip_value=recipe.clip_value
-    )
-
-    def begin(key: Array) -> TrainingState:
-        params = init(
-            network, key, initializer=recipe.initializer,
-            recurrent_initializer=recipe.recurrent_initializer,
-        )  # fmt: skip
-        return start(network, params, optimizer, problem.batch)
-
-    steps = make_training_steps(network, optimizer, recipe.regularisation, loss=recipe.loss)
+def _programs(network: Network, recipe: Recipe, problem: Problem) -> _Programs:
     return _Programs(
-        over_replicas(begin),
-        over_replicas(steps),
-        over_replicas(lambda params: problem.evaluate(network, params)),
+        over_replicas(lambda key: recipe.start(network, problem.batch, key)),
+        over_replicas(recipe.training_steps(network, problem.loss.of)),
+        over_replicas(problem.figure(network)),
     )
 
 
-def _chunks(recipe: Recipe, problem: Problem, seeds: Sequence[int], step: int) -> Chunks:
-    """The next steps' data of all replicas, `[replicas, steps, time, batch, ...]`."""
-    drawn = [[problem.chunk(seed, i) for i in range(step, step + STEPS_PER_CALL)] for seed in seeds]
-    stacked = [[np.stack(arrays) for arrays in zip(*replica, strict=True)] for replica in drawn]
-    arrays = [np.stack(arrays) for arrays in zip(*stacked, strict=True)]
-    inputs, targets, _, weights = arrays if len(arrays) == 4 else (*arrays, None)
-    check_data(recipe.network, inputs, targets, weights, recipe.loss)
-    return Chunks(*map(jnp.asarray, arrays))
+def _calls(
+    network: Network,
+    recipe: Recipe,
+    problem: Problem,
+    seeds: Sequence[int],
+    rates: Sequence[float],
+    total: int,
+) -> Iterator[tuple[Batch, Array, Array]]:
+    """Data, keys and rates of all replicas, `[replicas, steps, ...]`, for so many steps."""
+    schedule = replace(recipe, learning_rate=1.0).make_schedule()
+    dropout_keys = jnp.stack([derive(jax.random.key(seed), "dropout") for seed in seeds])
+    for start in range(0, total, STEPS_PER_CALL):
+        steps = range(start, start + STEPS_PER_CALL)
+        batches = stack(
+            stack(problem.data(seed, step, slice(None)) for step in steps) for seed in seeds
+        )
+        check_data(network, batches, problem.loss.of)
+        counted = jnp.array(steps)
+        keys = jax.vmap(
+            lambda key, counted=counted: jax.vmap(jax.random.fold_in, (None, 0))(key, counted)
+        )(dropout_keys)
+        factors = jax.vmap(schedule)(counted / total)
+        yield jax.tree.map(jnp.asarray, batches), keys, jnp.outer(jnp.array(rates), factors)
+
+
+def _once_better(problem: Problem, figures: np.ndarray, than: float) -> np.ndarray:
+    """Of `[evaluations, replicas]`: which replicas ever were."""
+    sign = -1 if problem.judged.larger_is_better else 1
+    return np.any(sign * figures < sign * than, axis=0)

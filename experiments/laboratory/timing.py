@@ -1,5 +1,6 @@
 """How long training steps take, measured side by side."""
 
+import itertools
 import time
 from collections.abc import Sequence
 
@@ -7,41 +8,39 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.laboratory.replicas import RATES, STEPS_PER_CALL, TUNING_SEED, Problem, Recipe
+from experiments.laboratory.replicas import RATES, TUNING_SEED
 from jaxrnn.core.keys import derive
-from jaxrnn.core.parameters import init
-from jaxrnn.learning.optimizers import make_optimizer
-from jaxrnn.learning.training import Chunks, make_training_steps, start
+from jaxrnn.core.network import Network
+from jaxrnn.learning.batch import stack
+from jaxrnn.learning.problem import Problem
+from jaxrnn.learning.recipe import Recipe
+from jaxrnn.learning.stepping import in_calls
+from jaxrnn.learning.training import STEPS_PER_CALL
 
 
 def milliseconds_per_step(
-    recipes: Sequence[Recipe], problem: Problem, *, rounds: int = 20
+    networks: Sequence[Network], recipe: Recipe, problem: Problem, *, rounds: int = 20
 ) -> list[float]:
-    """What a training step takes by each recipe: medians of rounds in which each has its turn.
+    """What a training step takes each network: medians of rounds in which each has its turn.
 
     Taking turns, they suffer alike from whatever else the machine does. Compiling does not count.
     """
     key = jax.random.key(TUNING_SEED)
-    drawn = [problem.chunk(TUNING_SEED, step) for step in range(STEPS_PER_CALL)]
-    chunks = Chunks(*(jnp.asarray(np.stack(arrays)) for arrays in zip(*drawn, strict=True)))
-    rates = jnp.full(STEPS_PER_CALL, RATES[0])
+    drawn = stack(problem.data(TUNING_SEED, step, slice(None)) for step in range(STEPS_PER_CALL))
     keys = jax.random.split(derive(key, "dropout"), STEPS_PER_CALL)
-    programs, states = [], []
-    for recipe in recipes:
-        optimizer = make_optimizer(
-            recipe.optimizer, clip_norm=recipe.clip_norm, clip_value=recipe.clip_value
+    call = jax.tree.map(jnp.asarray, drawn), keys, jnp.full(STEPS_PER_CALL, RATES[0])
+    runs = [
+        in_calls(
+            recipe.training_steps(network, problem.loss.of),
+            recipe.start(network, problem.batch, key),
+            itertools.repeat(call),
         )
-        programs.append(
-            make_training_steps(
-                recipe.network, optimizer, recipe.regularisation, loss=recipe.loss
-            )
-        )  # fmt: skip
-        states.append(start(recipe.network, init(recipe.network, key), optimizer, problem.batch))
-    seconds = np.zeros((1 + rounds, len(recipes)))
+        for network in networks
+    ]
+    seconds = np.zeros((1 + rounds, len(runs)))
     for turn in seconds:
-        for i, program in enumerate(programs):
+        for i, run in enumerate(runs):
             began = time.perf_counter()
-            states[i], _ = program(states[i], chunks, keys, rates)
-            jax.block_until_ready(states[i])
+            jax.block_until_ready(next(run)[0])
             turn[i] = time.perf_counter() - began
     return [float(t) for t in 1000 * np.median(seconds[1:], axis=0) / STEPS_PER_CALL]

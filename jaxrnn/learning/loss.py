@@ -1,7 +1,11 @@
-"""Losses are in nats, reports in bits per character."""
+"""Losses and other measures: what each says of every time step, and the unit of its mean.
+
+Cross-entropy is computed in nats and said in bits per character.
+"""
 
 import math
 from collections.abc import Callable
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +15,29 @@ from jaxtyping import Array, Float, Integer
 from jaxrnn.core.parameters import BIAS, Params
 
 Loss = Callable[[Array, Array], Array]  # outputs, targets -> [time, batch]
+
+
+class Measure(NamedTuple):
+    """What is averaged over time steps, and how the mean is said.
+
+    Attributes:
+      of: `(outputs, targets)` of a chunk -> a number for each time step in each lane. One and the
+        same function each time, since a program is compiled for it.
+      unit: the mean's, in words.
+      factor: how many of that unit one of the function's is.
+      larger_is_better: false for every loss.
+    """
+
+    of: Loss
+    unit: str
+    factor: float = 1.0
+    larger_is_better: bool = False
+
+    def cost(self, figure: float | None) -> float:
+        """The less, the better: infinite for what is missing or not finite."""
+        if figure is None or not math.isfinite(figure):
+            return math.inf
+        return -figure if self.larger_is_better else figure
 
 
 def cross_entropy(
@@ -26,9 +53,30 @@ def cross_entropy(
     return jnp.where(targets < 0, jnp.nan, nats)
 
 
+def squared_error(
+    outputs: Float[Array, "time batch outputs"], targets: Float[Array, "time batch *outputs"]
+) -> Float[Array, "time batch"]:
+    """The mean over the outputs; of a single one, targets may lack the axis."""
+    squares = jnp.square(outputs.reshape(targets.shape) - targets)
+    return squares.reshape(*outputs.shape[:2], -1).mean(axis=-1)
+
+
+def is_right(
+    logits: Float[Array, "time batch classes"], targets: Integer[Array, "time batch"]
+) -> Float[Array, "time batch"]:
+    """1 where the likeliest class is the target, else 0."""
+    return jnp.asarray(logits.argmax(axis=-1) == targets, jnp.float32)
+
+
 def bits_per_character(nats: float) -> float:
     """What a loss per character in nats is in bits."""
     return nats / math.log(2)
+
+
+NATS = Measure(cross_entropy, "nats")
+BITS_PER_CHARACTER = Measure(cross_entropy, "bits per character", bits_per_character(1.0))
+SQUARED_ERROR = Measure(squared_error, "squared error")
+ACCURACY = Measure(is_right, "of answers right", larger_is_better=True)
 
 
 def weight_penalty(params: Params, l1: float = 0.0, l2: float = 0.0) -> Float[Array, ""]:

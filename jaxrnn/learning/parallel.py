@@ -7,7 +7,7 @@ lanes that its own devices train on.
 """
 
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -18,7 +18,7 @@ from jaxtyping import Shaped
 
 from jaxrnn.core.errors import InputError
 from jaxrnn.core.parameters import Params
-from jaxrnn.learning.training import Chunks, TrainingState
+from jaxrnn.learning.training import TrainingState
 
 _AXIS = "data"
 
@@ -88,12 +88,17 @@ def shardings(mesh: Mesh) -> TrainingState:
     return TrainingState(*places)
 
 
-def place(mesh: Mesh, state: TrainingState) -> TrainingState:
-    """Puts a state, which every process has whole, where training wants it."""
+def place(places: Any, state: Any) -> Any:
+    """Puts a state, which every process has whole, where training wants it.
+
+    Args:
+      places: a prefix of the state's tree, of shardings, as from `shardings`.
+      state: a pytree of arrays.
+    """
     if jax.process_count() == 1:
-        return jax.device_put(state, shardings(mesh))
+        return jax.device_put(state, places)
     # There `device_put` has all processes compare all that they have.
-    places = jax.tree.broadcast(shardings(mesh), state)
+    places = jax.tree.broadcast(places, state)
     return jax.tree.map(
         lambda array, place: jax.make_array_from_callback(
             array.shape, place, np.asarray(array).__getitem__
@@ -103,15 +108,25 @@ def place(mesh: Mesh, state: TrainingState) -> TrainingState:
     )
 
 
-def feed(mesh: Mesh, own: Iterable[Shaped[np.ndarray, "steps time lanes"]]) -> Chunks:
-    """The fields of `Chunks`, from every process's own lanes."""
+def feed(mesh: Mesh, own: Any) -> Any:
+    """Several steps' data on the devices, from every process's own lanes.
+
+    Args:
+      mesh: the devices.
+      own: a pytree of NumPy arrays `[steps, time, lanes, ...]`, or `[steps, lanes]`.
+    """
     if mesh.size == 1:
-        return Chunks(*map(jnp.asarray, own))  # as below, at half the cost
-    lanes = NamedSharding(mesh, PartitionSpec(None, None, _AXIS))
-    return Chunks(*(jax.make_array_from_process_local_data(lanes, array) for array in own))
+        return jax.tree.map(jnp.asarray, own)  # as below, at half the cost
+
+    def fed(array: Shaped[np.ndarray, "..."]) -> jax.Array:
+        before = (None,) * min(2, array.ndim - 1)
+        lanes = NamedSharding(mesh, PartitionSpec(*before, _AXIS))
+        return jax.make_array_from_process_local_data(lanes, array)
+
+    return jax.tree.map(fed, own)
 
 
-def whole(mesh: Mesh, state: TrainingState) -> TrainingState:
+def whole(mesh: Mesh, state: Any) -> Any:
     """A state of which every process can read all, to be saved. All processes must call it."""
     if jax.process_count() == 1:
         return state
@@ -148,7 +163,7 @@ def local(params: Params) -> Params:
 
 
 @functools.cache
-def _copies(mesh: Mesh) -> Callable[[TrainingState], TrainingState]:
+def _copies(mesh: Mesh) -> Callable[[Any], Any]:
     """The program of `whole`: one for all saves."""
     return jax.jit(lambda state: state, out_shardings=everywhere(mesh))
 

@@ -4,11 +4,12 @@ Inside a compiled program nothing can be: there such a symbol makes its lane's n
 """
 
 import numpy as np
-from jaxtyping import Integer, Shaped
+from jaxtyping import Integer
 
 from jaxrnn.core.errors import InputError
 from jaxrnn.core.network import OUTPUT, Network
-from jaxrnn.learning.loss import Loss, cross_entropy
+from jaxrnn.learning.batch import Batch
+from jaxrnn.learning.loss import Loss, cross_entropy, is_right
 
 
 def check_symbols(symbols: Integer[np.ndarray, "..."], size: int, what: str) -> None:
@@ -21,19 +22,19 @@ def check_symbols(symbols: Integer[np.ndarray, "..."], size: int, what: str) -> 
         )
 
 
-def check_data(
-    network: Network,
-    inputs: Shaped[np.ndarray, "..."],
-    targets: Shaped[np.ndarray, "..."],
-    weights: Shaped[np.ndarray, "..."] | None,
-    loss: Loss,
-) -> None:
-    """Refuses inputs that are symbols out of range, and targets of `cross_entropy` that are.
+def check_data(network: Network, batch: Batch, loss: Loss) -> None:
+    """Refuses inputs that are symbols out of range, and targets that are, where they are classes.
 
-    Where a weight is 0 they may be anything.
+    Where a weight is 0 they may be anything. Any axes may lie in front of the batch's.
     """
-    counts = ... if weights is None else weights != 0
+    inputs, targets = np.asarray(batch.inputs), np.asarray(batch.targets)
+    counts = ... if batch.weights is None else np.asarray(batch.weights) != 0
+    if batch.lengths is not None:
+        lengths = np.asarray(batch.lengths)
+        time = np.arange(inputs.shape[lengths.ndim - 1])[:, None]
+        within = time < lengths[..., None, :]
+        counts = within if batch.weights is None else within & counts
     if np.issubdtype(inputs.dtype, np.integer):
         check_symbols(inputs[counts], network.input_size, "the inputs")
-    if loss is cross_entropy:
+    if loss in (cross_entropy, is_right):
         check_symbols(targets[counts], network.size(OUTPUT), "the targets")

@@ -7,13 +7,14 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Bool, Float, Integer, Key, PRNGKeyArray, Shaped
+from jaxtyping import Array, Bool, Float, Integer, Key, PRNGKeyArray
 
 from jaxrnn.core.engine.options import Options
 from jaxrnn.core.engine.unroll import Dropout, unroll
 from jaxrnn.core.errors import InputError
 from jaxrnn.core.network import Network
 from jaxrnn.core.parameters import Params, State, initial_state, state_dtype
+from jaxrnn.learning.batch import Batch, step_weights
 from jaxrnn.learning.loss import Loss, cross_entropy, weight_penalty
 from jaxrnn.learning.weighting import readable, weighted
 
@@ -28,23 +29,6 @@ class TrainingState(NamedTuple):
     params: Params
     optimizer_state: optax.OptState
     network_state: State  # carried from chunk to chunk
-
-
-class Chunks(NamedTuple):
-    """The data of several training steps.
-
-    Attributes:
-      inputs: symbols or features, as for `unroll`.
-      targets: what the loss compares the outputs with.
-      resets: as for `unroll`.
-      weights: how much each time step counts in the loss, a mean; None: all the same. Weights are
-        treated as `jaxrnn.learning.weighting` says.
-    """
-
-    inputs: Shaped[Array, "steps time batch *features"]
-    targets: Shaped[Array, "steps time batch *outputs"]
-    resets: Bool[Array, "steps time batch"]
-    weights: Float[Array, "steps time batch"] | None = None
 
 
 class Report(NamedTuple):
@@ -65,14 +49,6 @@ class Report(NamedTuple):
     restarted: Integer[Array, " steps"]
 
 
-class Regularisation(NamedTuple):
-    """What is added to the loss and to the network while training."""
-
-    dropout: Dropout = Dropout(0.0)
-    l1: float = 0.0
-    l2: float = 0.0
-
-
 TrainingSteps = Callable[..., tuple[TrainingState, Report]]
 
 
@@ -89,21 +65,25 @@ def start(
 def make_training_steps(
     network: Network,
     optimizer: optax.GradientTransformation,
-    regularisation: Regularisation = Regularisation(),  # noqa: B008 (frozen)
     *,
     loss: Loss = cross_entropy,
+    dropout: Dropout | None = None,
+    l1: float = 0.0,
+    l2: float = 0.0,
     options: Options = Options(),  # noqa: B008 (frozen)
     shardings: TrainingState | None = None,
 ) -> TrainingSteps:
-    """Compiles `(state, chunks, keys, rates=None) -> (state, report)`: one step a chunk.
+    """Compiles `(state, batches, keys, rates=None) -> (state, report)`: one step a batch.
+
+    `batches` is a `Batch` with one axis more in front, one batch a step.
 
     `keys`, one each a step, decide dropout. `rates`, one each a step too, are for optimisers whose
     learning rate is given from outside, as `make_optimizer`'s is: optax's extra argument
     `learning_rate`. (Another one is `value`, the loss with its penalties, which
     `optax.contrib.reduce_on_plateau` asks for.) The state is donated: use the one returned.
 
-    Truncated BPTT: each chunk goes on from the state that the one before it left, except in lanes
-    that the chunk's resets tell to forget.
+    Truncated BPTT: each batch goes on from the state that the one before it left, except in lanes
+    that the batch's resets tell to forget.
 
     A step is skipped if its loss, its gradient or anything that it would leave behind is not
     finite: parameters and optimiser stay as they were. Since the carried state may be the cause,
@@ -113,8 +93,10 @@ def make_training_steps(
     Args:
       network: what is trained.
       optimizer: any of optax, as `optax.adam(1e-3)`, or as from `make_optimizer`.
-      regularisation: dropout, L1 and L2.
       loss: `(outputs, targets)` of a chunk -> loss of each time step in each lane.
+      dropout: while training.
+      l1: as for `weight_penalty`, which is added to the loss.
+      l2: likewise.
       options: as for `unroll`.
       shardings: where the state that is returned lies, as from `parallel.shardings`; None: where
         the compiler finds that it does.
@@ -126,30 +108,29 @@ def make_training_steps(
     optimizer = optax.with_extra_args_support(optimizer)
 
     def objective(
-        params: Params, state: State, chunk: Chunks, key: PRNGKeyArray
+        params: Params, state: State, batch: Batch, key: PRNGKeyArray
     ) -> tuple[Float[Array, ""], tuple[Float[Array, ""], Float[Array, "time batch"], State]]:
+        weights = step_weights(batch)
         outputs, state = unroll(
-            network, params, state, readable(network, chunk.inputs, chunk.weights),
-            resets=chunk.resets, dropout=regularisation.dropout, dropout_key=key,
+            network, params, state, readable(network, batch.inputs, weights),
+            resets=batch.resets, dropout=dropout, dropout_key=key,
             options=options,
         )  # fmt: skip
-        if chunk.weights is None:
-            losses = loss(outputs, chunk.targets)
+        losses = weighted(loss, outputs, batch.targets, weights)
+        if weights is None:
             mean = losses.mean()
         else:
-            losses = weighted(loss, outputs, chunk.targets, chunk.weights)
-            total = chunk.weights.sum()
+            total = weights.sum()
             mean = losses.sum() / jnp.where(total == 0, 1, total)
-        penalty = weight_penalty(params, regularisation.l1, regularisation.l2)
-        return mean + penalty, (mean, losses, state)
+        return mean + weight_penalty(params, l1, l2), (mean, losses, state)
 
     def train(
-        state: TrainingState, x: tuple[Chunks, PRNGKeyArray, Float[Array, ""] | None]
+        state: TrainingState, x: tuple[Batch, PRNGKeyArray, Float[Array, ""] | None]
     ) -> tuple[TrainingState, Report]:
-        chunk, key, rate = x
+        batch, key, rate = x
         (value, (mean, losses, network_state)), gradient = jax.value_and_grad(
             objective, has_aux=True
-        )(state.params, state.network_state, chunk, key)
+        )(state.params, state.network_state, batch, key)
         given = {} if rate is None else {"learning_rate": rate}
         updates, optimizer_state = optimizer.update(
             gradient, state.optimizer_state, state.params, value=value, **given
@@ -176,17 +157,17 @@ def make_training_steps(
     @partial(jax.jit, donate_argnums=0, out_shardings=(shardings, None))
     def training_steps(
         state: TrainingState,
-        chunks: Chunks,
+        batches: Batch,
         keys: Key[Array, " steps"],
         rates: Float[Array, " steps"] | None = None,
     ) -> tuple[TrainingState, Report]:
-        _check_steps(chunks, keys, rates)
+        _check_steps(batches, keys, rates)
         if rates is not None and not _hears_rates(optimizer, state):
             raise InputError(
                 "rates are given to an optimiser that has a learning rate of its own; leave them "
                 "out, or end its chain with `optimizers.scale_by_given_learning_rate()`"
             )
-        return jax.lax.scan(train, state, (chunks, keys, rates))
+        return jax.lax.scan(train, state, (batches, keys, rates))
 
     return training_steps
 
@@ -231,10 +212,10 @@ def _hears_rates(optimizer: optax.GradientTransformationExtraArgs, state: Traini
     return any(program.invars[0] is x for step in program.eqns for x in step.invars)
 
 
-def _check_steps(chunks: Chunks, keys: Array, rates: Array | None) -> None:
-    steps = chunks.inputs.shape[0]
+def _check_steps(batches: Batch, keys: Array, rates: Array | None) -> None:
+    steps = batches.inputs.shape[0]
     if jnp.issubdtype(keys.dtype, jnp.floating):
-        raise InputError("keys are numbers; training steps take (state, chunks, keys, rates)")
+        raise InputError("keys are numbers; training steps take (state, batches, keys, rates)")
     for name, array in (("keys", keys), ("rates", rates)):
         if array is not None and jnp.shape(array)[:1] != (steps,):
             raise InputError(

@@ -31,9 +31,11 @@ def weighted(
     loss: Loss,
     outputs: Float[Array, "time batch outputs"],
     targets: Shaped[Array, "time batch *outputs"],
-    weights: Float[Array, "time batch"],
+    weights: Float[Array, "time batch"] | None,
 ) -> Float[Array, "time batch"]:
     """Losses times their weights: 0, and so is the gradient, where the weight is 0."""
+    if weights is None:
+        return loss(outputs, targets)
     counts = weights != 0
     # Before the loss too: the gradient of a NaN that is left out only afterwards is 0 * NaN.
     outputs, targets = (

@@ -16,9 +16,10 @@ from jaxrnn.core.errors import InputError
 from jaxrnn.core.keys import derive
 from jaxrnn.core.parameters import Params
 from jaxrnn.learning import parallel
+from jaxrnn.learning.batch import Batch, stack
 from jaxrnn.learning.loss import bits_per_character
 from jaxrnn.learning.optimizers import Schedule
-from jaxrnn.learning.training import STEPS_PER_CALL, Chunks, TrainingState, TrainingSteps
+from jaxrnn.learning.training import STEPS_PER_CALL, TrainingState, TrainingSteps
 from jaxrnn.running.extension import Turn, turn_towards, turned
 from jaxrnn.running.processes import agreed_time, any_of, from_writer, is_writer
 from jaxrnn.running.signals import caught_signals
@@ -154,7 +155,7 @@ def fit(
     state, progress = _resume(checkpoints, state, workdir, display)
     if not progress.reason_to_stop(stopping):
         _take_up(progress, stopping, schedule, mesh, workdir, display)
-    state = parallel.place(mesh, state)
+    state = parallel.place(parallel.shardings(mesh), state)
     prepare = _preparer(task, stopping, turned(schedule, progress.turn), seed, mesh)
     clock = _Clock(task, stopping, progress)
     with caught_signals() as caught:
@@ -266,7 +267,7 @@ def _take_up(
 
 def _preparer(
     task: Task, stopping: Stopping, schedule: Schedule, seed: int, mesh: Mesh
-) -> Callable[[Progress], tuple[Chunks, jax.Array, jax.Array]]:
+) -> Callable[[Progress], tuple[Batch, jax.Array, jax.Array]]:
     """A function of progress that makes what the next call of `training_steps` needs."""
     key = derive(jax.random.key(seed), "dropout")
 
@@ -275,7 +276,7 @@ def _preparer(
         keys = jax.vmap(jax.random.fold_in, in_axes=(None, 0))(key, steps)
         return keys, jax.vmap(schedule)(fractions)
 
-    def prepare(progress: Progress) -> tuple[Chunks, jax.Array, jax.Array]:
+    def prepare(progress: Progress) -> tuple[Batch, jax.Array, jax.Array]:
         # Calls end at multiples of STEPS_PER_CALL, so that a resumed run makes the same calls.
         count = STEPS_PER_CALL - progress.step % STEPS_PER_CALL
         if stopping.steps is not None and progress.step < stopping.steps:
@@ -283,7 +284,7 @@ def _preparer(
         steps = range(progress.step, progress.step + count)
         fractions = [stopping.fraction(step, progress.seconds) for step in steps]
         chunks = [task.chunk(step) for step in steps]
-        stacked = parallel.feed(mesh, (np.stack(arrays) for arrays in zip(*chunks, strict=True)))
+        stacked = parallel.feed(mesh, stack(chunks))
         return stacked, *keys_and_rates(np.array(steps), np.array(fractions, np.float32))
 
     return prepare

@@ -1,8 +1,6 @@
 """Text on the host side: corpora, vocabularies, encoded texts and batches."""
 
 from jaxrnn.text.batches import (
-    Batch,
-    EvaluationBatch,
     contiguous_lanes,
     evaluation_batches,
     random_chunks,
@@ -16,10 +14,8 @@ from jaxrnn.text.vocabulary import UNKNOWN, Level, Vocabulary
 __all__ = [
     "NAMES",
     "UNKNOWN",
-    "Batch",
     "Corpus",
     "EncodedText",
-    "EvaluationBatch",
     "Level",
     "Vocabulary",
     "contiguous_lanes",

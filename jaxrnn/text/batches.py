@@ -6,29 +6,13 @@ A target is the symbol that follows its input: a text of n symbols has n - 1 suc
 
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int32, Int64, Integer
+from jaxtyping import Int64, Integer
 
 from jaxrnn.core.errors import InputError
 from jaxrnn.core.keys import generator
-
-
-class Batch(NamedTuple):
-    """One training step's chunk. `resets` marks the inputs before which a lane starts anew."""
-
-    inputs: Int32[np.ndarray, "time batch"]
-    targets: Int32[np.ndarray, "time batch"]
-    resets: Bool[np.ndarray, "time batch"]
-
-
-class EvaluationBatch(NamedTuple):
-    """One chunk to be scored. `weights` is 0 where there is only padding, else 1."""
-
-    inputs: Int32[np.ndarray, "time batch"]
-    targets: Int32[np.ndarray, "time batch"]
-    weights: Float32[np.ndarray, "time batch"]
+from jaxrnn.learning.batch import Batch
 
 
 def contiguous_lanes(
@@ -103,7 +87,7 @@ def random_chunks(
 
 def evaluation_batches(
     tokens: Integer[np.ndarray, " length"], *, batch: int, chunk: int
-) -> Iterator[EvaluationBatch]:
+) -> Iterator[Batch]:
     """All of a text, cut into lanes: every symbol but the first is a target once.
 
     The state is to be carried from each batch to the next. Lanes are of equal length and the last
@@ -121,16 +105,17 @@ def evaluation_batches(
 
 def _evaluation_batches(
     tokens: Integer[np.ndarray, " length"], pairs: int, batch: int, chunk: int
-) -> Iterator[EvaluationBatch]:
+) -> Iterator[Batch]:
     lane = -(-pairs // batch)
     ends = np.minimum((np.arange(batch) + 1) * lane, pairs)
     for start in range(0, lane, chunk):
         positions = np.arange(start, start + chunk)[:, None] + np.arange(batch) * lane
         weights = (positions < ends).astype(np.float32)
         positions = np.minimum(positions, pairs - 1)
-        yield EvaluationBatch(
-            tokens[positions].astype(np.int32), tokens[positions + 1].astype(np.int32), weights
-        )
+        yield Batch(
+            tokens[positions].astype(np.int32), tokens[positions + 1].astype(np.int32),
+            weights=weights,
+        )  # fmt: skip
 
 
 @lru_cache(maxsize=8)

@@ -1,6 +1,6 @@
 """A trained character-level language model: to be loaded, judged and made to write."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,25 +8,21 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jaxtyping import Integer, PRNGKeyArray
 
 from jaxrnn.core.errors import InputError
 from jaxrnn.core.keys import derive
 from jaxrnn.core.network import Network
-from jaxrnn.core.parameters import Params, init, parameter_shapes
+from jaxrnn.core.parameters import Params, parameter_shapes
 from jaxrnn.learning.evaluation import evaluate
 from jaxrnn.learning.loss import bits_per_character
-from jaxrnn.learning.training import TrainingState, start
 from jaxrnn.running.workdir import read_json
 from jaxrnn.storage.checkpoints import Checkpoints
 from jaxrnn.storage.export import check_fit, load_model, save_model
-from jaxrnn.text import UNKNOWN, Vocabulary, evaluation_batches
+from jaxrnn.text import UNKNOWN, Vocabulary
 from jaxrnn.text.own_cells import asking_for
+from jaxrnn.text.problem import held_out
 from jaxrnn.text.sampling import Choice, Position, read, write, write_beams
-
-LANES = 64  # of an evaluation; more lanes are faster, but each one starts without a past
-EVALUATION_CHUNK = 128
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,9 +35,7 @@ class LanguageModel:
 
     def bits_per_character(self, tokens: Integer[np.ndarray, " length"]) -> float:
         """Of a text, every symbol but its first scored once, with the state carried on."""
-        lanes = max(1, min(LANES, len(tokens) // EVALUATION_CHUNK))
-        batches = evaluation_batches(tokens, batch=lanes, chunk=EVALUATION_CHUNK)
-        return bits_per_character(evaluate(self.network, self.params, batches))
+        return bits_per_character(evaluate(self.network, self.params, held_out(tokens)))
 
     def texts(
         self, length: int, *, prime: str = "", streams: int = 1, choice: Choice, seed: int
@@ -119,25 +113,6 @@ def load_language_model(path: Path) -> LanguageModel:
         raise InputError(f"there is no directory {path}; give a work directory or an export")
     config = read_json(path / "config.json")
     return _from_export(path) if config is None else _from_workdir(path, config)
-
-
-def training_state(network: Network, config: Mapping[str, Any]) -> TrainingState:
-    """The state from which a run with this configuration starts."""
-    dtype = jnp.float64 if config["dtype"] == "float64" else jnp.float32
-    params = init(
-        network, jax.random.key(config["seed"]), initializer=config["initializer"],
-        recurrent_initializer=config["recurrent_initializer"], dtype=dtype,
-    )  # fmt: skip
-    return start(network, params, training_optimizer(config), config["batch"])
-
-
-def training_optimizer(config: Mapping[str, Any]) -> optax.GradientTransformation:
-    """The optimiser of a run with this configuration."""
-    from jaxrnn.learning.optimizers import make_optimizer  # here: a model is loaded without any
-
-    return make_optimizer(
-        config["optimizer"], clip_norm=config["clip_norm"], clip_value=config["clip_value"]
-    )
 
 
 def _from_workdir(path: Path, config: dict[str, Any]) -> LanguageModel:

@@ -54,6 +54,6 @@ def test_what_is_drawn_for_one_seed_and_number_differs_from_purpose_to_purpose()
     chunk = [random_chunks(tokens, batch=1, chunk=1, step=e, seed=3) for e in range(9)]
     pairs = [(a.inputs[0, 0], b.inputs[0, 0]) for a, b in zip(epoch, chunk, strict=True)]
     assert not any(a == b for a, b in pairs)
-    problems = (copying(3), first_symbol(12))
-    bits = [p.sequences(batch=64, seed=3, step=0).inputs[0] % 2 for p in problems]
+    problems = (copying(3, batch=64), first_symbol(12, batch=64))
+    bits = [p.data(3, 0, slice(None)).inputs[0] % 2 for p in problems]
     assert 16 < np.sum(bits[0] == bits[1]) < 48

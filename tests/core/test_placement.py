@@ -19,7 +19,8 @@ import jax, jax.numpy as jnp, numpy as np, optax
 from jax.sharding import AxisType, NamedSharding, PartitionSpec as P
 from jaxrnn import *
 from jaxrnn.text.sampling import read, write
-from jaxrnn.learning.training import Chunks, make_training_steps, start
+from jaxrnn.learning.batch import Batch
+from jaxrnn.learning.training import make_training_steps, start
 
 NETWORK = Network(
     5,
@@ -106,7 +107,7 @@ with jax.set_mesh(jax.make_mesh((4,), ("data",), axis_types=(AxisType.Auto,))):
     facts["from zero"] = difference(alone, quick(program)(params, inputs["symbols"]))
 
 steps = 3
-chunks = Chunks(
+chunks = Batch(
     jnp.asarray(rng.integers(5, size=(steps, TIME, BATCH))),
     jnp.asarray(rng.integers(5, size=(steps, TIME, BATCH))),
     jnp.stack([resets] * steps),

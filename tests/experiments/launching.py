@@ -16,8 +16,7 @@ from absl import flags
 
 from experiments.command_line import launch
 from jaxrnn import Network
-from jaxrnn.storage.checkpoints import Checkpoints
-from jaxrnn.text.language_model import training_state
+from jaxrnn.storage.checkpoints import Checkpoints, Restored
 
 ROOT = Path(__file__).parents[2]
 
@@ -134,10 +133,17 @@ def last_state(
     workdir: Path, which: Literal["last", "best"] = "last"
 ) -> tuple[int, list[np.ndarray]]:
     """Step and arrays (parameters, optimiser, network state) of the newest checkpoint."""
+    found = restored(workdir, which)
+    return found.step, [np.asarray(leaf) for leaf in jax.tree.leaves(found.state)]
+
+
+def restored(workdir: Path, which: Literal["last", "best"] = "last") -> Restored:
+    """The newest checkpoint."""
     config = read((workdir / "config.json").read_text(encoding="utf-8"))
     network = Network.from_json(json.dumps(config["network"]))
-    restored = Checkpoints(workdir).restore(training_state(network, config), which=which)
-    return restored.step, [np.asarray(leaf) for leaf in jax.tree.leaves(restored.state)]
+    recipe = EXPERIMENTS["char_lm"].module.recipe_of(config)
+    template = recipe.start(network, config["batch"], jax.random.key(0))
+    return Checkpoints(workdir).restore(template, which=which)
 
 
 def assert_same_state(one: Path, other: Path, which: Literal["last", "best"] = "last") -> None:

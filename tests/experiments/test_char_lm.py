@@ -11,10 +11,9 @@ import numpy as np
 import pytest
 
 from jaxrnn import CELLS, Network, initial_state, step
-from jaxrnn.storage.checkpoints import Checkpoints
 from jaxrnn.text import encode_corpus, open_corpus
-from jaxrnn.text.language_model import LANES, LanguageModel, training_state
-from tests.experiments.launching import launched, read, records, result
+from jaxrnn.text.language_model import LanguageModel
+from tests.experiments.launching import launched, read, records, restored, result
 
 
 def test_a_run_leaves_everything_in_its_work_directory(finished):
@@ -66,7 +65,7 @@ def test_the_result_holds_the_figures(finished):
 def test_the_figures_equal_those_computed_step_by_step_on_the_best_checkpoint(finished, corpus):
     config = read((finished[0] / "config.json").read_text(encoding="utf-8"))
     network = Network.from_json(json.dumps(config["network"]))
-    best = Checkpoints(finished[0]).restore(training_state(network, config), which="best")
+    best = restored(finished[0], "best")
     text = corpus.read_text()
     symbols = sorted(set(text))
     start, end = round(0.9 * len(text)), round(0.95 * len(text))
@@ -84,7 +83,6 @@ def test_the_figures_equal_those_computed_step_by_step_on_the_best_checkpoint(fi
         assert result(finished[0])[f"{name}_bits_per_character"] == pytest.approx(
             bits / (len(part) - 1), rel=1e-5
         )
-    assert LANES == 64
 
 
 def test_what_a_model_learns_shows(finished):
@@ -193,11 +191,9 @@ def test_a_run_that_diverges_stops_and_keeps_finite_parameters(command, tmp_path
     assert "--learning_rate" in outcome.out
     records(workdir)  # strict JSON, although losses are not finite
     assert not (workdir / "result.json").exists()
-    config = read((workdir / "config.json").read_text())
-    network = Network.from_json(json.dumps(config["network"]))
     for which in ("last", "best"):
-        restored = Checkpoints(workdir).restore(training_state(network, config), which=which)
-        assert all(jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(restored.state))
+        leaves = jax.tree.leaves(restored(workdir, which).state)
+        assert all(jnp.isfinite(leaf).all() for leaf in leaves)
     assert launched("char_lm", *flags).code == 3
 
 

@@ -41,7 +41,7 @@ def test_what_is_reported_is_of_other_text_than_what_is_chosen_by(tmp_path):
     replicas = jax.tree.map(lambda array: array[None], params)
     found = {
         "choosing": task.problem.evaluate(task.network, params),
-        **{name: evaluate(replicas)[0] for name, evaluate in task.others.items()},
+        **{name: figures(replicas)[0] for name, figures in task.others.items()},
     }
     pieces = {
         "choosing": text.valid[401:800], "reported": text.valid[1:400],

@@ -2,38 +2,64 @@
 
 import math
 from collections import Counter
+from functools import partial
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from experiments.laboratory.memory_problems import adding, copying, first_symbol, temporal_order
 from jaxrnn.core.errors import InputError
+from jaxrnn.learning.batch import Batch
+from jaxrnn.learning.problem import Problem
 
-TASKS = [adding(7), adding(2), copying(1), copying(5), temporal_order(), first_symbol(4)]
+MAKERS = {
+    "adding 7": partial(adding, 7), "adding 2": partial(adding, 2),
+    "copying 1": partial(copying, 1), "copying 5": partial(copying, 5),
+    "temporal order": temporal_order, "first symbol 4": partial(first_symbol, 4),
+}  # fmt: skip
 MANY = 2000  # lanes
 
 
-@pytest.mark.parametrize("task", TASKS, ids=lambda task: f"{task.name} {task.length}")
-def test_sequences_are_a_function_of_seed_and_step(task):
-    one = task.sequences(batch=9, seed=3, step=5)
-    for same, array in zip(task.sequences(batch=9, seed=3, step=5), one, strict=True):
-        np.testing.assert_array_equal(same, array)
+def drawn(problem: Problem, *, seed: int = 1, step: int = 2) -> Batch:
+    return problem.data(seed, step, slice(None))
+
+
+@pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
+def test_sequences_are_a_function_of_seed_and_step(make):
+    one, again = (drawn(make(batch=9), seed=3, step=5) for _ in range(2))
+    jax.tree.map(np.testing.assert_array_equal, one, again)
     for seed, step in [(3, 6), (4, 5), (5, 3)]:
-        other = task.sequences(batch=9, seed=seed, step=step)
-        assert (other.inputs != one.inputs).any()
+        assert (drawn(make(batch=9), seed=seed, step=step).inputs != one.inputs).any()
 
 
-@pytest.mark.parametrize("task", TASKS, ids=lambda task: f"{task.name} {task.length}")
-def test_every_sequence_starts_from_the_zero_state_at_its_first_step(task):
-    resets = task.sequences(batch=4, seed=0, step=0).resets
+@pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
+def test_a_process_draws_its_own_lanes_of_the_whole(make):
+    problem = make(batch=6)
+    parts = [problem.data(0, 3, lanes) for lanes in (slice(0, 2), slice(2, 6))]
+    joined = jax.tree.map(lambda *arrays: np.concatenate(arrays, axis=1), *parts)
+    jax.tree.map(np.testing.assert_array_equal, joined, drawn(problem, seed=0, step=3))
+
+
+@pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
+def test_every_sequence_starts_from_the_zero_state_at_its_first_step(make):
+    resets = drawn(make(batch=4)).resets
     assert resets[0].all()
     assert not resets[1:].any()
 
 
+@pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
+def test_no_run_is_trained_on_what_it_is_judged_by(make):
+    problem = make(batch=8, held_out=8)
+    (judged,) = problem.held_out()
+    for seed, step in [(0, 0), (1, 0), (1_000_000, 0)]:
+        assert (drawn(problem, seed=seed, step=step).inputs != judged.inputs).any()
+
+
 @pytest.mark.parametrize("length", [2, 7, 100])
 def test_the_sum_is_that_of_one_marked_number_in_each_half(length):
-    inputs, targets, _, weights = adding(length).sequences(batch=MANY, seed=1, step=2)
+    inputs, targets, _, weights, _ = drawn(adding(length, batch=MANY))
     assert inputs.shape == (length, MANY, 2)
     assert (inputs[..., 0] >= 0).all()
     assert (inputs[..., 0] < 1).all()
@@ -51,16 +77,16 @@ def test_the_sum_is_that_of_one_marked_number_in_each_half(length):
 
 
 def test_always_answering_1_leaves_a_sixth_in_adding():
-    task = adding(10)
-    batch = task.sequences(batch=50_000, seed=0, step=0)
-    losses = task.loss(jnp.ones((10, 50_000, 1)), jnp.asarray(batch.targets))
-    assert task.baseline == 1 / 6
+    problem = adding(10, batch=50_000)
+    batch = drawn(problem)
+    losses = problem.loss.of(jnp.ones((10, 50_000, 1)), jnp.asarray(batch.targets))
+    assert problem.baseline == 1 / 6
     assert np.average(losses, weights=batch.weights) == pytest.approx(1 / 6, abs=5e-3)
 
 
 @pytest.mark.parametrize("delay", [1, 2, 30])
 def test_ten_symbols_are_to_be_copied_after_the_delimiter(delay):
-    inputs, targets, _, weights = copying(delay).sequences(batch=MANY, seed=1, step=2)
+    inputs, targets, _, weights, _ = drawn(copying(delay, batch=MANY))
     for lane in range(MANY):
         read = "".join("abcdefgh_|"[symbol] for symbol in inputs[:, lane])
         copied = read[:10]
@@ -73,8 +99,8 @@ def test_ten_symbols_are_to_be_copied_after_the_delimiter(delay):
 
 def test_who_knows_the_time_but_not_the_symbols_gets_the_baseline_in_copying():
     """The frequencies of the right answers at each time, given the input there."""
-    task = copying(50)
-    inputs, targets, *_ = task.sequences(batch=5000, seed=0, step=0)
+    problem = copying(50, batch=5000)
+    inputs, targets, *_ = drawn(problem)
     assert len(inputs) == 70
     nats = 0.0
     for t in range(70):
@@ -82,17 +108,17 @@ def test_who_knows_the_time_but_not_the_symbols_gets_the_baseline_in_copying():
             answers = Counter(targets[t, inputs[t] == symbol].tolist())
             nats -= sum(n * math.log(n / count) for n in answers.values()) / inputs.size
     assert nats == pytest.approx(10 * math.log(8) / 70, rel=1e-3)
-    assert task.baseline == pytest.approx(10 * math.log(8) / 70)
+    assert problem.baseline == pytest.approx(10 * math.log(8) / 70)
 
     logits = np.full((70, 1, 9), -np.inf)
     logits[:60, :, 8], logits[60:, :, :8] = 0, 0
-    losses = task.loss(jnp.asarray(logits), jnp.asarray(targets[:, :1]))
-    assert losses.mean() == pytest.approx(task.baseline)
+    losses = problem.loss.of(jnp.asarray(logits), jnp.asarray(targets[:, :1]))
+    assert losses.mean() == pytest.approx(problem.baseline)
 
 
 def test_the_class_is_the_order_of_two_symbols_at_the_published_places():
-    task = temporal_order()
-    inputs, targets, _, weights = task.sequences(batch=MANY, seed=1, step=2)
+    problem = temporal_order(batch=MANY)
+    inputs, targets, _, weights, _ = drawn(problem)
     seen = {"length": Counter(), "first": Counter(), "second": Counter(), "class": Counter()}
     for lane in range(MANY):
         read = "".join("abcdXYEB"[symbol] for symbol in inputs[:, lane])
@@ -110,13 +136,13 @@ def test_the_class_is_the_order_of_two_symbols_at_the_published_places():
     assert set(seen["first"]) == set(range(10, 21))
     assert set(seen["second"]) == set(range(50, 61))
     assert min(seen["class"].values()) > 0.2 * MANY
-    assert task.baseline == math.log(4)
+    assert problem.baseline == math.log(4)
 
 
 @pytest.mark.parametrize("length", [1, 50])
 def test_the_first_symbol_is_asked_for_so_many_steps_later(length):
-    task = first_symbol(length)
-    inputs, targets, _, weights = task.sequences(batch=MANY, seed=1, step=2)
+    problem = first_symbol(length, batch=MANY)
+    inputs, targets, _, weights, _ = drawn(problem)
     (asked,) = np.flatnonzero(weights.any(axis=1))
     assert asked == length
     assert weights[asked].all()
@@ -124,7 +150,7 @@ def test_the_first_symbol_is_asked_for_so_many_steps_later(length):
     assert set(np.unique(inputs[0])) == {0, 1}
     assert set(np.unique(inputs[1:])) == {2, 3, 4, 5}
     assert abs(inputs[0].mean() - 0.5) < 0.05
-    assert task.baseline == math.log(2)
+    assert problem.baseline == math.log(2)
 
 
 @pytest.mark.parametrize(("make", "number"), [(adding, 1), (copying, 0), (first_symbol, 0)])

@@ -21,8 +21,9 @@ import json, re
 import jax, jax.numpy as jnp, numpy as np
 from jaxrnn import Connection, Dropout, InputError, Layer, Network, init, stacked
 from jaxrnn.learning.optimizers import make_optimizer
+from jaxrnn.learning.batch import Batch
 from jaxrnn.learning.parallel import data_mesh, feed, local, place, placement, shardings
-from jaxrnn.learning.training import Regularisation, make_training_steps, start
+from jaxrnn.learning.training import make_training_steps, start
 
 facts = {"meshes": {}, "same": {}, "collectives": {}, "programs": {}, "lanes": {}}
 for batch, limit in ((8, None), (6, None), (7, None), (8, 2), (6, 4), (8, 5)):
@@ -43,7 +44,7 @@ MIXED = Network(
 STEPS, TIME, BATCH = 3, 5, 8
 rng = np.random.default_rng(0)
 own = [rng.integers(6, size=(STEPS, TIME, BATCH)).astype(np.int32) for _ in range(2)]
-own.append(rng.random((STEPS, TIME, BATCH)) < 0.2)
+own = Batch(*own, rng.random((STEPS, TIME, BATCH)) < 0.2)
 rates, keys = jnp.full(STEPS, 0.01), jax.random.split(jax.random.key(1), STEPS)
 optimizer = make_optimizer("adam", clip_norm=1.0)
 for name, network, rate in (("dropout", MIXED, 0.3), ("plain", stacked(6, [5], 6), 0.0)):
@@ -51,9 +52,10 @@ for name, network, rate in (("dropout", MIXED, 0.3), ("plain", stacked(6, [5], 6
     for count in (1, 4):
         mesh = data_mesh(BATCH, count)
         steps = make_training_steps(
-            network, optimizer, Regularisation(Dropout(rate)), shardings=shardings(mesh)
+            network, optimizer, dropout=Dropout(rate), shardings=shardings(mesh)
         )
-        state = place(mesh, start(network, init(network, jax.random.key(0)), optimizer, BATCH))
+        state = start(network, init(network, jax.random.key(0)), optimizer, BATCH)
+        state = place(shardings(mesh), state)
         if count == 4:
             text = steps.lower(state, feed(mesh, own), keys, rates).compile().as_text()
             kinds = "all-reduce|all-gather|all-to-all|collective-permute|reduce-scatter"
@@ -76,8 +78,9 @@ for lanes in ([5], [0, 7], range(8)):
         steps = make_training_steps(network, optimizer, shardings=shardings(mesh))
         state = start(network, init(network, jax.random.key(0)), optimizer, BATCH)
         spoilt = jax.tree.map(lambda x: x.at[jnp.array(lanes)].set(jnp.nan), state.network_state)
-        chunks = feed(mesh, [*own[:2], np.zeros((STEPS, TIME, BATCH), bool)])
-        _, report = steps(place(mesh, state._replace(network_state=spoilt)), chunks, keys, rates)
+        chunks = feed(mesh, own._replace(resets=np.zeros((STEPS, TIME, BATCH), bool)))
+        state = place(shardings(mesh), state._replace(network_state=spoilt))
+        _, report = steps(state, chunks, keys, rates)
         facts["restarted"][f"{len(lanes)} of {count}"] = report.restarted.tolist()
 print(json.dumps(facts))
 """

@@ -8,7 +8,6 @@ import numpy as np
 import optax
 import pytest
 
-from experiments.laboratory.memory_problems import squared_error
 from jaxrnn import (
     Connection,
     Dropout,
@@ -21,9 +20,11 @@ from jaxrnn import (
     stacked,
     unroll,
 )
+from jaxrnn.learning.batch import Batch
 from jaxrnn.learning.evaluation import evaluate
+from jaxrnn.learning.loss import squared_error
 from jaxrnn.learning.optimizers import OPTIMIZERS, make_optimizer
-from jaxrnn.learning.training import Chunks, Regularisation, make_training_steps, start
+from jaxrnn.learning.training import make_training_steps, start
 from tests import reference
 from tests.networks import compiled, random_params
 from tests.reference import assert_close, inner, one_hot
@@ -48,8 +49,8 @@ def params_of(network: Network = NETWORK, seed: int = 0) -> dict:
 
 
 @cache
-def steps_of(network: Network, optimizer, regularisation=Regularisation(), **options):  # noqa: B008
-    return compiled(make_training_steps(network, optimizer, regularisation, **options))
+def steps_of(network: Network, optimizer, **options):
+    return compiled(make_training_steps(network, optimizer, **options))
 
 
 def begin(optimizer, params: dict, network: Network = NETWORK, batch: int = BATCH):
@@ -57,13 +58,13 @@ def begin(optimizer, params: dict, network: Network = NETWORK, batch: int = BATC
     return start(network, jax.tree.map(jnp.array, params), optimizer, batch)
 
 
-def random_chunks(steps: int, seed: int = 0) -> Chunks:
+def random_chunks(steps: int, seed: int = 0) -> Batch:
     rng = np.random.default_rng(seed)
     symbols = rng.integers(SYMBOLS, size=(2, steps, TIME, BATCH))
-    return Chunks(*jnp.asarray(symbols), jnp.asarray(rng.random((steps, TIME, BATCH)) < 0.2))
+    return Batch(*jnp.asarray(symbols), jnp.asarray(rng.random((steps, TIME, BATCH)) < 0.2))
 
 
-def part(chunks: Chunks, *steps: int) -> Chunks:
+def part(chunks: Batch, *steps: int) -> Batch:
     return jax.tree.map(lambda x: x[jnp.array(steps)], chunks)
 
 
@@ -104,7 +105,7 @@ def test_steps_are_textbook_bptt_on_each_chunk_from_the_state_that_the_one_befor
     with jax.enable_x64(True):
         optimizer = make_optimizer("momentum", clip_norm=0.5)
         params = params_of()
-        steps = steps_of(NETWORK, optimizer, Regularisation(l1=l1, l2=l2))
+        steps = steps_of(NETWORK, optimizer, l1=l1, l2=l2)
         after, report = steps(
             begin(optimizer, params), chunks, keys_from(0, len(rates)), jnp.array(rates)
         )
@@ -150,7 +151,7 @@ def test_a_step_with_dropout_is_one_of_jax_grad_and_optax():
     adam = optax.adam(0.1)
     expected = optax.apply_updates(params, adam.update(gradient, adam.init(params))[0])
     optimizer = make_optimizer("adam")
-    steps = steps_of(NETWORK, optimizer, Regularisation(dropout))
+    steps = steps_of(NETWORK, optimizer, dropout=dropout)
     after, report = steps(begin(optimizer, params), chunk, key, jnp.array([0.1]))
     np.testing.assert_allclose(report.losses, [nats], rtol=1e-5)
     assert_close(after.params, expected, 1e-4)
@@ -158,7 +159,7 @@ def test_a_step_with_dropout_is_one_of_jax_grad_and_optax():
 
 def test_several_steps_in_one_call_are_the_same_steps_in_several_calls():
     optimizer, params = make_optimizer("adam"), params_of()
-    steps = steps_of(NETWORK, optimizer, Regularisation(Dropout(0.3)))
+    steps = steps_of(NETWORK, optimizer, dropout=Dropout(0.3))
     chunks, rates, keys = random_chunks(4), jnp.array([0.1, 0.02, 0.05, 0.01]), keys_from(2, 4)
     together, report = steps(begin(optimizer, params), chunks, keys, rates)
     apart, losses = begin(optimizer, params), []
@@ -171,7 +172,7 @@ def test_several_steps_in_one_call_are_the_same_steps_in_several_calls():
 
 def test_what_is_dropped_is_decided_by_the_key_and_nothing_else():
     optimizer, params = make_optimizer("sgd"), params_of()
-    steps = steps_of(NETWORK, optimizer, Regularisation(Dropout(0.5)))
+    steps = steps_of(NETWORK, optimizer, dropout=Dropout(0.5))
     twice = jax.tree.map(lambda x: jnp.concatenate([x, x]), random_chunks(1))
     twice = twice._replace(resets=jnp.ones_like(twice.resets))
 
@@ -234,7 +235,7 @@ def test_any_optimiser_of_optax_walks_as_in_a_loop_of_optax_s_own(optimizer):
         (value, state), gradient = grad(expected, state, *(x[i] for x in chunks[:3]))
         updates, theirs = optimizer.update(gradient, theirs, expected, value=value)
         expected = optax.apply_updates(expected, updates)
-    steps = compiled(make_training_steps(NETWORK, optimizer, Regularisation(l2=0.1)))
+    steps = compiled(make_training_steps(NETWORK, optimizer, l2=0.1))
     after, report = steps(begin(optimizer, params), chunks, keys)
     assert report.finite.all()
     assert_close(after.params, expected, 1e-4)
@@ -279,10 +280,10 @@ def explosive_params(recurrent=0.5, output=(1.0, -1.0), bias=(0.0, 0.3), entranc
     }
 
 
-def chunks_of(*texts: list[int]) -> Chunks:
+def chunks_of(*texts: list[int]) -> Batch:
     """A step for each text, whose targets are all symbol 0."""
     inputs = jnp.array(texts)[..., None]
-    return Chunks(inputs, jnp.zeros_like(inputs), jnp.zeros(inputs.shape, bool))
+    return Batch(inputs, jnp.zeros_like(inputs), jnp.zeros(inputs.shape, bool))
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
@@ -344,7 +345,7 @@ def test_from_an_exploded_state_training_recovers_after_one_step(carried, restar
     steps = steps_of(EXPLOSIVE, optimizer)
     params = explosive_params(recurrent=1.5, output=(-1.0, 1.0))
     texts = jnp.zeros((3, 4, 3), int).at[1:, 1].set(1)
-    chunks = Chunks(texts, jnp.zeros_like(texts), jnp.zeros(texts.shape, bool))
+    chunks = Batch(texts, jnp.zeros_like(texts), jnp.zeros(texts.shape, bool))
 
     def train(values, chunks):
         state = begin(optimizer, params, EXPLOSIVE, 3)
@@ -389,7 +390,7 @@ def test_an_optimiser_state_that_would_not_be_finite_is_not_kept():
     assert all(np.isfinite(x).all() for x in jax.tree.leaves(after.optimizer_state))
 
 
-def weighted_step(network, chunk: Chunks, loss):
+def weighted_step(network, chunk: Batch, loss):
     """What one step of plain gradient descent does, at a rate of 1."""
     params, optimizer = params_of(network), optax.sgd(1.0)
     steps = steps_of(network, optimizer, loss=loss)
@@ -421,10 +422,10 @@ def test_what_steps_of_weight_0_hold_is_of_no_account(junk):
         if spoilt:
             x[weights == 0], y[weights == 0] = junk, junk
         fields = (x.astype(np.float32), y.astype(np.float32), resets, weights)
-        chunk = Chunks(*(jnp.asarray(field[None]) for field in fields))
+        chunk = Batch(*(jnp.asarray(field[None]) for field in fields))
         results.append(weighted_step(FEATURES, chunk, squared_error))
-        batch = (fields[0], fields[1], weights)
-        results[-1] += (evaluate(FEATURES, params_of(FEATURES), [batch], loss=squared_error),)
+        batch = Batch(fields[0], fields[1], weights=weights)
+        results[-1] += (evaluate(FEATURES, params_of(FEATURES), [batch], metric=squared_error),)
     assert results[1][0].finite[0]
     assert_same_bits(*results)
     assert_different(results[0][1], zeros(results[0][1]))
@@ -449,7 +450,7 @@ def test_outputs_of_weight_0_may_be_infinite_for_a_loss_whose_gradient_is_not_fi
         return jnp.sqrt(jnp.abs(outputs[..., 0] - targets))
 
     weights = jnp.ones((1, TIME, BATCH)).at[:, 2].set(0)
-    chunk = Chunks(
+    chunk = Batch(
         jnp.ones((1, TIME, BATCH, 3)), jnp.ones((1, TIME, BATCH)).at[:, 2].set(jnp.inf),
         jnp.zeros((1, TIME, BATCH), bool), weights,
     )  # fmt: skip
@@ -514,14 +515,13 @@ def test_a_short_text_is_learnt_by_heart():
     once = [jnp.asarray(x[:, None]) for x in (text[:12], text[1:13])]
     count = 200
     resets = jnp.zeros((12, 1), bool).at[0].set(True)  # as `evaluate` begins
-    chunks = Chunks(*(jnp.stack([x] * count) for x in (*once, resets)))
+    chunks = Batch(*(jnp.stack([x] * count) for x in (*once, resets)))
     state = begin(optimizer, init(network, jax.random.key(0)), network, 1)
     state, report = steps(state, chunks, keys_from(0, count), jnp.full(count, 0.03))
     assert report.losses[0] > 1.2  # about ln 4: it knows nothing
     assert report.losses[-1] < 0.05
     heard, told = (x[:, None] for x in (text[:12], text[1:13]))
-    batch = heard, told, np.ones((12, 1), np.float32)
-    assert evaluate(network, state.params, [batch]) < 0.05
+    assert evaluate(network, state.params, [Batch(heard, told)]) < 0.05
 
 
 def whole_and_batches(lanes: int, size: int, seed: int = 0):
@@ -530,7 +530,8 @@ def whole_and_batches(lanes: int, size: int, seed: int = 0):
     text = rng.integers(SYMBOLS, size=(3 * size + 1, lanes))
     weights = (rng.random((3 * size, lanes)) < 0.6).astype(np.float32)
     whole = text[:-1], text[1:], weights
-    return whole, [tuple(x[i : i + size] for x in whole) for i in range(0, 3 * size, size)]
+    pieces = [[x[i : i + size] for x in whole] for i in range(0, 3 * size, size)]
+    return whole, [Batch(x, y, weights=w) for x, y, w in pieces]
 
 
 def numpy_nats(params, inputs, targets) -> np.ndarray:
@@ -544,7 +545,7 @@ def numpy_nats(params, inputs, targets) -> np.ndarray:
 def test_evaluation_in_batches_is_the_mean_over_the_whole_text(lanes):
     params = params_of()
     (inputs, targets, _), batches = whole_and_batches(lanes, 6)
-    batches = [(x, y, np.ones_like(w)) for x, y, w in batches]
+    batches = [batch._replace(weights=None) for batch in batches]
     expected = numpy_nats(params, inputs, targets).mean()
     assert evaluate(NETWORK, params, batches) == pytest.approx(expected, rel=1e-5)
 
@@ -570,8 +571,9 @@ def test_evaluation_takes_another_loss_and_batches_of_several_lengths():
     whole = [x.astype(np.float32) for x in (inputs, targets, weights)]
     state = copied(initial_state(FEATURES, BATCH))
     outputs = reference.forward(FEATURES, copied(params), state, inputs).outputs[..., 0]
-    batches = [[x[i:j] for x in whole] for i, j in ((0, 2), (2, 3), (3, 9))]
-    found = evaluate(FEATURES, params, batches, loss=squared_error)
+    pieces = [[x[i:j] for x in whole] for i, j in ((0, 2), (2, 3), (3, 9))]
+    batches = [Batch(x, y, weights=w) for x, y, w in pieces]
+    found = evaluate(FEATURES, params, batches, metric=squared_error)
     expected = np.average((outputs - targets) ** 2, weights=weights)
     assert found == pytest.approx(expected, rel=1e-5)
 
@@ -595,4 +597,4 @@ INTS = np.zeros((TIME, BATCH), np.int32)
 )
 def test_what_cannot_be_evaluated_is_refused(batches, message):
     with pytest.raises(InputError, match=message):
-        evaluate(NETWORK, params_of(), batches)
+        evaluate(NETWORK, params_of(), [Batch(x, y, weights=w) for x, y, w in batches])

@@ -14,7 +14,8 @@ from jaxrnn.learning import optimizers
 from jaxrnn.learning.training import TrainingState
 from jaxrnn.storage.checkpoints import Checkpoints
 from jaxrnn.text import Vocabulary
-from jaxrnn.text.language_model import EVALUATION_CHUNK, LanguageModel, load_language_model
+from jaxrnn.text.language_model import LanguageModel, load_language_model
+from jaxrnn.text.problem import CUT
 from jaxrnn.text.sampling import Choice, write
 
 
@@ -30,7 +31,7 @@ ABC = language_model("\n abc")
 def test_a_uniform_model_needs_the_logarithm_of_the_number_of_symbols():
     zeros = jax.tree.map(jnp.zeros_like, ABC.params)
     uniform = LanguageModel(ABC.network, zeros, ABC.vocabulary)
-    for length in (2, EVALUATION_CHUNK, 3 * EVALUATION_CHUNK + 7):
+    for length in (2, CUT[1], 3 * CUT[1] + 7):
         bits = uniform.bits_per_character(np.ones(length, np.uint8))
         assert bits == pytest.approx(math.log2(6), rel=1e-5)
 

@@ -12,8 +12,9 @@ from experiments.benchmark.shapes import CLIP_NORM, LEARNING_RATE, Shape, random
 from experiments.laboratory.turns import Contender
 from jaxrnn import init
 from jaxrnn.core.keys import derive
+from jaxrnn.learning.batch import Batch
 from jaxrnn.learning.optimizers import make_optimizer
-from jaxrnn.learning.training import Chunks, make_training_steps, start
+from jaxrnn.learning.training import make_training_steps, start
 
 
 def open_steps(shapes: Sequence[Shape], options: dict[str, Any]) -> "CompiledSteps":
@@ -49,7 +50,7 @@ class CompiledStep(Contender):
         self.training = start(network, init(network, jax.random.key(0)), optimizer, shape.batch)
         data = random_data(shape)
         self.rest = (
-            Chunks(
+            Batch(
                 jnp.asarray(data.inputs[:1]),
                 jnp.asarray(data.targets[:1]),
                 jnp.zeros((1, shape.chunk, shape.batch), bool),

@@ -10,11 +10,11 @@ from experiments.laboratory.turns import Contender
 from jaxrnn import init
 from jaxrnn.core.keys import derive
 from jaxrnn.core.parameters import BIAS
+from jaxrnn.learning.batch import Batch
 from jaxrnn.learning.optimizers import make_optimizer
 from jaxrnn.learning.parallel import data_mesh, everywhere, feed, place, shardings
 from jaxrnn.learning.training import (
     STEPS_PER_CALL,
-    Chunks,
     TrainingState,
     make_training_steps,
     start,
@@ -76,17 +76,17 @@ class JaxrnnTrainer(JaxTrainer):
             everywhere(mesh),
         )
 
-        def call(training: TrainingState, chunks: Chunks) -> tuple[TrainingState, jax.Array]:
-            training, report = training_steps(training, chunks, *rest)
+        def call(training: TrainingState, batches: Batch) -> tuple[TrainingState, jax.Array]:
+            training, report = training_steps(training, batches, *rest)
             jax.block_until_ready(report)  # as the training loop does
             return training, report.losses
 
         arrays = jax.tree.map(jnp.array, params)  # copies, which may be donated
-        training = place(mesh, start(network, arrays, optimizer, shape.batch))
+        training = place(shardings(mesh), start(network, arrays, optimizer, shape.batch))
         resets = np.zeros((STEPS_PER_CALL, shape.chunk, shape.batch), bool)
         count = len(data.inputs)  # as many calls take each chunk equally often
         order = np.arange(count * STEPS_PER_CALL).reshape(count, STEPS_PER_CALL) % count
-        calls = [(feed(mesh, (data.inputs[i], data.targets[i], resets)),) for i in order]
+        calls = [(feed(mesh, Batch(data.inputs[i], data.targets[i], resets)),) for i in order]
         super().__init__(call, training, calls)
 
     def start_params(self) -> Params:
