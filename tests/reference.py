@@ -195,6 +195,7 @@ class Tape:
     out: dict[str, dict[int, np.ndarray]]
     sums: dict[tuple[str, int], tuple[np.ndarray, np.ndarray]]
     carries: dict[tuple[str, int], tuple[np.ndarray, ...]]  # before the step
+    carried: dict[tuple[str, int], tuple[np.ndarray, ...]]  # after it
     outputs: np.ndarray
     state: dict[str, LayerState]
 
@@ -207,6 +208,11 @@ class Tape:
         """What the source's outputs are multiplied by before the matrix."""
         heard = self.masks[connection][time] if connection in self.masks else 1.0
         return heard * self.visible(time, connection.delay) if connection.delay else heard
+
+
+def beside_output(network: Network, name: str, carry: tuple) -> tuple:
+    """What is carried but for the output."""
+    return carry[network.layer(name).cell.carries_output :] if carry else ()
 
 
 def in_order(network: Network) -> list[Layer]:
@@ -231,9 +237,11 @@ def forward(network, params, state, inputs, resets=None, masks=None) -> Tape:
     for name, remembered in state.items():
         for k, past in enumerate(remembered.past, start=1):
             out[name][-k] = past
-    tape = Tape(network, params, resets, masks or {}, out, {}, {}, np.array(0), {})
-    carry = {layer.name: state[layer.name].carry if layer.name in state else ()
-             for layer in network.layers}  # fmt: skip
+    tape = Tape(network, params, resets, masks or {}, out, {}, {}, {}, np.array(0), {})
+    carry = {}
+    for layer in network.layers:
+        kept = state.get(layer.name, LayerState((), ()))
+        carry[layer.name] = (*kept.past[: layer.cell.carries_output], *kept.carry)
     for t in range(time):
         for layer in in_order(network):
             width = params[layer.name]["bias"].shape[0]
@@ -255,11 +263,12 @@ def forward(network, params, state, inputs, resets=None, masks=None) -> Tape:
             out[layer.name][t], carry[layer.name] = cell_forward(
                 layer.cell.name, feedforward, recurrent, before
             )
+            tape.carried[layer.name, t] = carry[layer.name]
     tape.outputs = np.stack([out["output"][t] for t in range(time)])
     for name, remembered in state.items():
         delays = range(1, len(remembered.past) + 1)
         past = tuple(out[name][time - k] * tape.visible(time, k) for k in delays)
-        tape.state[name] = LayerState(past, carry.get(name, ()))
+        tape.state[name] = LayerState(past, beside_output(network, name, carry.get(name, ())))
     return tape
 
 
@@ -269,7 +278,12 @@ def backward(tape: Tape, d_outputs, d_state):
     time = len(d_outputs)
     d_params = jax.tree.map(np.zeros_like, params)
     d_out: dict = defaultdict(float)  # by source and time step; 0 where nothing was added
-    d_carry = {name: state.carry for name, state in d_state.items()}
+    # A carry that is the output gets its gradient as the output.
+    d_carry = {
+        layer.name: (np.zeros(1),) * layer.cell.carries_output + d_state[layer.name].carry
+        for layer in network.layers
+        if layer.name in d_state
+    }
     for t in range(time):
         d_out["output", t] += d_outputs[t]
     for name, state in d_state.items():
@@ -291,10 +305,13 @@ def backward(tape: Tape, d_outputs, d_state):
                     source, gain = tape.out[c.source][t - c.delay], tape.gain(c, t)
                     d_params[name][key] += (source * gain).T @ delta
                     d_out[c.source, t - c.delay] += delta @ params[name][key].T * gain
+    for layer in network.layers:
+        if layer.cell.carries_output:
+            d_out[layer.name, -1] += d_carry[layer.name][0]
     d_initial = {
         name: LayerState(
             tuple(d_out[name, -k] + np.zeros_like(x) for k, x in enumerate(state.past, start=1)),
-            d_carry.get(name, ()),
+            beside_output(network, name, d_carry.get(name, ())),
         )
         for name, state in d_state.items()
     }

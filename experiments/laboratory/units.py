@@ -1,7 +1,6 @@
 """What units do while a network reads a text, and what that goes along with."""
 
 from functools import partial
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -44,14 +43,11 @@ def correlations(
 def _read(
     network: Network, params: Params, tokens: Integer[Array, " length"]
 ) -> dict[str, Float[Array, "length _size"]]:
-    # Step by step, since of a chunk one learns only the last carry.
-    def read(state: Any, symbol: Integer[Array, ""]) -> tuple[Any, dict[str, Array]]:
-        outputs, state = unroll_layers(network, params, state, symbol[None, None])
-        seen = {}
-        for name in (layer.name for layer in network.layers if layer.name != OUTPUT):
-            seen[f"{name} unit"] = outputs[name][0, 0]
-            if name in state and state[name].carry:
-                seen[f"{name} carry"] = jnp.concatenate(state[name].carry, axis=1)[0]
-        return state, seen
-
-    return jax.lax.scan(read, initial_state(network, 1, state_dtype(params)), tokens)[1]
+    state = initial_state(network, 1, state_dtype(params))
+    outputs, carries, _ = unroll_layers(network, params, state, tokens[:, None])
+    seen = {}
+    for name in (layer.name for layer in network.layers if layer.name != OUTPUT):
+        seen[f"{name} unit"] = outputs[name][:, 0]
+        if carries[name]:
+            seen[f"{name} carry"] = jnp.concatenate(carries[name], axis=-1)[:, 0]
+    return seen

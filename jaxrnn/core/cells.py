@@ -74,7 +74,8 @@ class Cell:
       first_drive: for a cell with `terms`: `sums -> drive` of the first step that a lane takes, or
         takes after a reset; None: as of all others. Such a cell has a second carry, which is 0
         until then.
-      carries_output: whether its first carry is its output.
+      carries_output: whether its first carry is its output. A state keeps that once, and what
+        `apply` returns as its first carry is not looked at.
 
     Raises:
       InputError: a field is of the wrong kind, or they do not fit each other.
@@ -118,7 +119,7 @@ class Cell:
         result = self.apply(*arguments)
         check_result(self, result, arguments)
         output, carry = result
-        return output, tuple(carry)
+        return output, (output, *carry[1:]) if self.carries_output else tuple(carry)
 
     def run_terms(self, sums: Gates) -> tuple[jax.Array, jax.Array]:
         """`terms`, and a check of what it returns.

@@ -31,7 +31,7 @@ class LayerState(NamedTuple):
 
     Attributes:
       past: its last outputs, newest first: `past[k-1]` is the output k steps ago.
-      carry: what its cell carries.
+      carry: what its cell carries, but for its output where it carries that: `past` has it.
     """
 
     past: tuple[Float[Array, "batch size"], ...]
@@ -129,7 +129,11 @@ def parameter_shapes(network: Network) -> dict[str, dict[str, tuple[int, ...]]]:
 def state_shapes(network: Network, batch_size: int) -> dict[str, Any]:
     """The shape of every array in a state; sources that nothing has to remember are left out."""
     counts = {INPUT: (network.memory(INPUT), 0)} | {
-        layer.name: (network.memory(layer.name), layer.cell.carries) for layer in network.layers
+        layer.name: (
+            max(network.memory(layer.name), layer.cell.carries_output),
+            layer.cell.carries - layer.cell.carries_output,
+        )
+        for layer in network.layers
     }
     shapes: dict[str, Any] = {}
     for name, (past, carry) in counts.items():

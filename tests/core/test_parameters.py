@@ -59,10 +59,12 @@ def test_a_state_is_zeros_for_what_delays_and_carries_need_and_nothing_else(netw
     for name in ("input", *(layer.name for layer in network.layers)):
         delays = max((c.delay for c in network.connections if c.source == name), default=0)
         cell = "" if name == "input" else network.layer(name).cell.name
-        carries = {"rg_lru": 2}.get(cell, int("gru" in cell or "lstm" in cell))
-        assert (name in state) == bool(delays or carries)
+        # A cell that carries its output, as all of these but the LSTM, has it as its last one.
+        carries, outputs = int(cell in ("lstm", "rg_lru")), int("gru" in cell or "min" in cell)
+        past = max(delays, outputs or int(cell == "rg_lru"))
+        assert (name in state) == bool(past or carries)
         if name in state:
-            assert (len(state[name].past), len(state[name].carry)) == (delays, carries)
+            assert (len(state[name].past), len(state[name].carry)) == (past, carries)
     for name, remembered in state.items():
         for array in jax.tree.leaves(remembered):
             np.testing.assert_array_equal(array, np.zeros((2, network.size(name))))

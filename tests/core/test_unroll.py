@@ -223,12 +223,51 @@ def test_unroll_layers_returns_every_layer_and_not_the_input():
     network = stacked(3, [4, 5], 2, "gru")
     params, state = made(network)
     inputs = jnp.ones((3, 2, 3))
-    outputs, after = compiled(partial(unroll_layers, network))(params, state, inputs)
+    outputs, _, after = compiled(partial(unroll_layers, network))(params, state, inputs)
     shapes = {name: output.shape for name, output in outputs.items()}
     assert shapes == {"hidden1": (3, 2, 4), "hidden2": (3, 2, 5), "output": (3, 2, 2)}
     expected, _ = compiled(partial(unroll, network))(params, state, inputs)
     assert_close(outputs["output"], expected, 1e-6)
     assert_close(after["hidden2"].past[0], outputs["hidden2"][-1])
+
+
+@pytest.mark.parametrize(
+    "options",
+    [Options(), Options(plain_autodiff=True), Options(stepwise=True), Options(segment=2)],
+    ids=["as it comes", "plain autodiff", "stepwise", "in segments"],
+)  # fmt: skip
+@given(case=cases(dropout=False))
+@examples(5)
+def test_every_layer_s_outputs_and_carries_are_textbook_bptt_s_and_so_are_gradients_of_them(
+    case, options
+):
+    """The gradient along one direction, against a finite difference of the reference."""
+    arguments = case.params, case.state, case.inputs
+    names = [layer.name for layer in case.network.layers]
+
+    def expected(arguments):
+        tape = reference.forward(case.network, *arguments, case.resets)
+        steps = range(case.time)
+        outputs = {name: np.stack([tape.out[name][t] for t in steps]) for name in names}
+        after = {name: [tape.carried[name, t] for t in steps] for name in names}
+        carries = {name: tuple(map(np.stack, zip(*after[name], strict=True))) for name in names}
+        return outputs, carries, tape.state
+
+    @compiled
+    def run(arguments, cotangents):
+        run = partial(unroll_layers, case.network, **case.options, options=options)
+        result, pull = jax.vjp(lambda *a: tuple(run(*a)), *arguments)
+        return result, pull(cotangents)
+
+    with jax.enable_x64(True):
+        known = expected(arguments)
+        cotangents, direction = case.noise(known), case.noise(arguments)
+        result, gradients = run(arguments, cotangents)
+        there, back = (expected(shifted(arguments, direction, h)) for h in (1e-6, -1e-6))
+        slope = (inner(there, cotangents) - inner(back, cotangents)) / 2e-6
+        along = inner(gradients, direction)
+    assert_close(result, known)
+    np.testing.assert_allclose(along, slope, rtol=1e-5, atol=1e-6)
 
 
 def mask_layer(size=1000, rate=0.25, key=0, locked=False, time=4):
@@ -310,7 +349,7 @@ def test_dropout_draws_a_mask_for_each_delay_0_connection():
     params = {name: {"bias": jnp.zeros(50), "input@0": jnp.eye(50)} for name in ("copy", "output")}
     options = {"dropout": Dropout(0.5), "dropout_key": jax.random.key(0)}
     run = compiled(partial(unroll_layers, network, **options))
-    outputs, _ = run(params, {}, jnp.ones((1, 1, 50)))
+    outputs = run(params, {}, jnp.ones((1, 1, 50))).outputs
     assert 0.2 < np.mean(outputs["copy"] == outputs["output"]) < 0.8
 
 

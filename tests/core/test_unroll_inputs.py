@@ -50,7 +50,7 @@ def test_numpy_parameters_and_lists_are_as_good_as_jax_s_arrays(inputs):
     given = inputs.tolist()
     assert_close(unroll(SMALL, *plain, inputs), expected, 1e-5)
     assert_close(unroll(SMALL, *plain, given), expected, 1e-5)
-    assert_close(unroll_layers(SMALL, *plain, given)[0]["output"], expected[0], 1e-5)
+    assert_close(unroll_layers(SMALL, *plain, given).outputs["output"], expected[0], 1e-5)
     assert_close(step(SMALL, *plain, given[0])[0], expected[0][0], 1e-5)
 
 

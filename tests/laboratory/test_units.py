@@ -24,7 +24,7 @@ def _found(network):
 def test_outputs_are_those_of_a_chunk(lstm):
     network, params, names, found = lstm
     chunk = jnp.array(TOKENS)[:, None]
-    outputs, _ = unroll_layers(network, params, initial_state(network, 1), chunk)
+    outputs = unroll_layers(network, params, initial_state(network, 1), chunk).outputs
     for name, size in (("hidden1", 3), ("hidden2", 2)):
         for i in range(size):
             column = found[:, names.index(f"{name} unit {i}")]

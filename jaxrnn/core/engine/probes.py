@@ -97,7 +97,7 @@ def _check_declared(cell: Cell) -> None:
     with jax.ensure_compile_time_eval():
         widths = [cell.gates, *[cell.heard_gates] * cell.separate_sums]
         sums = [tuple(map(jnp.asarray, draw(width))) for width in widths]
-        output, carry = cell.run(*sums, tuple(map(jnp.asarray, draw(cell.carries))))
+        output, carry = cell.apply(*sums, tuple(map(jnp.asarray, draw(cell.carries))))
         equal = [np.allclose(output, kept, 1e-5, 1e-5, equal_nan=True) for kept in carry]
     first, others = any(equal[:1]), equal[1:]
     if any(others):

@@ -39,6 +39,7 @@ Weights = dict[Connection, Float[Array, "_source _target"]]
 Masks = dict[Connection, Float[Array, "time_or_1 batch _size"]]
 Outputs = dict[str, Float[Array, "time batch _size"]]
 Carries = dict[str, tuple[Float[Array, "batch _size"], ...]]
+EveryCarry = dict[str, tuple[Float[Array, "time batch _size"], ...]]
 
 
 class Running(NamedTuple):
@@ -66,7 +67,8 @@ def run_component(
     *,
     dtype: jnp.dtype,
     plain_autodiff: bool = False,
-) -> tuple[Outputs, Carries]:
+    every_carry: bool = False,
+) -> tuple[Outputs, Carries, EveryCarry]:
     """Runs a component over a chunk of at least one step.
 
     Args:
@@ -78,19 +80,23 @@ def run_component(
       memory: the state of its layers before the chunk; of layers that have one.
       dtype: of the products' operands.
       plain_autodiff: instead of this module's rule for BPTT.
+      every_carry: return what is carried after every step too.
 
     Returns:
-      Its layers' outputs, and what their cells carry after the last step.
+      Its layers' outputs; what their cells carry after the last step; and after every step where
+      that is asked for, without carries that are the output.
     """
     if not component.is_stepped:
         outputs, _, _ = _advance(component, {}, drives, {}, {}, {}, dtype)
-        return outputs, {}
+        return outputs, {}, {}
     if component.is_linear:
-        return _run_linear(component, drives, resets, memory, plain_autodiff)
+        outputs, carries = _run_linear(component, drives, resets, memory, plain_autodiff)
+        last = jax.tree.map(lambda x: x[-1], carries)
+        return outputs, last, beside_outputs(component, carries) if every_carry else {}
     time = jax.tree.leaves(drives)[0].shape[0]
     masks = {c: jnp.broadcast_to(mask, (time, *mask.shape[1:])) for c, mask in masks.items()}
     scan = _plain if plain_autodiff else _by_rule
-    return scan(component, dtype, weights, drives, masks, resets, memory)
+    return scan(component, dtype, every_carry, weights, drives, masks, resets, memory)
 
 
 def _run_linear(
@@ -99,7 +105,7 @@ def _run_linear(
     resets: Bool[Array, "time batch"] | None,
     memory: State,
     plain_autodiff: bool,
-) -> tuple[Outputs, Carries]:
+) -> tuple[Outputs, EveryCarry]:
     """One layer, whose past reaches it through a linear carry alone."""
     (layer,) = component.layers
     (sums,), (initial, *heard) = drives[layer.name], memory[layer.name].carry
@@ -111,7 +117,8 @@ def _run_linear(
             is_first |= resets[..., None]
         drive = jnp.where(is_first, layer.cell.first_drive(sums), drive)
     carries = linear_recurrence(decay, drive, initial, resets, plain_autodiff=plain_autodiff)
-    return {layer.name: carries}, {layer.name: (carries[-1], *map(jnp.ones_like, heard))}
+    others = (jnp.ones_like(carries) for _ in heard)
+    return {layer.name: carries}, {layer.name: (carries, *others)}
 
 
 def split_gates(row: Float[Array, "*any sums"], layer: Layer) -> Gates:
@@ -122,23 +129,29 @@ def split_gates(row: Float[Array, "*any sums"], layer: Layer) -> Gates:
 def _plain(
     component: Component,
     dtype: jnp.dtype,
+    every_carry: bool,
     weights: Weights,
     drives: dict[str, Drives],
     masks: Masks,
     resets: Bool[Array, "time batch"] | None,
     memory: State,
-) -> tuple[Outputs, Carries]:
-    outputs, carries, _ = _unroll(component, dtype, weights, drives, masks, resets, memory)
-    return outputs, carries
+) -> tuple[Outputs, Carries, EveryCarry]:
+    arguments = weights, drives, masks, resets, memory
+    result, _ = _unroll(component, dtype, every_carry, *arguments)
+    return result
 
 
-def _forward(component, dtype, weights, drives, masks, resets, memory):
+def _forward(component, dtype, every_carry, weights, drives, masks, resets, memory):
     rounded = {c: matrix.astype(dtype) for c, matrix in weights.items()}  # once, not at each step
-    outputs, carries, kept = _unroll(component, dtype, rounded, drives, masks, resets, memory)
-    return (outputs, carries), (rounded, drives, masks, resets, memory, outputs, kept)
+    arguments = rounded, drives, masks, resets, memory
+    result, kept = _unroll(component, dtype, every_carry, *arguments)
+    outputs, *_ = result
+    return result, (*arguments, outputs, kept)
 
 
-def _backward(component: Component, dtype: jnp.dtype, residuals: tuple, cotangents: tuple) -> tuple:
+def _backward(
+    component: Component, dtype: jnp.dtype, every_carry: bool, residuals: tuple, cotangents: tuple
+) -> tuple:
     weights, drives, masks, resets, memory, outputs, _ = residuals
     deltas, memory_grads = _carry_deltas_back(component, dtype, residuals, cotangents)
     ages = ages_since(resets)
@@ -162,12 +175,12 @@ def _backward(component: Component, dtype: jnp.dtype, residuals: tuple, cotangen
     return weight_grads, drive_grads, None, None, memory_grads
 
 
-_by_rule = jax.custom_vjp(_plain, nondiff_argnums=(0, 1))
+_by_rule = jax.custom_vjp(_plain, nondiff_argnums=(0, 1, 2))
 _by_rule.defvjp(_forward, _backward)
 
 
-def _unroll(component, dtype, weights, drives, masks, resets, memory):
-    """The chunk forward; last, what the backward pass needs: sums, and carries before each step."""
+def _unroll(component, dtype, every_carry, weights, drives, masks, resets, memory):
+    """The chunk forward; and what the backward pass needs: sums, and carries before each step."""
 
     def body(running: Running, start: Any, x: tuple) -> tuple[Running, tuple]:
         drives, masks, reset, ages = x
@@ -186,15 +199,16 @@ def _unroll(component, dtype, weights, drives, masks, resets, memory):
         }
         last = {name: outputs[name] for name in before.last}
         shown = {name: output for name, output in outputs.items() if name not in history}
-        return Running(carry, last, history), (shown, sums, before.carry)
+        after = beside_outputs(component, carry) if every_carry else {}
+        return Running(carry, last, history), (shown, sums, before.carry, after)
 
     time = jax.tree.leaves(drives)[0].shape[0]
     xs = drives, masks, resets, _ages(component, resets)
     first = _before_the_chunk(memory, time)
-    running, (outputs, sums, carries) = _loop(body, first, xs, component.stride)
+    running, (outputs, sums, carries, every) = _loop(body, first, xs, component.stride)
     for name, array in running.history.items():
         outputs[name] = array[_length(memory, name) :]
-    return outputs, _carried(running.carry, memory), (sums, carries)
+    return (outputs, _carried(running.carry, memory), every), (sums, carries)
 
 
 def _advance(
@@ -234,13 +248,16 @@ def _carry_deltas_back(
 ) -> tuple[dict[str, tuple[Array, ...]], State]:
     """Each layer's deltas at every step, and the gradient with respect to the initial memory."""
     weights, drives, masks, resets, memory, _, (sums, carries) = residuals
-    output_grads, carry_grads = cotangents
+    output_grads, carry_grads, every_grads = cotangents
     transposed = {c: matrix.T for c, matrix in weights.items()}
 
     def body(grads: Running, start: Any, x: tuple) -> tuple[Running, dict[str, tuple]]:
         """One stride; `grads` are with respect to what runs after it."""
-        output_grads, drives, sums, carries, masks, reset, ages = x
+        output_grads, every_grads, drives, sums, carries, masks, reset, ages = x
         outputs, history = dict(output_grads), dict(grads.history)
+        after = {
+            name: _add_last(carry, every_grads.get(name, ())) for name, carry in grads.carry.items()
+        }
         last = {name: jnp.zeros_like(grad) for name, grad in grads.last.items()}
         for name, grad in grads.last.items():
             outputs[name] = outputs[name] + grad
@@ -251,8 +268,8 @@ def _carry_deltas_back(
             name = layer.name
             terms = (d if s is None else s for d, s in zip(drives[name], sums[name], strict=True))
             _, vjp = jax.vjp(layer.cell.run, *_filled(terms, layer), carries.get(name, ()))
-            *gates, before = vjp((outputs[name], grads.carry.get(name, ())))
-            if name in grads.carry:
+            *gates, before = vjp((outputs[name], after.get(name, ())))
+            if name in after:
                 carry[name] = before
             deltas[name] = tuple(jnp.concatenate(gate, axis=-1) for gate in gates)
             for connection in (c for c in component.internal if c.target == name):
@@ -273,9 +290,22 @@ def _carry_deltas_back(
 
     after = _after_the_chunk(memory, output_grads, carry_grads)
     shown = {name: grad for name, grad in output_grads.items() if name not in after.history}
-    xs = shown, drives, sums, carries, masks, resets, _ages(component, resets)
+    xs = shown, every_grads, drives, sums, carries, masks, resets, _ages(component, resets)
     grads, deltas = _loop(body, after, xs, component.stride, reverse=True)
     return deltas, _as_state(grads, memory)
+
+
+def beside_outputs(component: Component, carries: dict[str, tuple]) -> dict[str, tuple]:
+    """Without carries that are the output; of layers that have others."""
+    own = {x.name: carries.get(x.name, ())[x.cell.carries_output :] for x in component.layers}
+    return {name: carry for name, carry in own.items() if carry}
+
+
+def _add_last(carry: tuple[Array, ...], added: tuple[Array, ...]) -> tuple[Array, ...]:
+    """What is added to a layer's last carries, as many as there are of it."""
+    if not added:
+        return carry
+    return (*carry[: -len(added)], *map(jnp.add, carry[-len(added) :], added))
 
 
 def _before_the_chunk(memory: State, time: Any) -> Running:

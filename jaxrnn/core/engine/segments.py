@@ -35,8 +35,8 @@ def segment_length(segment: int | None, time: Any) -> Any:
 
 
 def run_in_segments(
-    run: Callable[[Any, Any, Any], tuple[Any, jax.Array]], state: Any, sequences: Any, length: int
-) -> tuple[Any, jax.Array]:
+    run: Callable[[Any, Any, Any], tuple[Any, Any]], state: Any, sequences: Any, length: int
+) -> tuple[Any, Any]:
     """Runs `(state, sequences, index) -> (state, outputs)` on one segment after the other.
 
     Args:
@@ -46,7 +46,7 @@ def run_in_segments(
       length: of a segment; the first one is shorter where the time does not divide.
 
     Returns:
-      The state after the last segment, and the outputs of the whole time.
+      The state after the last segment, and the outputs, arrays `[time, ...]`, of the whole time.
     """
     count, rest = divmod(jax.tree.leaves(sequences)[0].shape[0], length)
     pieces = []
@@ -58,5 +58,5 @@ def run_in_segments(
     # Inside a scan nothing can be merged with its recomputation, so no barrier against that.
     segment = jax.checkpoint(run, prevent_cse=False)
     state, outputs = jax.lax.scan(lambda s, x: segment(s, *x), state, (cut, jnp.arange(count)))
-    pieces.append(outputs.reshape(-1, *outputs.shape[2:]))
-    return state, jnp.concatenate(pieces)
+    pieces.append(jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), outputs))
+    return state, jax.tree.map(lambda *parts: jnp.concatenate(parts), *pieces)

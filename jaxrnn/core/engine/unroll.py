@@ -27,7 +27,15 @@ from jaxrnn.core.engine.dropout import Dropout, draw_masks
 from jaxrnn.core.engine.options import Options
 from jaxrnn.core.engine.placement import with_automatic_axes
 from jaxrnn.core.engine.products import product, rounded_product, rows
-from jaxrnn.core.engine.recurrence import Drives, Gates, run_component, split_gates
+from jaxrnn.core.engine.recurrence import (
+    Drives,
+    EveryCarry,
+    Gates,
+    Outputs,
+    beside_outputs,
+    run_component,
+    split_gates,
+)
 from jaxrnn.core.engine.segments import run_in_segments, segment_length
 from jaxrnn.core.keys import derive
 from jaxrnn.core.network import INPUT, OUTPUT, Connection, Layer, Network
@@ -43,6 +51,7 @@ class How(NamedTuple):
     dtype: jnp.dtype
     plain_autodiff: bool
     stepwise: bool
+    all_layers: bool = False  # show all outputs and carries, not the network's outputs alone
 
 
 def unroll(
@@ -80,24 +89,23 @@ def unroll(
         network, params, state, inputs, resets, dropout, dropout_key, options.compute_dtype
     )
     how = How(dropout, dtype, options.plain_autodiff, options.stepwise)
-    length = segment_length(options.segment, arrays.inputs.shape[0])
+    (outputs, _), state = _run_chunk(network, arrays, how, options.segment)
+    return outputs[OUTPUT], state
 
-    def run_whole(params: Params, state: State, inputs: Inputs, resets: Any, key: Any) -> tuple:
-        def run(state: State, sequences: tuple, index: Array | int | None) -> tuple[State, Array]:
-            inputs, resets = sequences
-            drawn = key
-            if index is not None and key is not None and not (dropout and dropout.locked):
-                drawn = jax.random.fold_in(derive(key, "segments"), index)
-            outputs, state = _run(network, Arrays(params, state, inputs, resets, drawn), how)
-            return state, outputs[OUTPUT]
 
-        if length == inputs.shape[0]:
-            state, outputs = run(state, (inputs, resets), None)
-        else:
-            state, outputs = run_in_segments(run, state, (inputs, resets), length)
-        return outputs, state
+class Unrolled(NamedTuple):
+    """What every layer does in a chunk.
 
-    return with_automatic_axes(run_whole, arrays, _lanes(arrays))
+    Attributes:
+      outputs: of each layer, by its name.
+      carries: what each layer's cell carries after every step, as the cell sees it: a carry that is
+        its output comes first. Empty where it carries nothing.
+      state: after the last step.
+    """
+
+    outputs: dict[str, Float[Array, "time batch _size"]]
+    carries: dict[str, tuple[Float[Array, "time batch _size"], ...]]
+    state: State
 
 
 def unroll_layers(
@@ -110,15 +118,18 @@ def unroll_layers(
     dropout: Dropout | None = None,
     dropout_key: PRNGKeyArray | None = None,
     options: Options = Options(),  # noqa: B008 (frozen)
-) -> tuple[dict[str, Float[Array, "time batch _size"]], State]:
-    """`unroll`, returning every layer's outputs by the layer's name."""
+) -> Unrolled:
+    """`unroll`, returning what every layer puts out and carries, by the layer's name."""
     arrays, dtype = enter(
         network, params, state, inputs, resets, dropout, dropout_key, options.compute_dtype
     )
-    how = How(dropout, dtype, options.plain_autodiff, options.stepwise)
-    return with_automatic_axes(
-        lambda *arrays: _run(network, Arrays(*arrays), how), arrays, _lanes(arrays)
-    )
+    how = How(dropout, dtype, options.plain_autodiff, options.stepwise, all_layers=True)
+    (outputs, others), state = _run_chunk(network, arrays, how, options.segment)
+    carries = {
+        layer.name: (outputs[layer.name],) * layer.cell.carries_output + others.get(layer.name, ())
+        for layer in network.layers
+    }
+    return Unrolled(outputs, carries, state)
 
 
 def step(
@@ -137,45 +148,74 @@ def step(
     return outputs[0], state
 
 
-def _run(
-    network: Network, arrays: Arrays, how: How
-) -> tuple[dict[str, Float[Array, "time batch _size"]], State]:
-    """One chunk, or one segment of it; every layer's outputs, and the state after it."""
+def _run_chunk(
+    network: Network, arrays: Arrays, how: How, segment: int | None
+) -> tuple[tuple[Outputs, EveryCarry], State]:
+    """The chunk in one piece or in segments; the layers' outputs and carries, and the state."""
+    length = segment_length(segment, arrays.inputs.shape[0])
+    dropout = how.dropout
+
+    def run_whole(params: Params, state: State, inputs: Inputs, resets: Any, key: Any) -> tuple:
+        def run(state: State, sequences: tuple, index: Array | int | None) -> tuple[State, tuple]:
+            inputs, resets = sequences
+            drawn = key
+            if index is not None and key is not None and not (dropout and dropout.locked):
+                drawn = jax.random.fold_in(derive(key, "segments"), index)
+            shown, state = _run(network, Arrays(params, state, inputs, resets, drawn), how)
+            return state, shown
+
+        if length == inputs.shape[0]:
+            state, shown = run(state, (inputs, resets), None)
+        else:
+            state, shown = run_in_segments(run, state, (inputs, resets), length)
+        return shown, state
+
+    return with_automatic_axes(run_whole, arrays, _lanes(arrays))
+
+
+def _run(network: Network, arrays: Arrays, how: How) -> tuple[tuple[Outputs, EveryCarry], State]:
+    """One chunk, or one segment of it: what is to be shown of it, and the state after it."""
     params, state, inputs, resets, key = arrays
     dtype = state_dtype(params)
     if inputs.shape[0] == 0:
-        batch = inputs.shape[1]
-        return {x.name: jnp.zeros((0, batch, x.size), dtype) for x in network.layers}, state
+        nothing = {x.name: jnp.zeros((0, inputs.shape[1], x.size), dtype) for x in network.layers}
+        carried = {n: (x,) * len(state[n].carry) for n, x in nothing.items() if n in state}
+        return (nothing, carried), state
     ages = ages_since(resets)
     masks = draw_masks(network, inputs, state, how.dropout, key, dtype)
     sequences: dict[str, Sequence] = {INPUT: inputs}
-    carries = {}
+    carries, every_carry = {}, {}
     for component in run_order(network, how.stepwise):
         drives = {
             layer.name: _drive(layer, component, params, sequences, state, masks, ages, how)
             for layer in component.layers
         }
         memory = {
-            layer.name: state[layer.name]._replace(
-                past=state[layer.name].past[: component.memory(layer)]
-            )
+            layer.name: _as_in_a_cell(state[layer.name], layer, component.memory(layer))
             for layer in component.layers
             if layer.name in state
         }
         weights = {c: params[c.target][c.key] for c in component.internal}
         internal_masks = {c: masks[c] for c in component.internal if c in masks}
-        outputs, final = run_component(
+        outputs, final, every = run_component(
             component, weights, drives, internal_masks, resets, memory,
-            dtype=how.dtype, plain_autodiff=how.plain_autodiff,
+            dtype=how.dtype, plain_autodiff=how.plain_autodiff, every_carry=how.all_layers,
         )  # fmt: skip
         sequences |= outputs
-        carries |= final
+        carries |= beside_outputs(component, final)
+        every_carry |= every
     new_state = {
         name: LayerState(newest(sequences[name], old.past, ages), carries.get(name, ()))
         for name, old in state.items()
     }
-    del sequences[INPUT]
-    return sequences, new_state
+    shown = [layer.name for layer in network.layers] if how.all_layers else [OUTPUT]
+    return ({name: sequences[name] for name in shown}, every_carry), new_state
+
+
+def _as_in_a_cell(state: LayerState, layer: Layer, memory: int) -> LayerState:
+    """With the output among the carries where the cell carries it."""
+    output = state.past[: layer.cell.carries_output]
+    return LayerState(state.past[:memory], (*output, *state.carry))
 
 
 def _drive(
