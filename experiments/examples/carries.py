@@ -41,9 +41,8 @@ def main() -> None:
 
     def last_count(params: dict) -> jax.Array:
         start = initial_state(network, 1)
-        return (
-            unroll_layers(network, params, start, symbols[:, None]).carries["counter"][0][-1].sum()
-        )
+        (memory,) = unroll_layers(network, params, start, symbols[:, None]).carries["counter"]
+        return memory[-1].sum()
 
     # Each of the eight steps adds its share of the candidate's bias: 1 where no symbol pushes it.
     slope = jax.grad(last_count)(params)["counter"]["bias"][2]
