@@ -1,11 +1,11 @@
-# The two commands of the README, and what they stand on. `make help` lists everything.
+# The commands of the README and of BUILD.md. `make help` lists everything.
 PYTHON ?= python3
 VENV ?= .venv
 FLAGS ?=
 
-.PHONY: help run test check clean
+.PHONY: help run test check reference clean
 help:  ## what there is
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{ printf "%-8s%s\n", $$1, $$2 }'
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{ printf "%-10s%s\n", $$1, $$2 }'
 
 run: $(VENV)/run  ## train on Shakespeare with the defaults (FLAGS="--cell=lstm" for others)
 	$(VENV)/bin/python -m experiments.char_lm $(FLAGS)
@@ -17,6 +17,9 @@ check: $(VENV)/test  ## lint, format and types
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/pyright --pythonpath $(VENV)/bin/python
+
+reference:  ## docs/reference.md, from the docstrings
+	$(PYTHON) docs/make_reference.py
 
 clean:  ## remove the virtual environment and what building left; runs stay
 	rm -rf $(VENV) build

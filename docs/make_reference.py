@@ -1,0 +1,152 @@
+"""Makes reference.md from the source of the public names: signatures as written, and docstrings.
+
+A package whose door has an `__all__` is told by it, another one module by module. Nothing is
+imported but this file's own needs, so that it runs without jaxrnn's libraries.
+"""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = ("jaxrnn", "jaxrnn.learning", "jaxrnn.running", "jaxrnn.storage", "jaxrnn.text")
+HEAD = """# Reference
+
+Every public name, with its signature and what its docstring says: made from the source by
+`make reference`, and not to be edited. Shapes such as `Float[Array, "time batch size"]` are
+[jaxtyping](https://docs.kidger.site/jaxtyping/)'s.
+"""
+
+
+def reference() -> str:
+    """The whole page."""
+    told: dict[str, str] = {}  # name -> the module that it is told under
+    chapters = [chapter for package in PACKAGES for chapter in _chapters(package, told)]
+    return "\n".join([HEAD, *chapters]).rstrip() + "\n"
+
+
+def _chapters(package: str, told: dict[str, str]) -> Iterator[str]:
+    door = Module(package)
+    if door.exported is not None:
+        yield from _chapter(door, door.exported, told)
+        return
+    for path in sorted((ROOT / package.replace(".", "/")).glob("[!_]*.py")):
+        module = Module(f"{package}.{path.stem}")
+        yield from _chapter(module, module.own(), told)
+
+
+def _chapter(module: "Module", names: list[str], told: dict[str, str]) -> Iterator[str]:
+    names = [name for name in names if told.setdefault(name, module.name) == module.name]
+    if names:
+        yield _section(f"## {module.name}", _text(module.tree))
+        yield from (_section(f"### {name}", *module.describe(name)) for name in names)
+
+
+class Module:
+    """One file, as its syntax tree and its lines."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        path = ROOT / name.replace(".", "/")
+        path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+        source = path.read_text(encoding="utf-8")
+        self.tree = ast.parse(source)
+        self.lines = source.splitlines()
+        self.defined = {name: node for node in self.tree.body for name in _names(node)}
+        found = self.defined.get("__all__")
+        self.exported = ast.literal_eval(found.value) if isinstance(found, ast.Assign) else None
+
+    def own(self) -> list[str]:
+        """The public names that are defined here."""
+        imported = (ast.Import, ast.ImportFrom)
+        found = {name for name, node in self.defined.items() if not isinstance(node, imported)}
+        return [name for name in self.defined if name in found and not name.startswith("_")]
+
+    def describe(self, name: str) -> list[str]:
+        """The signature of what is called so, here or where it is imported from, and its text."""
+        node = self.defined.get(name)
+        if isinstance(node, ast.ImportFrom):
+            return Module(str(node.module)).describe(name)
+        if isinstance(node, ast.FunctionDef):
+            return [_code(self._signature(node)), _text(node)]
+        if isinstance(node, ast.ClassDef):
+            return self._class(node)
+        if isinstance(node, ast.Assign | ast.AnnAssign):
+            return [_code(self._value(node)), self._comment_above(node)]
+        raise LookupError(f"{self.name} exports {name}, which is not found there")
+
+    def _class(self, node: ast.ClassDef) -> list[str]:
+        public = [part for part in node.body if all(_is_public(name) for name in _names(part))]
+        methods = [part for part in public if isinstance(part, ast.FunctionDef)]
+        fields = [part for part in public if isinstance(part, ast.Assign | ast.AnnAssign)]
+        parts = [
+            self._signature(node),
+            *("\n".join(self.lines[field.lineno - 1 : field.end_lineno]) for field in fields),
+            *(f"{self._signature(method)} ..." for method in methods),
+        ]
+        texts = [f"`{node.name}.{m.name}`: {_text(m)}" for m in methods if _text(m)]
+        return [_code("\n".join(parts)), _text(node), *texts]
+
+    def _signature(self, node: ast.FunctionDef | ast.ClassDef) -> str:
+        first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
+        return "\n".join(self.lines[first - 1 : node.body[0].lineno - 1]).rstrip()
+
+    def _value(self, node: ast.Assign | ast.AnnAssign) -> str:
+        if node.lineno == node.end_lineno:
+            return self.lines[node.lineno - 1]
+        return self.lines[node.lineno - 1].rstrip("({[ ") + " ..."
+
+    def _comment_above(self, node: ast.stmt) -> str:
+        first = node.lineno - 1
+        while self.lines[first - 1].startswith("# "):
+            first -= 1
+        return "\n".join(line[2:] for line in self.lines[first : node.lineno - 1])
+
+
+def _section(*parts: str) -> str:
+    return "\n\n".join(filter(None, parts)) + "\n"
+
+
+def _code(source: str) -> str:
+    return f"```py\n{source}\n```"
+
+
+def _names(node: ast.stmt) -> list[str]:
+    """What a statement gives names to."""
+    if isinstance(node, ast.FunctionDef | ast.ClassDef):
+        return [node.name]
+    if isinstance(node, ast.ImportFrom):
+        return [alias.asname or alias.name for alias in node.names]
+    if isinstance(node, ast.AnnAssign):
+        return [ast.unparse(node.target)]
+    if isinstance(node, ast.Assign):
+        return [ast.unparse(target) for target in node.targets]
+    return []
+
+
+def _is_public(name: str) -> bool:
+    return not name.startswith("_") or name in ("__init__", "__call__")
+
+
+def _text(node: ast.Module | ast.ClassDef | ast.FunctionDef) -> str:
+    """A docstring as Markdown: what it says of each argument and error becomes a list."""
+    lines, indent = [], ""
+    for line in (ast.get_docstring(node) or "").splitlines():
+        depth = len(line) - len(line.lstrip())
+        if re.fullmatch(r"(Args|Returns|Raises|Yields|Attributes):", line):
+            lines += [f"**{line[:-1]}**", ""]
+            indent = None
+            continue
+        if indent is None:
+            indent = line[:depth]  # of the entries of this section
+        if indent and line and depth < len(indent):
+            indent = ""
+        if indent and depth == len(indent):
+            line = re.sub(r"^\s*([\w*, `.|]+): ", r"- `\1`: ", line)
+        lines.append(line)
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    (ROOT / "docs" / "reference.md").write_text(reference(), encoding="utf-8")
