@@ -18,8 +18,8 @@ check: $(VENV)/test  ## lint, format and types
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/pyright --pythonpath $(VENV)/bin/python
 
-reference:  ## docs/reference.md, from the docstrings
-	$(PYTHON) docs/make_reference.py
+reference:  ## docs/reference.md and docs/map.md, from the docstrings
+	$(PYTHON) docs/make_pages.py
 
 clean:  ## remove the virtual environment and what building left; runs stay
 	rm -rf $(VENV) build

@@ -1,42 +1,62 @@
-"""What the README shows must work as it stands there."""
+"""What the pages show must work as it stands there."""
 
 import re
 from pathlib import Path
 
 import pytest
 
+from jaxrnn.core import cells
+
 ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+MADE = ("docs/reference.md", "docs/map.md")  # from the source, which other tests look after
+WRITTEN = sorted(
+    {"README.md", "BUILD.md", "CHANGELOG.md", "experiments/README.md"}
+    | {path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").glob("*.md")} - {*MADE}
+)
+PAGES = {page: (ROOT / page).read_text(encoding="utf-8") for page in (*WRITTEN, *MADE)}
+BLOCKS = [
+    pytest.param(page, code, id=f"{page}-{i}")
+    for page in WRITTEN
+    for i, code in enumerate(re.findall(r"```python\n(.*?)```", PAGES[page], flags=re.DOTALL))
+]
+HISTORY = "CHANGELOG.md"  # names flags that are gone
 
 
-def python_blocks() -> list[str]:
-    return re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
-
-
-@pytest.mark.parametrize("code", python_blocks())
-def test_python_in_the_readme_runs(code):
-    exec(compile(code, "README.md", "exec"), {"__name__": "readme"})
+@pytest.mark.parametrize(("page", "code"), BLOCKS)
+def test_python_on_a_page_runs(page, code, monkeypatch):
+    monkeypatch.setattr(cells, "CELLS", cells.CELLS.copy())  # a page may register one
+    exec(compile(code, page, "exec"), {"__name__": "page"})
 
 
 def test_the_readme_shows_python():
-    assert python_blocks()
+    assert any(block.values[0] == "README.md" for block in BLOCKS)
 
 
-def test_files_that_the_readme_links_to_exist():
-    links = re.findall(r"\]\(([^)#:]+)\)", README)
-    assert links
-    assert [link for link in links if not (ROOT / link).exists()] == []
+def headings(page: str) -> set[str]:
+    """The anchors that GitHub gives to a page's headings."""
+    titles = re.findall(r"^#+ (.*)$", PAGES[page], flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title).lower().replace(" ", "-") for title in titles}
 
 
-@pytest.mark.parametrize("document", ["README.md", "BUILD.md", "experiments/README.md"])
-def test_flags_in_the_documents_exist(document):
-    text = (ROOT / document).read_text(encoding="utf-8")
+@pytest.mark.parametrize("page", PAGES)
+def test_what_a_page_links_to_exists(page):
+    for link in re.findall(r"\]\(([^):]+)\)", PAGES[page]):
+        path, _, anchor = link.partition("#")
+        target = (ROOT / page).parent / path if path else ROOT / page
+        assert target.exists(), link
+        if anchor:
+            assert anchor in headings(target.resolve().relative_to(ROOT).as_posix()), link
+
+
+@pytest.mark.parametrize("page", [page for page in WRITTEN if page != HISTORY])
+def test_flags_on_a_page_exist(page):
     programs = (ROOT / "experiments").rglob("*.py")
     scripts = "".join(path.read_text(encoding="utf-8") for path in programs)
-    others = {"requirement", "upgrade", "quiet", "help"}  # of pip and absl
+    others = {"requirement", "upgrade", "quiet", "help", "editable"}  # of pip and absl
     others |= {"cov", "numprocesses", "dist"}  # of pytest
     others |= {"nodes", "ntasks", "gpus", "zone", "worker", "command"}  # of Slurm and Google Cloud
     others |= {"xla_force_host_platform_device_count"}
     # Not the dashes of a sample's prose, which follow a word or its punctuation.
-    for flag in set(re.findall(r"(?:^|[\s`\"(|,;=])--([a-z_]+)", text)) - others:
-        assert f'"{flag}"' in scripts, f"--{flag} of {document} is no flag of any experiment"
+    found = re.findall(r"(?:^|[\s`\"(|,;=])--([a-z_\d]+)", PAGES[page])
+    for flag in set(found) - others:
+        assert f'"{flag}"' in scripts, f"--{flag} of {page} is no flag of any experiment"

@@ -1,0 +1,1 @@
+"""How fast jaxrnn is: `python -m experiments.benchmark`."""

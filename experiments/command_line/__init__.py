@@ -1,0 +1,1 @@
+"""How programs are started, set by flags, and watched."""

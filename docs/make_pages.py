@@ -1,7 +1,7 @@
-"""Makes reference.md from the source of the public names: signatures as written, and docstrings.
+"""Makes reference.md and map.md from the source: signatures as written, and docstrings.
 
 A package whose door has an `__all__` is told by it, another one module by module. Nothing is
-imported but this file's own needs, so that it runs without jaxrnn's libraries.
+imported but the standard library, so that this runs without jaxrnn's own needs.
 """
 
 import ast
@@ -11,19 +11,62 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("jaxrnn", "jaxrnn.learning", "jaxrnn.running", "jaxrnn.storage", "jaxrnn.text")
-HEAD = """# Reference
+REFERENCE = """# Reference
 
 Every public name, with its signature and what its docstring says: made from the source by
 `make reference`, and not to be edited. Shapes such as `Float[Array, "time batch size"]` are
 [jaxtyping](https://docs.kidger.site/jaxtyping/)'s.
 """
 
+# From the top down.
+ROOMS = (
+    "experiments", "experiments/examples", "experiments/benchmark", "experiments/benchmark/peers",
+    "experiments/laboratory", "experiments/command_line", "jaxrnn/text", "jaxrnn/running",
+    "jaxrnn/learning", "jaxrnn/storage", "jaxrnn/core/engine", "jaxrnn/core",
+)  # fmt: skip
+MAP = """# Map of the code
+
+Imports point downwards on this page only, from a room to itself and to those below it;
+[tests/test_house.py](../tests/test_house.py) holds them to it, and says which libraries each room
+may use. `jaxrnn` is installed, `experiments` is not. Of each file stands here how it begins: made
+from the source by `make reference`, and not to be edited. The door
+[jaxrnn/\\_\\_init\\_\\_.py](../jaxrnn/__init__.py) gives names to what lies in core.
+"""
+
+
+def pages() -> dict[str, str]:
+    """File name -> its text."""
+    return {"reference.md": reference(), "map.md": map_of_the_code()}
+
 
 def reference() -> str:
-    """The whole page."""
+    """Every public name."""
     told: dict[str, str] = {}  # name -> the module that it is told under
     chapters = [chapter for package in PACKAGES for chapter in _chapters(package, told)]
-    return "\n".join([HEAD, *chapters]).rstrip() + "\n"
+    return "\n".join([REFERENCE, *chapters]).rstrip() + "\n"
+
+
+def map_of_the_code() -> str:
+    """Every room and file, in a sentence each."""
+    return "\n".join([MAP, *(_room(ROOT / room) for room in ROOMS)]).rstrip() + "\n"
+
+
+def _room(folder: Path) -> str:
+    name = folder.relative_to(ROOT).as_posix()
+    rows = [
+        f"| [{path.name.replace('_', chr(92) + '_')}](../{name}/{path.name}) | {told} |"
+        for path in sorted(folder.glob("*.py"))
+        if path.name != "__init__.py" and (told := _begins(path))
+    ]
+    table = "\n".join(["| file | what it holds |", "| --- | --- |", *rows]) if rows else ""
+    return _section(f"## {name}", _begins(folder / "__init__.py"), table)
+
+
+def _begins(path: Path) -> str:
+    """The first sentence of a module's docstring."""
+    text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    paragraph = " ".join(text.split("\n\n")[0].split())
+    return re.split(r"(?<=[.?]) ", paragraph)[0].replace("|", "\\|")
 
 
 def _chapters(package: str, told: dict[str, str]) -> Iterator[str]:
@@ -149,4 +192,5 @@ def _text(node: ast.Module | ast.ClassDef | ast.FunctionDef) -> str:
 
 
 if __name__ == "__main__":
-    (ROOT / "docs" / "reference.md").write_text(reference(), encoding="utf-8")
+    for name, text in pages().items():
+        (ROOT / "docs" / name).write_text(text, encoding="utf-8")
