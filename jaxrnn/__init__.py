@@ -4,7 +4,8 @@ from jaxrnn.core.cells import CELLS, Cell, linear_cell, register
 from jaxrnn.core.engine.options import Options
 from jaxrnn.core.engine.unroll import Dropout, step, unroll, unroll_layers
 from jaxrnn.core.errors import InputError
-from jaxrnn.core.network import Connection, Layer, Network, stacked
+from jaxrnn.core.layers import Connection, Layer
+from jaxrnn.core.network import Network
 from jaxrnn.core.parameters import (
     INITIALIZERS,
     LayerState,
@@ -14,6 +15,7 @@ from jaxrnn.core.parameters import (
     initial_state,
     state_dtype,
 )
+from jaxrnn.core.stacks import stacked
 
 __version__ = "0.2.0"
 

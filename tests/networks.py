@@ -3,7 +3,7 @@
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from jaxrnn import Connection, Dropout, Layer, Network, initial_state
 from jaxrnn.core.engine.dropout import draw_masks
+from jaxrnn.core.layers import KINDS
 
 CELLS = (
     "tanh",
@@ -31,6 +32,9 @@ CELLS = (
     "min_gru",
     "min_lstm",
     "rg_lru",
+    "layer_norm",
+    "rms_norm",
+    "layer_norm_lstm",
 )
 
 
@@ -58,7 +62,10 @@ def random_network(rng: np.random.Generator, max_hidden: int, cells: tuple[str, 
     hidden = min(int(rng.integers(max_hidden + 2)), max_hidden)
     names = [f"h{i}" for i in range(hidden)]
     names.insert(rng.integers(hidden + 1), "output")
-    layers = [Layer(name, int(rng.integers(1, 4)), str(rng.choice(cells))) for name in names]
+    layers = [
+        Layer(name, int(rng.integers(1, 4)), str(rng.choice(cells)), bool(rng.random() < 0.7))
+        for name in names
+    ]
     order = ["input", *names]
     connections = set()
     for i, name in enumerate(names, start=1):  # so that the input reaches every layer
@@ -69,7 +76,16 @@ def random_network(rng: np.random.Generator, max_hidden: int, cells: tuple[str, 
         delay = int(rng.integers(0 if source < target else 1, 4))
         connections.add(Connection(order[source], order[target], delay))
     listed = [layers[i] for i in rng.permutation(len(layers))]
-    return Network(int(rng.integers(1, 4)), listed, sorted(connections))
+    input_size = int(rng.integers(1, 4))
+    sizes = {"input": input_size} | {layer.name: layer.size for layer in layers}
+    kinds = {layer.name: KINDS[: 3 if layer.cell.heard_gates == 1 else 2] for layer in layers}
+    drawn = [
+        replace(c, kind=str(rng.choice(kinds[c.target])))
+        if sizes[c.source] == sizes[c.target] and rng.random() < 0.7
+        else c
+        for c in sorted(connections)
+    ]
+    return Network(input_size, listed, drawn)
 
 
 # NumPy draws all but the seed: it favours no value, where Hypothesis leans towards the least.
@@ -136,11 +152,14 @@ def random_params(network: Network, rng: np.random.Generator) -> dict:
     """In every array, biases too, random numbers large enough to matter."""
     params = {}
     for layer in network.layers:
-        width = layer.cell.gates * layer.size
-        params[layer.name] = {"bias": rng.normal(size=width)}
+        params[layer.name] = {}
+        gates = layer.cell.gates if layer.bias else layer.cell.own_gates
+        if gates:
+            params[layer.name]["bias"] = rng.normal(size=gates * layer.size)
         for c in network.into(layer.name):
-            matrix = 0.7 * rng.normal(size=network.shape(c))
-            params[layer.name][f"{c.source}@{c.delay}"] = matrix
+            if c.kind != "identity":
+                weights = 0.7 * rng.normal(size=network.shape(c))
+                params[layer.name][f"{c.source}@{c.delay}"] = weights
     return params
 
 

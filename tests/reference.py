@@ -142,6 +142,90 @@ def rg_lru_backward(total, previous, d_output, heard=1.0):
     return d_total, d_output * a
 
 
+def normalised(total):
+    """Brought to mean 0 and variance 1 in each lane."""
+    centred = total - total.mean(axis=-1, keepdims=True)
+    return centred / np.sqrt((centred**2).mean(axis=-1, keepdims=True) + 1e-5)
+
+
+def normalised_backward(total, d_normal):
+    deviation = np.sqrt(total.var(axis=-1, keepdims=True) + 1e-5)
+    normal = normalised(total)
+    along = (d_normal * normal).mean(axis=-1, keepdims=True) * normal
+    return (d_normal - d_normal.mean(axis=-1, keepdims=True) - along) / deviation
+
+
+def layer_norm(total):
+    total, gain, shift = np.split(total, 3, axis=-1)
+    return gain * normalised(total) + shift
+
+
+def layer_norm_backward(total, d_output):
+    total, gain, _ = np.split(total, 3, axis=-1)
+    d_total = normalised_backward(total, d_output * gain)
+    return np.concatenate([d_total, d_output * normalised(total), d_output], axis=-1)
+
+
+def rms_norm(total):
+    total, gain = np.split(total, 2, axis=-1)
+    return gain * total / np.sqrt((total**2).mean(axis=-1, keepdims=True) + 1e-5)
+
+
+def rms_norm_backward(total, d_output):
+    total, gain = np.split(total, 2, axis=-1)
+    root = np.sqrt((total**2).mean(axis=-1, keepdims=True) + 1e-5)
+    d_normal = d_output * gain
+    d_total = d_normal / root - total * (d_normal * total).mean(axis=-1, keepdims=True) / root**3
+    return np.concatenate([d_total, d_output * total / root], axis=-1)
+
+
+NORMS = {
+    "layer_norm": (layer_norm, layer_norm_backward),
+    "rms_norm": (rms_norm, rms_norm_backward),
+}
+
+
+def layer_norm_lstm(feedforward, recurrent, memory):
+    """The output and the memory; then the gates' sums, and what the output gate shows of."""
+    size = memory.shape[1]
+    below, gain_below, gain_before, shift, c_gain, c_shift = np.split(
+        feedforward, [4 * size, 8 * size, 12 * size, 16 * size, 17 * size], axis=-1
+    )
+    before = recurrent[:, : 4 * size]
+    total = gain_below * normalised(below) + gain_before * normalised(before) + shift
+    i, f, g, o = np.split(total, 4, axis=-1)
+    memory = sigmoid(f) * memory + sigmoid(i) * np.tanh(g)
+    squashed = np.tanh(c_gain * normalised(memory) + c_shift)
+    return sigmoid(o) * squashed, memory, total, squashed
+
+
+def layer_norm_lstm_backward(feedforward, recurrent, memory, d_output, d_memory):
+    size = memory.shape[1]
+    below, gain_below, gain_before, _, c_gain, _ = np.split(
+        feedforward, [4 * size, 8 * size, 12 * size, 16 * size, 17 * size], axis=-1
+    )
+    before = recurrent[:, : 4 * size]
+    _, new, total, squashed = layer_norm_lstm(feedforward, recurrent, memory)
+    i, f, g, o = np.split(total, 4, axis=-1)
+    i, f, g, o = sigmoid(i), sigmoid(f), np.tanh(g), sigmoid(o)
+    d_shown = d_output * o * (1 - squashed**2)
+    d_new = d_memory + normalised_backward(new, d_shown * c_gain)
+    d_total = np.concatenate(
+        [
+            d_new * g * i * (1 - i), d_new * memory * f * (1 - f), d_new * i * (1 - g**2),
+            d_output * squashed * o * (1 - o),
+        ], axis=-1,
+    )  # fmt: skip
+    d_below = normalised_backward(below, d_total * gain_below)
+    d_before = normalised_backward(before, d_total * gain_before)
+    own = [
+        d_total * normalised(below), d_total * normalised(before), d_total,
+        d_shown * normalised(new), d_shown,
+    ]  # fmt: skip
+    d_feedforward = np.concatenate([d_below, *own], axis=-1)
+    return d_feedforward, np.pad(d_before, ((0, 0), (0, 14 * size))), d_new * f
+
+
 # Cells whose output is their carry, and linear in it.
 LINEAR = {
     "min_gru": (min_gru, min_gru_backward),
@@ -154,6 +238,11 @@ def cell_forward(name, feedforward, recurrent, carry):
     if name == "lstm":
         output, memory = lstm(feedforward + recurrent, *carry)
         return output, (memory,)
+    if name == "layer_norm_lstm":
+        output, memory, *_ = layer_norm_lstm(feedforward, recurrent, *carry)
+        return output, (memory,)
+    if name in NORMS:
+        return NORMS[name][0](feedforward + recurrent), ()
     if name in GRU:
         output = GRU[name][0](feedforward, recurrent, *carry)
         return output, (output,)
@@ -168,6 +257,14 @@ def cell_backward(name, feedforward, recurrent, carry, d_output, d_carry):
     if name == "lstm":
         d_total, d_memory = lstm_backward(feedforward + recurrent, *carry, d_output, *d_carry)
         return d_total, d_total, (d_memory,)
+    if name == "layer_norm_lstm":
+        d_ff, d_rec, d_memory = layer_norm_lstm_backward(
+            feedforward, recurrent, *carry, d_output, *d_carry
+        )
+        return d_ff, d_rec, (d_memory,)
+    if name in NORMS:
+        d_total = NORMS[name][1](feedforward + recurrent, d_output)
+        return d_total, d_total, ()
     if name in GRU:
         d_ff, d_rec, d_previous = GRU[name][1](
             feedforward, recurrent, *carry, d_output + d_carry[0]
@@ -215,6 +312,30 @@ def beside_output(network: Network, name: str, carry: tuple) -> tuple:
     return carry[network.layer(name).cell.carries_output :] if carry else ()
 
 
+def weighed(connection: Connection, source, params):
+    """What a connection adds to its target's gates, of those that hear it."""
+    weights = params[connection.target].get(f"{connection.source}@{connection.delay}")
+    if connection.kind == "identity":
+        return source
+    if connection.kind == "diagonal":
+        return np.concatenate([source] * (len(weights) // source.shape[1]), axis=-1) * weights
+    return source @ weights
+
+
+def weighed_backward(connection: Connection, source, delta, params):
+    weights = params[connection.target].get(f"{connection.source}@{connection.delay}")
+    size = source.shape[1]
+    if connection.kind == "identity":
+        return None, delta[:, :size]
+    if connection.kind == "diagonal":
+        gates = range(0, len(weights), size)
+        d_weights = [(source * delta[:, g : g + size]).sum(axis=0) for g in gates]
+        d_source = sum(weights[g : g + size] * delta[:, g : g + size] for g in gates)
+        return np.concatenate(d_weights), d_source
+    delta = delta[:, : weights.shape[1]]
+    return source.T @ delta, delta @ weights.T
+
+
 def in_order(network: Network) -> list[Layer]:
     """The layers, each after the sources of its delay-0 connections."""
     placed, waiting = ["input"], list(network.layers)
@@ -244,13 +365,14 @@ def forward(network, params, state, inputs, resets=None, masks=None) -> Tape:
         carry[layer.name] = (*kept.past[: layer.cell.carries_output], *kept.carry)
     for t in range(time):
         for layer in in_order(network):
-            width = params[layer.name]["bias"].shape[0]
-            feedforward = np.zeros((batch, width)) + params[layer.name]["bias"]
+            width = layer.cell.gates * layer.size
+            bias = params[layer.name].get("bias", np.zeros(0))
+            feedforward = np.zeros((batch, width)) + np.pad(bias, (width - len(bias), 0))
             recurrent = np.zeros((batch, width))
             for c in network.connections:
                 if c.target == layer.name:
                     heard = out[c.source][t - c.delay] * tape.gain(c, t)
-                    heard = heard @ params[layer.name][f"{c.source}@{c.delay}"]
+                    heard = weighed(c, heard, params)
                     # A cell's own gates, the last ones, hear nothing.
                     heard = np.pad(heard, ((0, 0), (0, width - heard.shape[1])))
                     if c.delay:
@@ -297,14 +419,17 @@ def backward(tape: Tape, d_outputs, d_state):
                 d_out[name, t] + np.zeros_like(tape.out[name][t]), d_carry.get(name, ()),
             )  # fmt: skip
             d_carry[name] = tuple(d * ~tape.resets[t][:, None] for d in d_before)
-            d_params[name]["bias"] += d_ff.sum(axis=0)
+            if "bias" in d_params[name]:
+                biased = d_params[name]["bias"].shape[0]
+                d_params[name]["bias"] += d_ff.sum(axis=0)[-biased:]
             for c in network.connections:
                 if c.target == name:
-                    key, delta = f"{c.source}@{c.delay}", d_rec if c.delay else d_ff
-                    delta = delta[:, : params[name][key].shape[1]]
-                    source, gain = tape.out[c.source][t - c.delay], tape.gain(c, t)
-                    d_params[name][key] += (source * gain).T @ delta
-                    d_out[c.source, t - c.delay] += delta @ params[name][key].T * gain
+                    gain, delta = tape.gain(c, t), d_rec if c.delay else d_ff
+                    source = tape.out[c.source][t - c.delay] * gain
+                    d_weights, d_source = weighed_backward(c, source, delta, params)
+                    if d_weights is not None:
+                        d_params[name][f"{c.source}@{c.delay}"] += d_weights
+                    d_out[c.source, t - c.delay] += d_source * gain
     for layer in network.layers:
         if layer.cell.carries_output:
             d_out[layer.name, -1] += d_carry[layer.name][0]

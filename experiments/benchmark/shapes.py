@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxrnn import Network, stacked
-from jaxrnn.core.network import INPUT
+from jaxrnn.core.layers import INPUT
 
 SYMBOLS = 65  # the size of the vocabulary of Tiny Shakespeare
 CHUNKS = 8  # different ones, read again and again

@@ -8,7 +8,8 @@ import numpy as np
 from jaxtyping import Array, Float, Integer
 
 from jaxrnn.core.engine.unroll import unroll_layers
-from jaxrnn.core.network import OUTPUT, Network
+from jaxrnn.core.layers import OUTPUT
+from jaxrnn.core.network import Network
 from jaxrnn.core.parameters import Params, initial_state, state_dtype
 
 

@@ -1,10 +1,10 @@
 """Cells: what one layer does in one time step, once its incoming sums are known.
 
-A cell is elementwise. The engine computes the sums (matrix products, biases, dropout) and hands
-them over as a tuple of gates, each `[batch, size]` (with time in front where a layer needs no
-stepping); the cell turns them into the layer's output.
-Since no cell mixes the units of a layer, the engine can derive back-propagation through time from
-`jax.vjp` of `apply` alone. A cell of your own is one function and one `register`:
+The engine computes the sums (matrix products, biases, dropout) and hands them over as a tuple of
+gates, each `[batch, size]` (with time in front where a layer needs no stepping); the cell turns
+them into the layer's output. It may mix the units of its layer, the last axis, as those that
+normalise do, but neither time steps nor lanes: so the engine can derive back-propagation through
+time from `jax.vjp` of `apply` alone. A cell of your own is one function and one `register`:
 
     def leaky(sums, carry):
         (drive,), (trace,) = sums, carry
@@ -26,8 +26,8 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
 
+from jaxrnn.core import formulas
 from jaxrnn.core.checks import (
     check_cell,
     check_result,
@@ -38,11 +38,9 @@ from jaxrnn.core.checks import (
     whole_number,
 )
 from jaxrnn.core.errors import InputError
+from jaxrnn.core.formulas import Carry, Gates, Output
 from jaxrnn.core.pickling import by_name
 
-Gates = tuple[Float[Array, "*time batch size"], ...]
-Carry = tuple[Float[Array, "*time batch size"], ...]
-Output = tuple[Float[Array, "*time batch size"], Carry]
 Terms = Callable[[Gates], tuple[jax.Array, jax.Array]]  # decay and drive
 Bias = float | Callable[[int], jax.Array]  # of a gate: of all units, or one each of so many
 
@@ -215,83 +213,6 @@ def _checked_terms(name: str, terms: Terms, sums: Gates) -> tuple[jax.Array, jax
     return found
 
 
-def _lstm(sums: Gates, carry: Carry) -> Output:
-    """Hochreiter and Schmidhuber 1997, with the forget gate of Gers and others 2000."""
-    input_gate, forget_gate, candidate, output_gate = sums
-    (memory,) = carry
-    memory = jax.nn.sigmoid(forget_gate) * memory + jax.nn.sigmoid(input_gate) * jnp.tanh(candidate)
-    return jax.nn.sigmoid(output_gate) * jnp.tanh(memory), (memory,)
-
-
-def _gru(feedforward: Gates, recurrent: Gates, carry: Carry) -> Output:
-    """Cho and others 2014 (v1 of the paper): the reset gate multiplies the recurrent sum."""
-    (previous,) = carry
-    reset_gate = jax.nn.sigmoid(feedforward[0] + recurrent[0])
-    update_gate = jax.nn.sigmoid(feedforward[1] + recurrent[1])
-    candidate = jnp.tanh(feedforward[2] + reset_gate * recurrent[2])
-    output = update_gate * previous + (1 - update_gate) * candidate
-    return output, (output,)
-
-
-def _gru_recurrent_bias(feedforward: Gates, recurrent: Gates, carry: Carry) -> Output:
-    """The GRU of cuDNN, PyTorch and Flax: the candidate's recurrent sum has a bias of its own.
-
-    That bias, b_hn in PyTorch, is the own gate; the reset gate multiplies it too.
-    """
-    *heard, bias = feedforward
-    return _gru(tuple(heard), (*recurrent[:2], recurrent[2] + bias), carry)
-
-
-def _min_gru(sums: Gates) -> tuple[jax.Array, jax.Array]:
-    """Feng and others 2024, Were RNNs all we needed?, section 3.1."""
-    update_gate, candidate = sums
-    return jax.nn.sigmoid(-update_gate), jax.nn.sigmoid(update_gate) * candidate
-
-
-def _min_lstm(sums: Gates) -> tuple[jax.Array, jax.Array]:
-    """Feng and others 2024, section 3.2: f / (f + i) and i / (f + i) of f and i in (0, 1)."""
-    input_gate, forget_gate, candidate = sums
-    # log f - log i, without a quotient of two small numbers.
-    keep = jax.nn.softplus(-input_gate) - jax.nn.softplus(-forget_gate)
-    return jax.nn.sigmoid(keep), jax.nn.sigmoid(-keep) * candidate
-
-
-def _rg_lru(sums: Gates) -> tuple[jax.Array, jax.Array]:
-    """De and others 2024, Griffin, section 2.4: a real-gated linear recurrent unit.
-
-    What they feed to it, the sum of a linear layer, is one of the gates here. As in their code
-    (recurrentgemma), the first step of a sequence is not scaled down, and the root's slope is
-    bounded.
-    """
-    recurrence_gate, _, _, retention = sums
-    log_decay = -8.0 * jax.nn.sigmoid(recurrence_gate) * jax.nn.softplus(-retention)
-    room = _root(-jnp.expm1(2 * log_decay))  # of 1 - decay**2
-    return jnp.exp(log_decay), room * _rg_lru_first(sums)
-
-
-def _rg_lru_first(sums: Gates) -> jax.Array:
-    _, input_gate, value, _ = sums
-    return jax.nn.sigmoid(input_gate) * value
-
-
-@jax.custom_jvp
-def _root(x: jax.Array) -> jax.Array:
-    """The square root, with a slope of at most 1000."""
-    return jnp.sqrt(x)
-
-
-@_root.defjvp
-def _root_jvp(primals: tuple[jax.Array], tangents: tuple[jax.Array]) -> tuple[jax.Array, jax.Array]:
-    (x,), (tangent,) = primals, tangents
-    return _root(x), tangent / jnp.sqrt(jnp.maximum(4 * x, 1e-6))
-
-
-def _retentions(size: int) -> jax.Array:
-    """sigmoid(bias) ** 8, the decay of a unit whose gate is open, evenly from 0.9 to 0.999."""
-    decay = jnp.linspace(0.9, 0.999, size) ** (1 / 8)
-    return jnp.log(decay) - jnp.log1p(-decay)
-
-
 CELLS: dict[str, Cell] = {}
 BUILT_IN: frozenset[str] = frozenset()  # until all of them are registered, below
 
@@ -334,12 +255,12 @@ register(elman("relu", jax.nn.relu))
 register(elman("leaky_relu", jax.nn.leaky_relu))
 register(elman("elu", jax.nn.elu))
 register(elman("linear", lambda total: total))
-register(Cell("lstm", _lstm, gates=4, carries=1, biases=(0.0, 1.0, 0.0, 0.0)))
-register(Cell("gru", _gru, gates=3, carries=1, separate_sums=True, carries_output=True))
+register(Cell("lstm", formulas.lstm, gates=4, carries=1, biases=(0.0, 1.0, 0.0, 0.0)))
+register(Cell("gru", formulas.gru, gates=3, carries=1, separate_sums=True, carries_output=True))
 register(
     Cell(
         "gru_recurrent_bias",
-        _gru_recurrent_bias,
+        formulas.gru_recurrent_bias,
         gates=4,
         own_gates=1,
         carries=1,
@@ -347,11 +268,29 @@ register(
         carries_output=True,
     )
 )
-register(linear_cell("min_gru", _min_gru, gates=2))
-register(linear_cell("min_lstm", _min_lstm, gates=3))
+register(Cell("layer_norm", formulas.layer_norm, gates=3, own_gates=2, biases=(0.0, 1.0, 0.0)))
+register(Cell("rms_norm", formulas.rms_norm, gates=2, own_gates=1, biases=(0.0, 1.0)))
+register(
+    Cell(
+        "layer_norm_lstm",
+        formulas.layer_norm_lstm,
+        gates=18,
+        own_gates=14,
+        carries=1,
+        separate_sums=True,
+        biases=(*[0.0] * 4, *[1.0] * 8, 0.0, 1.0, 0.0, 0.0, 1.0, 0.0),
+    )
+)
+register(linear_cell("min_gru", formulas.min_gru, gates=2))
+register(linear_cell("min_lstm", formulas.min_lstm, gates=3))
 register(
     linear_cell(
-        "rg_lru", _rg_lru, _rg_lru_first, gates=4, own_gates=1, biases=(0.0, 0.0, 0.0, _retentions)
+        "rg_lru",
+        formulas.rg_lru,
+        formulas.rg_lru_first,
+        gates=4,
+        own_gates=1,
+        biases=(0.0, 0.0, 0.0, formulas.retentions),
     )
 )
 BUILT_IN = frozenset(CELLS)

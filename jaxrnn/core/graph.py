@@ -2,71 +2,79 @@
 
 import graphlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 
-from jaxrnn.core.checks import check_is_name, whole_number
 from jaxrnn.core.errors import InputError
-
-INPUT = "input"  # the source that stands for what the network is given
-OUTPUT = "output"  # the layer whose output is the network's output
-
-
-@dataclass(frozen=True, order=True)  # ordered, as keys of a pytree must be
-class Connection:
-    """A matrix from the source's output `delay` steps ago to the target's sums."""
-
-    source: str
-    target: str
-    delay: int = 0
-
-    def __post_init__(self) -> None:
-        for name in (self.source, self.target):
-            check_is_name(name, "an end of a connection")
-        delay = whole_number(self.delay, f"the delay of connection {self.source} -> {self.target}")
-        object.__setattr__(self, "delay", delay)
-
-    @property
-    def key(self) -> str:
-        """The matrix's name among the target's parameters, as in `hidden1@1`."""
-        return f"{self.source}@{self.delay}"
-
-    def __str__(self) -> str:
-        return f"{self.source} -> {self.target}" + (f" (delay {self.delay})" if self.delay else "")
+from jaxrnn.core.layers import FULL, IDENTITY, INPUT, OUTPUT, Connection, Layer
 
 
 def check_graph(
-    input_size: int, layers: Sequence[tuple[str, int]], connections: Sequence[Connection]
+    inputs: Mapping[str, int],
+    layers: Sequence[Layer],
+    connections: Sequence[Connection],
+    outputs: Sequence[str],
 ) -> None:
-    """Refuses what is not a network, in one sentence; layers are given as names and sizes."""
-    names = [name for name, _ in layers]
-    known = {INPUT, *names}
-    if input_size < 1:
-        raise InputError(f"the input has size {input_size}; a size is at least 1")
-    for name, count in Counter([INPUT, *names]).items():
+    """Refuses what is not a network, in one sentence; inputs are given by name and size."""
+    _check_names(inputs, layers, outputs)
+    _check_connections(inputs, layers, connections)
+    names = [layer.name for layer in layers]
+    feedforward_order(names, connections)
+    _check_reached(inputs, names, connections)
+    _check_kinds(dict(inputs), layers, connections)
+    if any(layer.backward for layer in layers):
+        _check_directions(layers, connections)
+
+
+def _check_names(
+    inputs: Mapping[str, int], layers: Sequence[Layer], outputs: Sequence[str]
+) -> None:
+    names = [layer.name for layer in layers]
+    if not inputs:
+        raise InputError("the network has no input; give at least one, by name and size")
+    for name, size in inputs.items():
+        what = "the input" if name == INPUT else f"the input '{name}'"
+        _check_name(name, "an input")
+        if size < 1:
+            raise InputError(f"{what} has size {size}; a size is at least 1")
+    for name, count in Counter([*inputs, *names]).items():
         if count > 1:
             raise InputError(
                 f"{count} layers are called '{name}'; give each layer a name of its own"
-                + (", other than 'input', which stands for the network's input" * (name == INPUT))
+                + f", other than '{name}', which stands for the network's input" * (name in inputs)
             )
-    for name, size in layers:
-        if not name or "/" in name or "@" in name:
-            raise InputError(f"'{name}' cannot name a layer; leave out '/' and '@'")
-        if size < 1:
-            raise InputError(f"layer '{name}' has size {size}; a size is at least 1")
-    if OUTPUT not in names:
-        raise InputError(
-            f"no layer is called '{OUTPUT}'; give that name to the layer whose outputs the "
-            "network returns"
-        )
+    for layer in layers:
+        _check_name(layer.name, "a layer")
+        if layer.size < 1:
+            raise InputError(f"layer '{layer.name}' has size {layer.size}; a size is at least 1")
+    if not outputs:
+        raise InputError("the network has no output; name at least one layer that it returns")
+    for name, count in Counter(outputs).items():
+        if name not in names:
+            raise InputError(
+                f"no layer is called '{name}'; give that name to the layer whose outputs the "
+                "network returns" + (", or name others as outputs" * (name != OUTPUT))
+            )
+        if count > 1:
+            raise InputError(f"output '{name}' is named {count} times; name it once")
+
+
+def _check_name(name: str, what: str) -> None:
+    if not name or "/" in name or "@" in name:
+        raise InputError(f"'{name}' cannot name {what}; leave out '/' and '@'")
+
+
+def _check_connections(
+    inputs: Mapping[str, int], layers: Sequence[Layer], connections: Sequence[Connection]
+) -> None:
+    known = [*inputs, *(layer.name for layer in layers)]
     for connection in connections:
         for name in (connection.source, connection.target):
             if name not in known:
                 raise InputError(
                     f"connection {connection} names an unknown layer '{name}'; "
-                    f"the layers are {', '.join([INPUT, *names])}"
+                    f"the layers are {', '.join(known)}"
                 )
-        if connection.target == INPUT:
+        if connection.target in inputs:
             raise InputError(
                 f"connection {connection} leads into the input; only layers can listen"
             )
@@ -74,17 +82,67 @@ def check_graph(
             raise InputError(
                 f"connection {connection} has a negative delay; use 0 for the same time step"
             )
-    for connection, count in Counter(connections).items():
+    ends = Counter((c.source, c.target, c.delay) for c in connections)
+    for connection in connections:
+        count = ends[connection.source, connection.target, connection.delay]
         if count > 1:
             raise InputError(f"connection {connection} is given {count} times; give it once")
-    feedforward_order(names, connections)
-    reached = {INPUT}
+
+
+def _check_reached(
+    inputs: Mapping[str, int], names: Sequence[str], connections: Sequence[Connection]
+) -> None:
+    reached = set(inputs)
     while heard := {c.target for c in connections if c.source in reached} - reached:
         reached |= heard
     for name in names:
         if name not in reached:
             raise InputError(
-                f"nothing reaches layer '{name}'; connect it, directly or not, from '{INPUT}'"
+                f"nothing reaches layer '{name}'; connect it, directly or not, from "
+                + " or ".join(f"'{name}'" for name in inputs)
+            )
+    for name in inputs:
+        if not any(c.source == name for c in connections):
+            raise InputError(f"no layer hears the input '{name}'; connect it, or leave it out")
+
+
+def _check_kinds(
+    sizes: dict[str, int], layers: Sequence[Layer], connections: Sequence[Connection]
+) -> None:
+    by_name = {layer.name: layer for layer in layers}
+    sizes |= {layer.name: layer.size for layer in layers}
+    for connection in (c for c in connections if c.kind != FULL):
+        source, target = sizes[connection.source], by_name[connection.target]
+        if source != target.size:
+            raise InputError(
+                f"connection {connection} leads from {source} units to {target.size}; make the "
+                "sizes equal, or the connection full"
+            )
+        if connection.kind == IDENTITY and target.cell.heard_gates != 1:
+            raise InputError(
+                f"connection {connection} leads to the cell '{target.cell.name}', in which "
+                f"connections add to {target.cell.heard_gates} gates; an identity adds to one, so "
+                "make it full or diagonal"
+            )
+
+
+def _check_directions(layers: Sequence[Layer], connections: Sequence[Connection]) -> None:
+    backward = {layer.name: layer.backward for layer in layers}
+    for names in strong_components(backward, connections):
+        ways = {backward[name]: name for name in names}
+        if len(ways) > 1:
+            raise InputError(
+                f"layers '{ways[False]}' and '{ways[True]}' hear each other but run in opposite "
+                "directions; make both of them backward, or neither"
+            )
+    for connection in connections:
+        if (
+            connection.delay
+            and backward.get(connection.source, False) != backward[connection.target]
+        ):
+            raise InputError(
+                f"connection {connection} has a delay between layers of opposite directions, in "
+                "which late means different things; make its delay 0"
             )
 
 

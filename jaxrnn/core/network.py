@@ -4,38 +4,29 @@ Delay 0 is a feed-forward connection (same time step), delay k >= 1 a recurrent 
 Stacked, skip, feedback, time-delay and dilated networks all fall out of that one number.
 """
 
-import itertools
+import functools
 import json
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, SupportsIndex
 
 from jaxrnn.core import cells
-from jaxrnn.core.cells import Cell
-from jaxrnn.core.checks import check_is_name, listed, shown, whole_number
+from jaxrnn.core.checks import check_is_name, listed, whole_number
 from jaxrnn.core.errors import InputError
-from jaxrnn.core.graph import INPUT, OUTPUT, Connection, check_graph
-
-
-@dataclass(frozen=True)
-class Layer:
-    """`size` units of one cell; `cell` may be given by its name."""
-
-    name: str
-    size: int
-    cell: Cell
-
-    def __init__(self, name: str, size: SupportsIndex, cell: Cell | str) -> None:
-        check_is_name(name, "a layer")
-        cell = cells.find(cell) if isinstance(cell, str) else cell
-        if not isinstance(cell, Cell):
-            raise InputError(
-                f"layer '{name}' has {shown(cell)} as its cell; give a Cell, or the name of one: "
-                f"{', '.join(cells.CELLS)}"
-            )
-        object.__setattr__(self, "name", name)
-        object.__setattr__(self, "size", whole_number(size, f"the size of layer '{name}'"))
-        object.__setattr__(self, "cell", cell)
+from jaxrnn.core.graph import check_graph
+from jaxrnn.core.layers import (
+    DIAGONAL,
+    FULL,
+    IDENTITY,
+    INPUT,
+    OUTPUT,
+    Connection,
+    Layer,
+    as_connection,
+    as_layer,
+)
+from jaxrnn.core.record import EXPECTED, read_record
 
 
 @dataclass(frozen=True)
@@ -43,39 +34,79 @@ class Network:
     """A graph of layers, checked when made; hashable, so that it can be static under `jit`.
 
     The source called "input" has `input_size` features (or symbols); the layer called "output" is
-    what `unroll` returns.
+    what `unroll` returns. Of several inputs, or one of another name, the names and sizes are given;
+    of several outputs, the names of their layers. Then `unroll` takes, or returns, arrays by name.
 
     Layers and connections may also be given as tuples: `("low", 64, "tanh")`, `("low", "low", 1)`.
 
     Raises:
       InputError: names unknown, duplicate or missing; a cycle of delay-0 connections; a negative
-        delay; a layer that nothing reaches; a connection into the input; a size below 1.
+        delay; a layer that nothing reaches; an input that nothing hears; a connection into an
+        input; a size below 1; a diagonal or an identity between layers that it cannot join; layers
+        that hear each other in opposite directions.
     """
 
-    input_size: int
+    inputs: tuple[tuple[str, int], ...]
     layers: tuple[Layer, ...]
     connections: tuple[Connection, ...]
+    outputs: tuple[str, ...]
 
     def __init__(
         self,
-        input_size: SupportsIndex,
+        input_size: SupportsIndex | Mapping[str, SupportsIndex],
         layers: Iterable[Layer | tuple],
         connections: Iterable[Connection | tuple],
+        outputs: Iterable[str] = (OUTPUT,),
     ) -> None:
-        object.__setattr__(self, "input_size", whole_number(input_size, "the input's size"))
-        object.__setattr__(self, "layers", tuple(map(_layer, listed(layers, "layers"))))
+        sizes = input_size if isinstance(input_size, Mapping) else {INPUT: input_size}
+        for name in sizes:
+            check_is_name(name, "an input")
+        inputs = tuple((name, whole_number(size, _size_of(name))) for name, size in sizes.items())
+        object.__setattr__(self, "inputs", inputs)
+        object.__setattr__(self, "layers", tuple(map(as_layer, listed(layers, "layers"))))
         object.__setattr__(
-            self, "connections", tuple(map(_connection, listed(connections, "connections")))
+            self, "connections", tuple(map(as_connection, listed(connections, "connections")))
         )
-        sizes = [(layer.name, layer.size) for layer in self.layers]
-        check_graph(self.input_size, sizes, self.connections)
+        object.__setattr__(self, "outputs", tuple(listed(outputs, "outputs")))
+        for name in self.outputs:
+            check_is_name(name, "an output")
+        check_graph(dict(inputs), self.layers, self.connections, self.outputs)
+
+    @property
+    def input_size(self) -> int:
+        """Of the one input, how many features or symbols it has.
+
+        Raises:
+          InputError: there are several.
+        """
+        if len(self.inputs) > 1:
+            names = ", ".join(name for name, _ in self.inputs)
+            raise InputError(f"the network has several inputs ({names}); ask for size(name) of one")
+        return self.inputs[0][1]
+
+    @functools.cached_property
+    def _sizes(self) -> dict[str, int]:
+        return dict(self.inputs) | {layer.name: layer.size for layer in self.layers}
+
+    @property
+    def takes_one_array(self) -> bool:
+        """Whether inputs are one array, that of the source "input", not arrays by name."""
+        return [name for name, _ in self.inputs] == [INPUT]
+
+    @property
+    def returns_one_array(self) -> bool:
+        """Whether outputs are one array, that of the layer "output", not arrays by name."""
+        return self.outputs == (OUTPUT,)
 
     def layer(self, name: str) -> Layer:
         return next(layer for layer in self.layers if layer.name == name)
 
     def size(self, source: str) -> int:
         """How many numbers the source puts out at each step."""
-        return self.input_size if source == INPUT else self.layer(source).size
+        return self._sizes[source]
+
+    def is_input(self, source: str) -> bool:
+        return any(source == name for name, _ in self.inputs)
 
     def into(self, target: str) -> tuple[Connection, ...]:
         return tuple(c for c in self.connections if c.target == target)
@@ -84,16 +115,25 @@ class Network:
         """How many past outputs of the source some connection still needs."""
         return max((c.delay for c in self.connections if c.source == source), default=0)
 
-    def shape(self, connection: Connection) -> tuple[int, int]:
-        """Of the connection's matrix: source size, gates that hear it times target size."""
+    def shape(self, connection: Connection) -> tuple[int, ...] | None:
+        """Of the connection's weights; None where it has none.
+
+        Of a matrix: source size, gates that hear it times target size; of a diagonal the latter.
+        """
         target = self.layer(connection.target)
-        return self.size(connection.source), target.cell.heard_gates * target.size
+        heard = target.cell.heard_gates * target.size
+        return {FULL: (self.size(connection.source), heard), DIAGONAL: (heard,), IDENTITY: None}[
+            connection.kind
+        ]
 
     @property
     def parameter_count(self) -> int:
         """How many numbers training adjusts."""
-        matrices = sum(rows * columns for rows, columns in map(self.shape, self.connections))
-        return matrices + sum(layer.cell.gates * layer.size for layer in self.layers)
+        return sum(self._count(layer) for layer in self.layers)
+
+    def _count(self, layer: Layer) -> int:
+        shapes = filter(None, map(self.shape, self.into(layer.name)))
+        return layer.biased_gates * layer.size + sum(math.prod(shape) for shape in shapes)
 
     def to_dict(self) -> dict[str, Any]:
         """What `from_dict` takes, and JSON holds: cells by their names alone.
@@ -110,57 +150,30 @@ class Network:
                     * (layer.cell.name in cells.BUILT_IN)
                 )
         return {
-            "input": self.input_size,
-            "layers": [{"name": x.name, "size": x.size, "cell": x.cell.name} for x in self.layers],
-            "connections": [
-                {"source": c.source, "target": c.target, "delay": c.delay} for c in self.connections
+            "input": self.input_size if self.takes_one_array else dict(self.inputs),
+            "layers": [
+                {"name": x.name, "size": x.size, "cell": x.cell.name}
+                | ({} if x.bias else {"bias": False})
+                | ({"backward": True} if x.backward else {})
+                for x in self.layers
             ],
-        }
+            "connections": [
+                {"source": c.source, "target": c.target, "delay": c.delay}
+                | ({} if c.kind == FULL else {"kind": c.kind})
+                for c in self.connections
+            ],
+        } | ({} if self.returns_one_array else {"outputs": list(self.outputs)})
 
     @staticmethod
     def from_dict(record: Any, symbols: int | None = None) -> "Network":
         """Makes the network that `to_dict` described, or that a person did.
 
         Args:
-          record: has `input`, `layers` and `connections`; a `delay` of 0 may be left out.
+          record: has `input`, `layers` and `connections`, and `outputs` where they are not the one
+            called "output"; whatever has a default value in Python may be left out.
           symbols: stands in for an input size or a size of the output layer that is left out.
         """
-        try:
-            for part, known in (
-                (record, ("input", "layers", "connections")),
-                *((layer, ("name", "size", "cell")) for layer in record["layers"]),
-                *((c, ("source", "target", "delay")) for c in record["connections"]),
-            ):
-                if isinstance(part, dict) and (unknown := set(part) - set(known)):
-                    raise InputError(
-                        f"the network's JSON has an unknown '{min(unknown)}'; "
-                        f"expected {', '.join(known)}"
-                    )
-            layers = [
-                Layer(
-                    _text(x["name"]),
-                    _size(x, "size", symbols if x["name"] == OUTPUT else None),
-                    _text(x["cell"]),
-                )
-                for x in record["layers"]
-            ]
-            connections = [
-                Connection(_text(c["source"]), _text(c["target"]), _whole(c.get("delay", 0)))
-                for c in record["connections"]
-            ]
-            return Network(_size(record, "input", symbols), layers, connections)
-        except InputError:
-            raise
-        except KeyError as missing:
-            raise InputError(
-                f"the network's JSON lacks {missing}; expected 'input', 'layers' (each with "
-                "'name', 'size', 'cell') and 'connections' (each with 'source', 'target', 'delay')"
-            ) from None
-        except (TypeError, AttributeError) as error:
-            raise InputError(
-                f"the network's JSON cannot be read ({error}); expected an object with 'input', "
-                "'layers' and 'connections'"
-            ) from None
+        return Network(*read_record(record, symbols))
 
     def to_json(self) -> str:
         return json.dumps(self.to_dict())
@@ -171,21 +184,17 @@ class Network:
         try:
             record = json.loads(text)
         except (ValueError, RecursionError) as error:
-            raise InputError(
-                f"the network's JSON cannot be read ({error}); expected an object with 'input', "
-                "'layers' and 'connections'"
-            ) from None
+            raise InputError(f"the network's JSON cannot be read ({error}); {EXPECTED}") from None
         return Network.from_dict(record, symbols)
 
     def __str__(self) -> str:
         """A table: one line a layer, with what it hears and how many parameters it has."""
         rows = [("layer", "size", "cell", "connections from", "parameters")]
-        rows.append((INPUT, f"{self.input_size:,}", "", "", ""))
+        rows += [(name, f"{size:,}", "", "", "") for name, size in self.inputs]
         for layer in self.layers:
-            into = self.into(layer.name)
-            heard = ", ".join(c.source + (f" (delay {c.delay})" if c.delay else "") for c in into)
-            count = sum(a * b for a, b in map(self.shape, into)) + layer.cell.gates * layer.size
-            rows.append((layer.name, f"{layer.size:,}", layer.cell.name, heard, f"{count:,}"))
+            heard = ", ".join(c.source + c.remarks for c in self.into(layer.name))
+            kind = layer.cell.name + ", no bias" * (not layer.bias) + ", backward" * layer.backward
+            rows.append((layer.name, f"{layer.size:,}", kind, heard, f"{self._count(layer):,}"))
         rows.append(("total", "", "", "", f"{self.parameter_count:,}"))
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = []
@@ -196,77 +205,9 @@ class Network:
             )
             lines.append(f"{name}  {size}  {cell}  {heard}  {count}")
         rule = "-" * len(lines[0])
-        return "\n".join([lines[0], rule, *lines[1:-1], rule, lines[-1]])
+        returned = [] if self.returns_one_array else [f"returns {', '.join(self.outputs)}"]
+        return "\n".join([lines[0], rule, *lines[1:-1], rule, lines[-1], *returned])
 
 
-def stacked(
-    input_size: SupportsIndex,
-    hidden: Iterable[SupportsIndex],
-    output_size: SupportsIndex,
-    cell: Cell | str = "tanh",
-    *,
-    skip: bool = False,
-    feedback: bool = False,
-) -> Network:
-    """The usual network: recurrent layers `hidden1`, `hidden2`, ... below a linear output layer.
-
-    Args:
-      input_size: how many features or symbols the input has.
-      hidden: the size of each hidden layer, from the input up; without any, the output layer hears
-        the input.
-      output_size: how many outputs there are.
-      cell: of the hidden layers. One that is linear in its carry, min_gru say, comes without
-        recurrent connections, as published: so it needs no loop.
-      skip: connect the input to every hidden layer, and every hidden layer to the output
-        (Graves 2013, Generating sequences with recurrent neural networks).
-      feedback: connect each hidden layer to the one below it with delay 1.
-    """
-    layers = [
-        Layer(f"hidden{i}", size, cell) for i, size in enumerate(listed(hidden, "hidden sizes"), 1)
-    ]
-    names = [layer.name for layer in layers]
-    chain = [INPUT, *names, OUTPUT]
-    connections = [Connection(a, b) for a, b in itertools.pairwise(chain)]
-    connections += [Connection(x.name, x.name, delay=1) for x in layers if not x.cell.terms]
-    if skip:
-        connections += [Connection(INPUT, name) for name in names[1:]]
-        connections += [Connection(name, OUTPUT) for name in names[:-1]]
-    if feedback:
-        connections += [Connection(b, a, delay=1) for a, b in itertools.pairwise(names)]
-    return Network(input_size, [*layers, Layer(OUTPUT, output_size, "linear")], connections)
-
-
-def _layer(given: Any) -> Layer:
-    if isinstance(given, tuple | list) and len(given) == 3:
-        return Layer(*given)
-    if not isinstance(given, Layer):
-        raise InputError(f"{shown(given)} is no layer; give Layer(name, size, cell)")
-    return given
-
-
-def _connection(given: Any) -> Connection:
-    if isinstance(given, tuple | list) and len(given) in (2, 3):
-        return Connection(*given)
-    if not isinstance(given, Connection):
-        raise InputError(f"{shown(given)} is no connection; give Connection(source, target, delay)")
-    return given
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise InputError(f"the network's JSON has {shown(value)} where a name is expected")
-    return value
-
-
-def _whole(value: Any) -> int:
-    try:
-        return whole_number(value, "it")
-    except InputError:
-        raise InputError(
-            f"the network's JSON has {shown(value)} where a whole number is expected"
-        ) from None
-
-
-def _size(record: dict[str, Any], key: str, default: int | None) -> int:
-    size = record[key] if default is None else record.get(key)
-    return _whole(default if size is None else size)
+def _size_of(name: str) -> str:
+    return "the input's size" if name == INPUT else f"the size of input '{name}'"

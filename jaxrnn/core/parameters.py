@@ -1,12 +1,14 @@
 """Parameters and state of a network: pytrees of named arrays.
 
 Parameters are `{layer: {"bias": [gates*size], "source@delay": [source size, gates*size], ...}}`;
-gates lie side by side in the last axis. Matrices leave out gates that hear no connection.
+gates lie side by side in the last axis. Matrices leave out gates that hear no connection. A
+diagonal has the last axis alone; an identity has no array, and nor has the bias of a layer without
+one, but for its cell's own gates.
 """
 
 import functools
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import jax
 import jax.export
@@ -15,13 +17,18 @@ import numpy as np
 from jax.nn import initializers
 from jaxtyping import Array, Float, Key, PRNGKeyArray
 
+from jaxrnn.core.checks import shown
 from jaxrnn.core.errors import InputError
 from jaxrnn.core.keys import derive
-from jaxrnn.core.network import INPUT, Network
+from jaxrnn.core.layers import DIAGONAL, IDENTITY, Connection
+from jaxrnn.core.network import Network
 
 Params = dict[str, dict[str, Float[Array, "..."]]]
 if not TYPE_CHECKING:  # what is given may be NumPy's too; what is returned is JAX's
     Params = dict[str, dict[str, Float[Array | np.ndarray, "..."]]]
+
+Ends = tuple[str, str] | tuple[str, str, int]  # a connection's source, target and, unless 0, delay
+Value = TypeVar("Value")
 
 BIAS = "bias"
 
@@ -60,12 +67,24 @@ INITIALIZERS: dict[str, Callable[..., jax.Array]] = {
 }
 
 
+def _uniform(key: Key[Array, ""], shape: tuple[int], dtype=jnp.float32) -> jax.Array:
+    return jax.random.uniform(key, shape, dtype)
+
+
+DIAGONAL_INITIALIZERS: dict[str, Callable[..., jax.Array]] = {
+    # From 0 to 1: Li and others 2018, Independently recurrent neural network, for rectified units.
+    "uniform": _uniform,
+    "ones": lambda key, shape, dtype: jnp.ones(shape, dtype),
+}
+
+
 def init(
     network: Network,
     key: PRNGKeyArray,
     *,
     initializer: str | None = None,
     recurrent_initializer: str | None = None,
+    initializers: Mapping[Connection | Ends, str] | None = None,
     dtype: jnp.dtype | type = jnp.float32,
 ) -> Params:
     """Draws a network's parameters.
@@ -78,28 +97,64 @@ def init(
         name in `INITIALIZERS`, by default what the target's cell recommends. Each gate's matrix is
         drawn by itself.
       recurrent_initializer: the same, for matrices of delayed connections between layers.
+      initializers: by connection, before all others; a connection may be given by its source, its
+        target and, unless 0, its delay. Of a diagonal, which takes none of those above, a name in
+        `DIAGONAL_INITIALIZERS`, by default "uniform".
       dtype: of every array.
     """
+    chosen = by_connection(network, initializers or {}, "initializers")
+    full = jnp.float32 if jnp.finfo(dtype).bits < 32 else dtype  # no half-precision QR
     params: Params = {}
     for layer in network.layers:
         cell, arrays = layer.cell, {}
-        biases = [
-            bias(layer.size) if callable(bias) else jnp.full(layer.size, bias)
-            for bias in cell.biases or (0.0,) * cell.gates
-        ]
-        arrays[BIAS] = jnp.concatenate(biases).astype(dtype)
+        if layer.biased_gates:
+            biases = [
+                bias(layer.size) if callable(bias) else jnp.full(layer.size, bias)
+                for bias in (cell.biases or (0.0,) * cell.gates)[-layer.biased_gates :]
+            ]
+            arrays[BIAS] = jnp.concatenate(biases).astype(dtype)
         for connection in network.into(layer.name):
-            if connection.delay and connection.source != INPUT:
-                draw = _find(recurrent_initializer or cell.recurrent_initializer)
+            if connection.kind == IDENTITY:
+                continue
+            shape: tuple[int, ...] = (layer.size,)
+            if connection.kind == DIAGONAL:
+                draw = _find(chosen.get(connection, "uniform"), DIAGONAL_INITIALIZERS, connection)
             else:
-                draw = _find(initializer or cell.initializer)
+                recurs = connection.delay and not network.is_input(connection.source)
+                usual = (
+                    recurrent_initializer or cell.recurrent_initializer
+                    if recurs
+                    else initializer or cell.initializer
+                )
+                draw = _find(chosen.get(connection, usual), INITIALIZERS)
+                shape = (network.size(connection.source), layer.size)
             matrix_key = derive(key, "parameters", layer.name, connection.key)
-            shape = (network.size(connection.source), layer.size)
-            full = jnp.float32 if jnp.finfo(dtype).bits < 32 else dtype  # no half-precision QR
             gates = [draw(k, shape, full) for k in jax.random.split(matrix_key, cell.heard_gates)]
-            arrays[connection.key] = jnp.concatenate(gates, axis=1).astype(dtype)
+            arrays[connection.key] = jnp.concatenate(gates, axis=-1).astype(dtype)
         params[layer.name] = arrays
     return params
+
+
+def by_connection(
+    network: Network, given: Mapping[Connection | Ends, Value], what: str
+) -> dict[Connection, Value]:
+    """What was given for connections, themselves or their ends, by the network's connections.
+
+    Raises:
+      InputError: one of them is no connection of the network's.
+    """
+    known = {(c.source, c.target, c.delay): c for c in network.connections}
+    found = {}
+    for key, value in given.items():
+        ends = key if isinstance(key, tuple) else (key.source, key.target, key.delay)
+        connection = known.get((*ends, 0) if len(ends) == 2 else ends)
+        if connection is None or (isinstance(key, Connection) and key != connection):
+            raise InputError(
+                f"{what} name {shown(key)}, which is no connection of the network; they are "
+                f"{', '.join(map(str, network.connections))}"
+            )
+        found[connection] = value
+    return found
 
 
 def initial_state(
@@ -119,8 +174,8 @@ def initial_state(
 def parameter_shapes(network: Network) -> dict[str, dict[str, tuple[int, ...]]]:
     """The shape of every array that `init` draws."""
     return {
-        layer.name: {BIAS: (layer.cell.gates * layer.size,)}
-        | {c.key: network.shape(c) for c in network.into(layer.name)}
+        layer.name: ({BIAS: (layer.biased_gates * layer.size,)} if layer.biased_gates else {})
+        | {c.key: shape for c in network.into(layer.name) if (shape := network.shape(c))}
         for layer in network.layers
     }
 
@@ -128,7 +183,7 @@ def parameter_shapes(network: Network) -> dict[str, dict[str, tuple[int, ...]]]:
 @functools.lru_cache(maxsize=256)
 def state_shapes(network: Network, batch_size: int) -> dict[str, Any]:
     """The shape of every array in a state; sources that nothing has to remember are left out."""
-    counts = {INPUT: (network.memory(INPUT), 0)} | {
+    counts = {name: (network.memory(name), 0) for name, _ in network.inputs} | {
         layer.name: (
             max(network.memory(layer.name), layer.cell.carries_output),
             layer.cell.carries - layer.cell.carries_output,
@@ -145,11 +200,14 @@ def state_shapes(network: Network, batch_size: int) -> dict[str, Any]:
 
 def state_dtype(params: Params) -> jnp.dtype:
     """Of outputs, carries and sums: the parameters' precision, but at least float32."""
-    dtype = jax.tree.leaves(params)[0].dtype
+    dtype = next((array.dtype for array in jax.tree.leaves(params)), jnp.dtype(jnp.float32))
     return jnp.dtype(jnp.float32) if jnp.finfo(dtype).bits < 32 else dtype
 
 
-def _find(name: str) -> Callable[..., jax.Array]:
-    if name not in INITIALIZERS:
-        raise InputError(f"unknown initialiser '{name}'; they are {', '.join(INITIALIZERS)}")
-    return INITIALIZERS[name]
+def _find(
+    name: str, among: Mapping[str, Callable[..., jax.Array]], of: Connection | None = None
+) -> Callable[..., jax.Array]:
+    if name not in among:
+        whose = "" if of is None else f" of connection {of}"
+        raise InputError(f"unknown initialiser '{name}'{whose}; they are {', '.join(among)}")
+    return among[name]

@@ -13,7 +13,8 @@ from jaxrnn.core.cells import is_registered
 from jaxrnn.core.checks import listed, shown
 from jaxrnn.core.errors import InputError
 from jaxrnn.core.graph import INPUT, OUTPUT, Connection, feedforward_order
-from jaxrnn.core.network import Layer, Network
+from jaxrnn.core.layers import Layer
+from jaxrnn.core.network import Network
 from jaxrnn.core.parameters import BIAS, Params, parameter_shapes
 from jaxrnn.core.weight_forms import TORCH, Form, Library, Weights
 

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Integer
 
-from jaxrnn.core.parameters import BIAS, Params
+from jaxrnn.core.parameters import Params
 
 Loss = Callable[[Array, Array], Array]  # outputs, targets -> [time, batch]
 
@@ -82,9 +82,10 @@ ACCURACY = Measure(is_right, "of answers right", larger_is_better=True)
 def weight_penalty(params: Params, l1: float = 0.0, l2: float = 0.0) -> Float[Array, ""]:
     """`l1` times the sum of absolute weights plus `l2` times half the sum of their squares.
 
-    Of the connections' matrices; biases go free.
+    Of the connections' matrices; biases and diagonals go free, as from AdamW's decay: on a diagonal
+    that recurs the decay would shorten a unit's memory.
     """
-    matrices = [a for arrays in params.values() for name, a in arrays.items() if name != BIAS]
+    matrices = [array for array in jax.tree.leaves(params) if array.ndim > 1]
     absolute = sum(jnp.abs(matrix).sum() for matrix in matrices) if l1 else 0.0
     squares = sum(jnp.square(matrix).sum() for matrix in matrices) if l2 else 0.0
     return jnp.asarray(l1 * absolute + l2 / 2 * squares, jax.tree.leaves(params)[0].dtype)

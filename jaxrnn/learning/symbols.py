@@ -7,7 +7,8 @@ import numpy as np
 from jaxtyping import Integer
 
 from jaxrnn.core.errors import InputError
-from jaxrnn.core.network import OUTPUT, Network
+from jaxrnn.core.layers import OUTPUT
+from jaxrnn.core.network import Network
 from jaxrnn.learning.batch import Batch
 from jaxrnn.learning.loss import Loss, cross_entropy, is_right
 

@@ -328,7 +328,8 @@ def test_terms_that_are_no_decay_and_drive_are_refused(terms, message):
 @pytest.mark.parametrize("name", CELLS)
 def test_running_a_cell_is_applying_it(name):
     cell = CELLS[name]
-    sums = [tuple(jnp.ones((cell.gates, 2, 3)) / 2) for _ in range(1 + cell.separate_sums)]
+    widths = [cell.gates, *[cell.heard_gates] * cell.separate_sums]
+    sums = [tuple(jnp.ones((width, 2, 3)) / 2) for width in widths]
     arguments = (*sums, tuple(jnp.ones((cell.carries, 2, 3))))
     assert_close(cell.run(*arguments), cell.apply(*arguments))
     ran, applied = (jax.make_jaxpr(f)(*arguments) for f in (cell.run, cell.apply))

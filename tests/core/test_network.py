@@ -249,10 +249,14 @@ def test_the_parameter_counts_are_the_numbers_that_init_draws(network):
     table = {row.split()[0]: row.split() for row in lines if not row.startswith("-")}
     for layer in network.layers:
         size = sum(array.size for array in params[layer.name].values())
-        assert table[layer.name][1:3] == [str(layer.size), layer.cell.name]
+        assert table[layer.name][1:3] == [
+            str(layer.size),
+            layer.cell.name + "," * (not layer.bias),
+        ]
         assert table[layer.name][-1] == f"{size:,}"
         for connection in network.into(layer.name):
-            assert params[layer.name][connection.key].shape == network.shape(connection)
+            shape = getattr(params[layer.name].get(connection.key), "shape", None)
+            assert shape == network.shape(connection)
     total = sum(array.size for array in jax.tree.leaves(params))
     assert network.parameter_count == total
     assert table["total"][-1] == f"{total:,}"
@@ -405,10 +409,12 @@ def test_what_is_no_list_is_refused_in_its_place(given):
         (["output"], [HEARD], r"'output' is no layer"),
         (("output", 2, "tanh"), [HEARD], r"'output' is no layer"),
         ([None], [HEARD], r"None is no layer"),
-        ([HEARD], [HEARD], r"Connection\(.*\) is no layer"),
+        ([HEARD], [HEARD], r"Connection\(.* is no layer"),
         ([(3, 2, "tanh")], [HEARD], r"a layer is called 3; a layer's name is a string"),
         ([OUTPUT], [("input",)], r"\('input',\) is no connection; give Connection\(source"),
-        ([OUTPUT], [("input", "output", 0, 1)], r"is no connection"),
+        ([OUTPUT], [("input", "output", 0, "full", 1)], r"is no connection"),
+        ([OUTPUT], [("input", "output", 0, 1)], r"kind of .*input -> output is 1; it must be full"),
+        ([("output", 2, "tanh", 1)], [HEARD], r"'output' has bias=1; it must be True or False"),
         ([OUTPUT], ("input", "output"), r"'input' is no connection"),
         ([OUTPUT], [None], r"None is no connection"),
         ([OUTPUT], [OUTPUT], r"Layer\(.* is no connection"),

@@ -35,20 +35,21 @@ def gates(matrix: np.ndarray, count: int = 4) -> list[np.ndarray]:
 
 @given(networks())
 @examples(30)
-def test_each_layer_has_a_bias_and_a_matrix_for_each_connection(network):
-    gates = {"lstm": 4, "gru": 3, "min_gru": 2, "min_lstm": 3, "rg_lru": 4, "gru_recurrent_bias": 4}
-    deaf = {"rg_lru": 1, "gru_recurrent_bias": 1}  # gates that hear no connection
+def test_each_layer_has_its_biases_and_each_connection_its_weights(network):
+    heard = {"lstm": 4, "gru": 3, "min_gru": 2, "min_lstm": 3, "rg_lru": 3, "gru_recurrent_bias": 3,
+             "layer_norm_lstm": 4}  # fmt: skip
+    own = {"rg_lru": 1, "gru_recurrent_bias": 1, "layer_norm": 2, "rms_norm": 1,
+           "layer_norm_lstm": 14}  # fmt: skip
     params = jax.eval_shape(lambda key: init(network, key), jax.random.key(0))
     expected = {}
     for layer in network.layers:
-        name = layer.cell.name
-        width = gates.get(name, 1) * layer.size
-        heard = width - deaf.get(name, 0) * layer.size
-        expected[layer.name] = {"bias": (width,)} | {
-            f"{c.source}@{c.delay}": (network.size(c.source), heard)
-            for c in network.connections
-            if c.target == layer.name
-        }
+        width = heard.get(layer.cell.name, 1) * layer.size
+        biases = width * layer.bias + own.get(layer.cell.name, 0) * layer.size
+        expected[layer.name] = {"bias": (biases,)} if biases else {}
+        for c in network.connections:
+            if c.target == layer.name and c.kind != "identity":
+                matrix = (network.size(c.source), width)
+                expected[layer.name][f"{c.source}@{c.delay}"] = matrix[c.kind == "diagonal" :]
     assert jax.tree.map(lambda x: x.shape, params) == expected
 
 

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from jaxrnn.core.graph import feedforward_order, strong_components
-from jaxrnn.core.network import Connection, Layer, Network
+from jaxrnn.core.layers import Connection, Layer
+from jaxrnn.core.network import Network
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,15 @@ from jaxtyping import Array, Bool, Float, Integer, PRNGKeyArray, Shaped
 
 from jaxrnn.core.engine.delays import Past, remembered
 from jaxrnn.core.keys import derive
-from jaxrnn.core.network import INPUT, Connection, Network
+from jaxrnn.core.layers import IDENTITY, INPUT, Connection
+from jaxrnn.core.network import Network
 from jaxrnn.core.parameters import State
 
 
 class Dropout(NamedTuple):
     """Dropout on delay-0 connections, not on delayed ones (Zaremba and others 2014).
+
+    Identities always hear all: what they add may be a stream that a deep stack rests on.
 
     Attributes:
       rate: the share of a source's outputs that a connection does not hear, in [0, 1).
@@ -41,7 +44,7 @@ def draw_masks(
     time, batch = inputs.shape[:2]
     masks = {}
     for connection in network.connections:
-        if connection.delay and not dropout.recurrent:
+        if connection.kind == IDENTITY or (connection.delay and not dropout.recurrent):
             continue
         mask_key = derive(key, connection.target, connection.key)
         if connection.source == INPUT and inputs.ndim == 2:

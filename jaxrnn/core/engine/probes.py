@@ -17,7 +17,8 @@ from jaxtyping import Array, Float
 from jaxrnn.core.cells import Cell
 from jaxrnn.core.engine.unroll import Inputs, step
 from jaxrnn.core.errors import InputError
-from jaxrnn.core.network import Layer, Network
+from jaxrnn.core.layers import Layer
+from jaxrnn.core.network import Network
 from jaxrnn.core.parameters import LayerState, Params, State, state_dtype
 
 
@@ -46,9 +47,10 @@ def output_gradients(
       InputError: a cell carries its output and does not say so, or says so and does not.
     """
     network = Network(
-        network.input_size,
-        [Layer(layer.name, layer.size, _probed(layer.cell)) for layer in network.layers],
+        dict(network.inputs),
+        [Layer(x.name, x.size, _probed(x.cell), x.bias) for x in network.layers],
         network.connections,
+        network.outputs,
     )
     time, batch = inputs.shape[:2]
     silent = {

@@ -6,8 +6,8 @@ seam for other ways to run a component.
 Plain autodiff of a scan adds the whole weight gradient up once per time step. The rule here is the
 three steps of textbook BPTT (Werbos 1990) instead: unroll, and keep each layer's sums; carry the
 deltas (gradients with respect to the sums) backward; then one product over the whole chunk, sources
-against deltas, for each connection's weight gradient. Cells are elementwise and connections are
-matrices, so `jax.vjp` of each cell and transposed matrices are all that the backward pass needs.
+against deltas, for each connection's weight gradient. Lanes are
+independent, so `jax.vjp` of each cell and transposed matrices are all that the backward pass needs.
 
 What a connection of delay 1 hears is carried from step to step. Of a source that is heard later
 than that, the outputs of the whole chunk lie in one array, its history, into which each step
@@ -28,14 +28,13 @@ from jaxtyping import Array, Bool, Float, Int
 
 from jaxrnn.core.engine.components import Component
 from jaxrnn.core.engine.delays import Ages, ages_since, delayed, forget_older, remembered
+from jaxrnn.core.engine.drives import Drives
+from jaxrnn.core.engine.kinds import Gates, added, source_grad, split_gates, weight_grad
 from jaxrnn.core.engine.linear_recurrence import linear_recurrence
-from jaxrnn.core.engine.products import outer_product, product
-from jaxrnn.core.network import Connection, Layer
+from jaxrnn.core.layers import FULL, Connection, Layer
 from jaxrnn.core.parameters import LayerState, State
 
-Gates = tuple[Float[Array, "*_time _batch _size"], ...]  # one array a gate
-Drives = tuple[Gates | None, ...]  # (all,), or (feed-forward, recurrent); None where nothing adds
-Weights = dict[Connection, Float[Array, "_source _target"]]
+Weights = dict[Connection, Float[Array, "*_source _target"]]
 Masks = dict[Connection, Float[Array, "time_or_1 batch _size"]]
 Outputs = dict[str, Float[Array, "time batch _size"]]
 Carries = dict[str, tuple[Float[Array, "batch _size"], ...]]
@@ -73,7 +72,7 @@ def run_component(
 
     Args:
       component: which.
-      weights: of its internal connections.
+      weights: of those internal connections that have any.
       drives: what each of its layers hears from outside the component.
       masks: dropout masks of internal connections.
       resets: where true, the layers' memory is forgotten before that step.
@@ -121,11 +120,6 @@ def _run_linear(
     return {layer.name: carries}, {layer.name: (carries, *others)}
 
 
-def split_gates(row: Float[Array, "*any sums"], layer: Layer) -> Gates:
-    starts = range(0, row.shape[-1], layer.size)
-    return tuple(lax.slice_in_dim(row, start, start + layer.size, axis=-1) for start in starts)
-
-
 def _plain(
     component: Component,
     dtype: jnp.dtype,
@@ -142,7 +136,9 @@ def _plain(
 
 
 def _forward(component, dtype, every_carry, weights, drives, masks, resets, memory):
-    rounded = {c: matrix.astype(dtype) for c, matrix in weights.items()}  # once, not at each step
+    rounded = {  # once, not at each step
+        c: array.astype(dtype) if c.kind == FULL else array for c, array in weights.items()
+    }
     arguments = rounded, drives, masks, resets, memory
     result, kept = _unroll(component, dtype, every_carry, *arguments)
     outputs, *_ = result
@@ -156,15 +152,16 @@ def _backward(
     deltas, memory_grads = _carry_deltas_back(component, dtype, residuals, cotangents)
     ages = ages_since(resets)
     weight_grads = {}
-    for connection, matrix in weights.items():
+    for connection in weights:
         source = outputs[connection.source]
         if connection.delay:
             past = memory[connection.source].past[: connection.delay]
             source = delayed(source, remembered(past), ages)
         if connection in masks:
             source = source * masks[connection]
-        delta = deltas[connection.target][_sum_index(component, connection)]
-        weight_grads[connection] = outer_product(source, _heard(delta, matrix), dtype)
+        target = _target(component, connection)
+        delta = _heard(deltas[connection.target][_sum_index(component, connection)], target)
+        weight_grads[connection] = weight_grad(connection.kind, source, delta, target, dtype)
     drive_grads = {
         layer.name: tuple(
             None if drive is None else split_gates(delta, layer)
@@ -232,9 +229,9 @@ def _advance(
         for connection in (c for c in component.internal if c.target == layer.name):
             source = heard[connection] if connection.delay else outputs[connection.source]
             source = source * masks[connection] if connection in masks else source
-            added = split_gates(product(source, weights[connection], dtype), layer)
+            gates = added(connection.kind, source, weights.get(connection), layer, dtype)
             i = _sum_index(component, connection)
-            terms[i] = added if terms[i] is None else _add(terms[i], added)
+            terms[i] = gates if terms[i] is None else _add(terms[i], gates)
             summed[i] = True
         before = carry.get(layer.name, ())
         arguments = *_filled(terms, layer), before
@@ -274,8 +271,8 @@ def _carry_deltas_back(
             deltas[name] = tuple(jnp.concatenate(gate, axis=-1) for gate in gates)
             for connection in (c for c in component.internal if c.target == name):
                 source, delay = connection.source, connection.delay
-                delta = deltas[name][_sum_index(component, connection)]
-                grad = product(_heard(delta, weights[connection]), transposed[connection], dtype)
+                delta = _heard(deltas[name][_sum_index(component, connection)], layer)
+                grad = source_grad(connection.kind, delta, transposed.get(connection), layer, dtype)
                 grad = grad * masks[connection] if connection in masks else grad
                 if source in history and delay:
                     grad = forget_older(grad, delay, ages)
@@ -396,9 +393,9 @@ def _add(sums: Gates, heard: Gates) -> Gates:
     return (*map(jnp.add, sums, heard), *sums[len(heard) :])
 
 
-def _heard(delta: Float[Array, "*any sums"], matrix: Array) -> Float[Array, "*any heard"]:
-    """The deltas of the gates that hear a connection."""
-    return delta[..., : matrix.shape[1]]
+def _heard(delta: Float[Array, "*any sums"], layer: Layer) -> Float[Array, "*any heard"]:
+    """The deltas of the gates that connections add to."""
+    return delta[..., : layer.cell.heard_gates * layer.size]
 
 
 def _loop(

@@ -10,38 +10,24 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, Shaped
+from jaxtyping import Array, Bool, Float, PRNGKeyArray, Shaped
 
 from jaxrnn.core.engine.arguments import Arrays, GivenInputs, Inputs, enter
-from jaxrnn.core.engine.components import Component, run_order
+from jaxrnn.core.engine.components import run_order
 from jaxrnn.core.engine.delays import (
-    Ages,
-    Past,
     ages_since,
-    delayed,
-    forget_older,
     newest,
-    remembered,
 )
+from jaxrnn.core.engine.drives import Sequence, drives_of
 from jaxrnn.core.engine.dropout import Dropout, draw_masks
 from jaxrnn.core.engine.options import Options
 from jaxrnn.core.engine.placement import with_automatic_axes
-from jaxrnn.core.engine.products import product, rounded_product, rows
-from jaxrnn.core.engine.recurrence import (
-    Drives,
-    EveryCarry,
-    Gates,
-    Outputs,
-    beside_outputs,
-    run_component,
-    split_gates,
-)
+from jaxrnn.core.engine.recurrence import EveryCarry, Outputs, beside_outputs, run_component
 from jaxrnn.core.engine.segments import run_in_segments, segment_length
 from jaxrnn.core.keys import derive
-from jaxrnn.core.network import INPUT, OUTPUT, Connection, Layer, Network
-from jaxrnn.core.parameters import BIAS, LayerState, Params, State, state_dtype
-
-Sequence = Shaped[Array, "time batch *_features"]
+from jaxrnn.core.layers import IDENTITY, INPUT, OUTPUT, Layer
+from jaxrnn.core.network import Network
+from jaxrnn.core.parameters import LayerState, Params, State, state_dtype
 
 
 class How(NamedTuple):
@@ -186,16 +172,16 @@ def _run(network: Network, arrays: Arrays, how: How) -> tuple[tuple[Outputs, Eve
     sequences: dict[str, Sequence] = {INPUT: inputs}
     carries, every_carry = {}, {}
     for component in run_order(network, how.stepwise):
-        drives = {
-            layer.name: _drive(layer, component, params, sequences, state, masks, ages, how)
-            for layer in component.layers
-        }
+        drives = drives_of(
+            component, params, sequences, state, masks, ages,
+            dtype=how.dtype, plain_autodiff=how.plain_autodiff,
+        )  # fmt: skip
         memory = {
             layer.name: _as_in_a_cell(state[layer.name], layer, component.memory(layer))
             for layer in component.layers
             if layer.name in state
         }
-        weights = {c: params[c.target][c.key] for c in component.internal}
+        weights = {c: params[c.target][c.key] for c in component.internal if c.kind != IDENTITY}
         internal_masks = {c: masks[c] for c in component.internal if c in masks}
         outputs, final, every = run_component(
             component, weights, drives, internal_masks, resets, memory,
@@ -216,79 +202,6 @@ def _as_in_a_cell(state: LayerState, layer: Layer, memory: int) -> LayerState:
     """With the output among the carries where the cell carries it."""
     output = state.past[: layer.cell.carries_output]
     return LayerState(state.past[:memory], (*output, *state.carry))
-
-
-def _drive(
-    layer: Layer,
-    component: Component,
-    params: Params,
-    sequences: dict[str, Sequence],
-    state: State,
-    masks: dict[Connection, Array],
-    ages: Ages | None,
-    how: How,
-) -> Drives:
-    """What a layer hears from outside its component, for each gate and the whole chunk.
-
-    Two sums where the cell wants delay-0 and delayed connections apart, else one. A sum to which
-    nothing adds is None.
-    """
-    bias = params[layer.name][BIAS]
-    time, batch = sequences[INPUT].shape[:2]
-
-    def at_each_step(row: Float[Array, " sums"]) -> Float[Array, "time batch sums"]:
-        return jnp.broadcast_to(row, (time, batch, row.shape[0]))
-
-    heard_size = layer.cell.heard_gates * layer.size
-    feedforward, recurrent = at_each_step(bias[:heard_size]), None
-    for connection in (c for c in component.entering if c.target == layer.name):
-        source, past = sequences[connection.source], ()
-        if connection.delay:
-            past = state[connection.source].past[: connection.delay]
-        heard = _heard(
-            source, past, params[layer.name][connection.key], masks.get(connection), ages, how
-        )
-        if connection.delay and layer.cell.separate_sums:
-            recurrent = heard if recurrent is None else recurrent + heard
-        else:
-            feedforward = feedforward + heard
-
-    own = split_gates(at_each_step(bias[heard_size:]), layer)
-    drive: Gates = (*split_gates(feedforward, layer), *own)
-    if layer.cell.separate_sums:
-        return drive, None if recurrent is None else split_gates(recurrent, layer)
-    return (drive,)
-
-
-def _heard(
-    source: Sequence,
-    past: Past,
-    matrix: Float[Array, "source sums"],
-    mask: Float[Array, "time_or_1 batch source_or_1"] | None,
-    ages: Ages | None,
-    how: How,
-) -> Float[Array, "time batch sums"]:
-    """The source, as many steps late as `past` is long, times the matrix."""
-    multiply = product
-    if not how.plain_autodiff and how.dtype != matrix.dtype:
-        multiply = rounded_product
-    if source.ndim == 3:
-        source = delayed(source, remembered(past), ages) if past else source
-        return multiply(source if mask is None else source * mask, matrix, how.dtype)
-    heard = rows(matrix, source)
-    if past:
-        before = remembered(past)
-        if ages is not None:
-            # Before it is multiplied: what is not finite must not reach the matrix's gradient.
-            before = forget_older(before, len(past), _first_steps(ages, len(past)))
-        heard = delayed(heard, multiply(before, matrix, how.dtype), ages)
-    return heard if mask is None else heard * mask
-
-
-def _first_steps(ages: Ages, count: int) -> Int[Array, "count batch"]:
-    """Of the first `count` steps; of a chunk that ends before, its last one's again."""
-    last = jnp.broadcast_to(ages[-1:], (count, ages.shape[1]))
-    return jnp.concatenate([ages, last])[:count]
 
 
 def _lanes(arrays: Arrays) -> tuple[tuple[Array, int], ...]:

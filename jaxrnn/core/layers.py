@@ -1,0 +1,130 @@
+"""What a network is made of: layers, and the connections between them."""
+
+from dataclasses import dataclass
+from typing import Any, SupportsIndex
+
+from jaxrnn.core import cells
+from jaxrnn.core.cells import Cell
+from jaxrnn.core.checks import check_is_name, shown, whole_number
+from jaxrnn.core.errors import InputError
+
+INPUT = "input"  # the source that stands for what the network is given
+OUTPUT = "output"  # the layer whose output is the network's output
+
+FULL, DIAGONAL, IDENTITY = KINDS = ("full", "diagonal", "identity")
+
+
+@dataclass(frozen=True)
+class Layer:
+    """`size` units of one cell.
+
+    Attributes:
+      name: its own among the layers.
+      size: how many units.
+      cell: what each step does; may be given by its name.
+      bias: whether the sums that connections add to have a bias. A cell's own gates keep theirs,
+        and a gate without one begins at 0: an LSTM's forget gate too.
+      backward: whether it runs from each lane's last step to its first, and so hears what comes
+        later in place of what came before (Schuster and Paliwal 1997, Bidirectional recurrent
+        neural networks). It begins at the end of every chunk from the state that is given, which
+        is returned as it was.
+    """
+
+    name: str
+    size: int
+    cell: Cell
+    bias: bool = True
+    backward: bool = False
+
+    def __init__(
+        self,
+        name: str,
+        size: SupportsIndex,
+        cell: Cell | str,
+        bias: bool = True,
+        backward: bool = False,
+    ) -> None:
+        check_is_name(name, "a layer")
+        cell = cells.find(cell) if isinstance(cell, str) else cell
+        if not isinstance(cell, Cell):
+            raise InputError(
+                f"layer '{name}' has {shown(cell)} as its cell; give a Cell, or the name of one: "
+                f"{', '.join(cells.CELLS)}"
+            )
+        for what, value in (("bias", bias), ("backward", backward)):
+            if not isinstance(value, bool):
+                raise InputError(
+                    f"layer '{name}' has {what}={shown(value)}; it must be True or False"
+                )
+        object.__setattr__(self, "name", name)
+        object.__setattr__(self, "size", whole_number(size, f"the size of layer '{name}'"))
+        object.__setattr__(self, "cell", cell)
+        object.__setattr__(self, "bias", bias)
+        object.__setattr__(self, "backward", backward)
+
+    @property
+    def biased_gates(self) -> int:
+        """How many gates have a bias, the last ones."""
+        return self.cell.gates if self.bias else self.cell.own_gates
+
+
+@dataclass(frozen=True, order=True)  # ordered, as keys of a pytree must be
+class Connection:
+    """From the source's output `delay` steps ago to the target's sums.
+
+    Attributes:
+      source, target: names of layers; the source may be an input.
+      delay: in time steps.
+      kind: "full", a matrix; "diagonal", a number for each unit and gate, between layers of one
+        size (Li and others 2018, Independently recurrent neural network); or "identity", the
+        source as it is, without parameters, to a cell with one gate that connections add to.
+    """
+
+    source: str
+    target: str
+    delay: int = 0
+    kind: str = FULL
+
+    def __post_init__(self) -> None:
+        for name in (self.source, self.target):
+            check_is_name(name, "an end of a connection")
+        between = f"connection {self.source} -> {self.target}"
+        object.__setattr__(self, "delay", whole_number(self.delay, f"the delay of {between}"))
+        if self.kind not in KINDS:
+            raise InputError(
+                f"the kind of {between} is {shown(self.kind)}; it must be {', '.join(KINDS[:-1])} "
+                f"or {KINDS[-1]}"
+            )
+
+    @property
+    def key(self) -> str:
+        """Its weights' name among the target's parameters, as in `hidden1@1`."""
+        return f"{self.source}@{self.delay}"
+
+    @property
+    def remarks(self) -> str:
+        """In brackets, what is not as usual."""
+        said = [f"delay {self.delay}"] if self.delay else []
+        said += [self.kind] if self.kind != FULL else []
+        return f" ({', '.join(said)})" if said else ""
+
+    def __str__(self) -> str:
+        return f"{self.source} -> {self.target}{self.remarks}"
+
+
+def as_layer(given: Any) -> Layer:
+    """The layer that was given, as such or as a tuple of its fields."""
+    if isinstance(given, tuple | list) and 3 <= len(given) <= 5:
+        return Layer(*given)
+    if not isinstance(given, Layer):
+        raise InputError(f"{shown(given)} is no layer; give Layer(name, size, cell)")
+    return given
+
+
+def as_connection(given: Any) -> Connection:
+    """The connection that was given, as such or as a tuple of its fields."""
+    if isinstance(given, tuple | list) and 2 <= len(given) <= 4:
+        return Connection(*given)
+    if not isinstance(given, Connection):
+        raise InputError(f"{shown(given)} is no connection; give Connection(source, target, delay)")
+    return given

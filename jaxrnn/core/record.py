@@ -1,0 +1,82 @@
+"""A network's JSON as a person may have written it: brought to what makes a network, or refused."""
+
+from typing import Any
+
+from jaxrnn.core.checks import shown, whole_number
+from jaxrnn.core.errors import InputError
+from jaxrnn.core.layers import FULL, INPUT, OUTPUT, Connection, Layer
+
+EXPECTED = "expected an object with 'input', 'layers' and 'connections'"
+_NETWORK = ("input", "layers", "connections", "outputs")
+_LAYER = ("name", "size", "cell", "bias", "backward")
+_CONNECTION = ("source", "target", "delay", "kind")
+
+
+def read_record(record: Any, symbols: int | None) -> tuple[Any, list[Layer], list[Connection], Any]:
+    """Inputs, layers, connections and outputs; as for `Network.from_dict`."""
+    try:
+        for part, known in (
+            (record, _NETWORK),
+            *((layer, _LAYER) for layer in record["layers"]),
+            *((connection, _CONNECTION) for connection in record["connections"]),
+        ):
+            if isinstance(part, dict) and (unknown := set(part) - set(known)):
+                raise InputError(
+                    f"the network's JSON has an unknown '{min(unknown)}'; "
+                    f"expected {', '.join(known)}"
+                )
+        layers = [_layer(x, symbols) for x in record["layers"]]
+        connections = [_connection(c) for c in record["connections"]]
+        outputs = [_text(name) for name in record.get("outputs", [OUTPUT])]
+        return _inputs(record, symbols), layers, connections, outputs
+    except InputError:
+        raise
+    except KeyError as missing:
+        raise InputError(
+            f"the network's JSON lacks {missing}; expected 'input', 'layers' (each with "
+            "'name', 'size', 'cell') and 'connections' (each with 'source', 'target', 'delay')"
+        ) from None
+    except (TypeError, AttributeError) as error:
+        raise InputError(f"the network's JSON cannot be read ({error}); {EXPECTED}") from None
+
+
+def _inputs(record: Any, symbols: int | None) -> int | dict[str, int]:
+    if not isinstance(record.get("input"), dict):
+        return _size(record, "input", symbols)
+    given = record["input"]
+    return {name: _size(given, name, symbols if name == INPUT else None) for name in given}
+
+
+def _layer(record: Any, symbols: int | None) -> Layer:
+    return Layer(
+        _text(record["name"]),
+        _size(record, "size", symbols if record["name"] == OUTPUT else None),
+        _text(record["cell"]),
+        bias=record.get("bias", True),
+        backward=record.get("backward", False),
+    )
+
+
+def _connection(record: Any) -> Connection:
+    source, target = _text(record["source"]), _text(record["target"])
+    return Connection(source, target, _whole(record.get("delay", 0)), record.get("kind", FULL))
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise InputError(f"the network's JSON has {shown(value)} where a name is expected")
+    return value
+
+
+def _whole(value: Any) -> int:
+    try:
+        return whole_number(value, "it")
+    except InputError:
+        raise InputError(
+            f"the network's JSON has {shown(value)} where a whole number is expected"
+        ) from None
+
+
+def _size(record: Any, key: str, default: int | None) -> int:
+    size = record[key] if default is None else record.get(key)
+    return _whole(default if size is None else size)

@@ -1,0 +1,80 @@
+"""The usual networks: stacks of recurrent layers."""
+
+import itertools
+from collections.abc import Iterable
+from typing import SupportsIndex
+
+from jaxrnn.core.cells import Cell
+from jaxrnn.core.checks import listed, whole_number
+from jaxrnn.core.errors import InputError
+from jaxrnn.core.layers import IDENTITY, INPUT, OUTPUT, Connection, Layer
+from jaxrnn.core.network import Network
+
+
+def stacked(
+    input_size: SupportsIndex,
+    hidden: Iterable[SupportsIndex],
+    output_size: SupportsIndex,
+    cell: Cell | str = "tanh",
+    *,
+    skip: bool = False,
+    feedback: bool = False,
+    normalised: bool = False,
+    residual: bool = False,
+) -> Network:
+    """The usual network: recurrent layers `hidden1`, `hidden2`, ... below a linear output layer.
+
+    Args:
+      input_size: how many features or symbols the input has.
+      hidden: the size of each hidden layer, from the input up; without any, the output layer hears
+        the input.
+      output_size: how many outputs there are.
+      cell: of the hidden layers. One that is linear in its carry, min_gru say, comes without
+        recurrent connections, as published: so it needs no loop.
+      skip: connect the input to every hidden layer, and every hidden layer to the output
+        (Graves 2013, Generating sequences with recurrent neural networks).
+      feedback: connect each hidden layer to the one below it with delay 1.
+      normalised: between what a hidden layer or the output layer hears from below and that layer,
+        put a layer `norm1`, `norm2`, ..., `norm` of the cell "rms_norm"; not above the input.
+      residual: what each hidden layer puts out is added, in a layer `sum1`, `sum2`, ..., to what
+        it heard, so that a stream leads from a layer `embedding` above the input to the output.
+        With `normalised` these are the blocks x + recurrent(norm(x)) of deep stacks without loops
+        (De and others 2024, Griffin, section 2.1), without the perceptrons between them.
+    """
+    sizes = [whole_number(n, f"the size of layer 'hidden{i}'")
+             for i, n in enumerate(listed(hidden, "hidden sizes"), 1)]  # fmt: skip
+    if residual and len(set(sizes)) > 1:
+        raise InputError(f"hidden sizes are {sizes}; with residual=True give equal ones")
+    layers, connections, names, below = [], [], [], INPUT
+    if residual and sizes:
+        layers.append(Layer("embedding", sizes[0], "linear"))
+        connections.append(Connection(INPUT, "embedding"))
+        below = "embedding"
+
+    def normal(below: str, size: int, name: str) -> str:
+        if not normalised or below == INPUT:
+            return below
+        layers.append(Layer(name, size, "rms_norm", bias=False))
+        connections.append(Connection(below, name, kind=IDENTITY))
+        return name
+
+    size_below = sizes[0] if sizes else 0
+    for i, size in enumerate(sizes, 1):
+        heard, name = normal(below, size_below, f"norm{i}"), f"hidden{i}"
+        layers.append(Layer(name, size, cell))
+        connections.append(Connection(heard, name))
+        if residual:
+            layers.append(Layer(f"sum{i}", size, "linear", bias=False))
+            connections += [Connection(x, f"sum{i}", kind=IDENTITY) for x in (below, name)]
+        names.append(name)
+        below, size_below = f"sum{i}" if residual else name, size
+    layers.append(Layer(OUTPUT, output_size, "linear"))
+    connections.append(Connection(normal(below, size_below, "norm"), OUTPUT))
+    hidden_layers = [layer for layer in layers if layer.name in names]
+    connections += [Connection(x.name, x.name, 1) for x in hidden_layers if not x.cell.terms]
+    if skip:
+        connections += [Connection(INPUT, name) for name in names[1:]]
+        connections += [Connection(name, OUTPUT) for name in names[:-1]]
+    if feedback:
+        connections += [Connection(b, a, delay=1) for a, b in itertools.pairwise(names)]
+    return Network(input_size, layers, connections)
