@@ -26,6 +26,7 @@ class Arrays(NamedTuple):
     state: State
     inputs: Inputs
     resets: Bool[Array, "time batch"] | None
+    inside: Bool[Array, "time batch"] | None  # of steps before a lane's end; None: all are
     dropout_key: PRNGKeyArray | None
 
 
@@ -35,27 +36,62 @@ def enter(
     state: State,
     inputs: GivenInputs,
     resets: Any,
+    lengths: Any,
     dropout: Dropout | None,
     dropout_key: PRNGKeyArray | None,
     compute_dtype: jnp.dtype | None,
 ) -> tuple[Arrays, jnp.dtype]:
     """The engine's door: refuses what does not fit, and settles types once for all.
 
+    Steps beyond a lane's end become resets that hear nothing: whatever they hold, what comes of
+    them is finite, and so are gradients of which no part goes back to them.
+
     Returns:
       Arrays that are all JAX's, parameters and state in one precision; and the products' dtype.
     """
+    inside, inputs = _cut_to(lengths, inputs)
     _check_symbols(network, inputs)
     given: Any = jnp.asarray(inputs)
     resets = None if resets is None else jnp.asarray(resets)
     _check(network, params, state, given, resets, dropout, dropout_key)
+    if inside is not None:
+        resets = ~inside if resets is None else resets | ~inside
     params, state = jax.tree.map(jnp.asarray, (params, state))
     dtype = _check_types(params, state, compute_dtype)
     working = state_dtype(params)
     params = jax.tree.map(lambda array: array.astype(working), params)
     if given.ndim == 3:
         given = given.astype(working)
-    params, state, given, resets = varying_alike((params, state, given, resets))
-    return Arrays(params, state, given, resets, dropout_key), dtype
+    params, state, given, resets, inside = varying_alike((params, state, given, resets, inside))
+    return Arrays(params, state, given, resets, inside, dropout_key), dtype
+
+
+def _cut_to(lengths: Any, inputs: GivenInputs) -> tuple[Array | None, GivenInputs]:
+    """Which steps are before a lane's end, and inputs with zeros beyond it."""
+    if lengths is None:
+        return None, inputs
+    known = not isinstance(lengths, jax.core.Tracer)
+    inputs = inputs if isinstance(inputs, jax.Array) else np.asarray(inputs)
+    counts = np.asarray(lengths) if known else lengths
+    if counts.shape != inputs.shape[1:2] or not np.issubdtype(counts.dtype, np.integer):
+        raise InputError(
+            f"lengths have the shape {list(counts.shape)} and the type {counts.dtype}; expected "
+            f"a whole number for each of the lanes of inputs of the shape {list(inputs.shape)}"
+        )
+    time = inputs.shape[0]
+    if (
+        known
+        and counts.size
+        and isinstance(time, int)
+        and not 0 <= counts.min() <= counts.max() <= time
+    ):
+        wrong = counts.min() if counts.min() < 0 else counts.max()
+        raise InputError(f"a length is {wrong}; those of inputs of {time} steps are 0 to {time}")
+    # On the host where all is known there, so that symbols can be checked.
+    on: Any = np if known and isinstance(inputs, np.ndarray) else jnp
+    inside = on.arange(time)[:, None] < counts[None, :]
+    alike = inside.reshape(inside.shape + (1,) * (inputs.ndim - 2))
+    return jnp.asarray(inside), on.where(alike, inputs, inputs.dtype.type(0))
 
 
 def _check(

@@ -41,16 +41,53 @@ def forget_older(
     return late if ages is None else jnp.where((ages >= delay)[..., None], late, 0)
 
 
-def newest(sequence: Shaped[Array, "time batch *features"], past: Past, ages: Ages | None) -> Past:
-    """What is to be remembered after the sequence; as many steps as were remembered before it."""
+def newest(
+    sequence: Shaped[Array, "time batch *features"],
+    past: Past,
+    ages: Ages | None,
+    lengths: Int[Array, " batch"] | None = None,
+) -> Past:
+    """What is to be remembered after the sequence; as many steps as were remembered before it.
+
+    Of lanes with `lengths` after so many of their steps.
+    """
     if not past:
         return ()
-    last = sequence[-len(past) :]
+    before, lags = remembered(past), range(len(past))
+    if lengths is not None:
+        assert ages is not None  # steps beyond an end are resets
+        # A lane without a step is as old as it was.
+        since = jnp.where(lengths > 0, at(ages, lengths - 1), len(past))
+        known = [_ending(sequence, before, lengths - lag) for lag in lags]
+    else:
+        since = None if ages is None else ages[-1]
+        last = sequence[-len(past) :]
+        if sequence.ndim == 2:
+            last = one_hot(last, before.shape[-1], before.dtype)
+        heard = jnp.concatenate([before, last])
+        known = [heard[-1 - lag] for lag in lags]
+    return tuple(forget_older(known[lag], lag, since) for lag in lags)
+
+
+def _ending(
+    sequence: Shaped[Array, "time batch *features"],
+    before: Float[Array, "delay batch size"],
+    count: Int[Array, " batch"],
+) -> Float[Array, "batch size"]:
+    """The last of so many steps of a sequence; where there are fewer, of those before it."""
+    early, late = at(before, before.shape[0] + count - 1), at(sequence, count - 1)
     if sequence.ndim == 2:
-        last = one_hot(last, past[0].shape[-1], past[0].dtype)
-    known = jnp.concatenate([remembered(past), last])
-    since = None if ages is None else ages[-1]
-    return tuple(forget_older(known[-1 - lag], lag, since) for lag in range(len(past)))
+        late = one_hot(late, before.shape[-1], before.dtype)
+    return jnp.where((count > 0)[:, None], late, early)
+
+
+def at(
+    sequence: Shaped[Array, "time batch *features"], steps: Int[Array, " batch"]
+) -> Shaped[Array, "batch *features"]:
+    """Of each lane its own step, or the nearest that there is."""
+    steps = jnp.clip(steps, 0, sequence.shape[0] - 1)
+    steps = steps.reshape(1, -1, *(1 for _ in sequence.shape[2:]))
+    return jnp.take_along_axis(sequence, steps, axis=0)[0]
 
 
 def one_hot(

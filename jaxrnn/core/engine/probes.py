@@ -15,7 +15,8 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from jaxrnn.core.cells import Cell
-from jaxrnn.core.engine.unroll import Inputs, step
+from jaxrnn.core.engine.arguments import Inputs
+from jaxrnn.core.engine.unroll import step
 from jaxrnn.core.errors import InputError
 from jaxrnn.core.layers import Layer
 from jaxrnn.core.network import Network

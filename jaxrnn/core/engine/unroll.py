@@ -10,12 +10,13 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, PRNGKeyArray, Shaped
+from jaxtyping import Array, Bool, Float, Int, Integer, PRNGKeyArray, Shaped
 
-from jaxrnn.core.engine.arguments import Arrays, GivenInputs, Inputs, enter
+from jaxrnn.core.engine.arguments import Arrays, GivenInputs, enter
 from jaxrnn.core.engine.components import run_order
 from jaxrnn.core.engine.delays import (
     ages_since,
+    at,
     newest,
 )
 from jaxrnn.core.engine.drives import Sequence, drives_of
@@ -47,6 +48,7 @@ def unroll(
     inputs: GivenInputs,
     *,
     resets: Bool[Array | np.ndarray, "time batch"] | None = None,
+    lengths: Integer[Array | np.ndarray, " batch"] | None = None,
     dropout: Dropout | None = None,
     dropout_key: PRNGKeyArray | None = None,
     options: Options = Options(),  # noqa: B008 (frozen)
@@ -63,6 +65,8 @@ def unroll(
         refused. Without a time step nothing happens.
       resets: where true, everything before that step is forgotten in that lane, including what
         delayed connections would still hear.
+      lengths: how many steps each lane takes, from 0 to all: outputs are zero from there on, and
+        the state returned is the lane's own at its end. What inputs hold beyond reaches nothing.
       dropout: left out when not training.
       dropout_key: decides what is dropped; needed with `dropout`.
       options: types of products, segments, and other ways to run the chunk.
@@ -72,7 +76,7 @@ def unroll(
         network or each other.
     """
     arrays, dtype = enter(
-        network, params, state, inputs, resets, dropout, dropout_key, options.compute_dtype
+        network, params, state, inputs, resets, lengths, dropout, dropout_key, options.compute_dtype
     )
     how = How(dropout, dtype, options.plain_autodiff, options.stepwise)
     (outputs, _), state = _run_chunk(network, arrays, how, options.segment)
@@ -101,13 +105,14 @@ def unroll_layers(
     inputs: GivenInputs,
     *,
     resets: Bool[Array | np.ndarray, "time batch"] | None = None,
+    lengths: Integer[Array | np.ndarray, " batch"] | None = None,
     dropout: Dropout | None = None,
     dropout_key: PRNGKeyArray | None = None,
     options: Options = Options(),  # noqa: B008 (frozen)
 ) -> Unrolled:
     """`unroll`, returning what every layer puts out and carries, by the layer's name."""
     arrays, dtype = enter(
-        network, params, state, inputs, resets, dropout, dropout_key, options.compute_dtype
+        network, params, state, inputs, resets, lengths, dropout, dropout_key, options.compute_dtype
     )
     how = How(dropout, dtype, options.plain_autodiff, options.stepwise, all_layers=True)
     (outputs, others), state = _run_chunk(network, arrays, how, options.segment)
@@ -141,19 +146,20 @@ def _run_chunk(
     length = segment_length(segment, arrays.inputs.shape[0])
     dropout = how.dropout
 
-    def run_whole(params: Params, state: State, inputs: Inputs, resets: Any, key: Any) -> tuple:
-        def run(state: State, sequences: tuple, index: Array | int | None) -> tuple[State, tuple]:
-            inputs, resets = sequences
+    def run_whole(params: Params, state: State, *sequences: Any) -> tuple:
+        *sequences, key = sequences
+
+        def run(state: State, sequences: list, index: Array | int | None) -> tuple[State, tuple]:
             drawn = key
             if index is not None and key is not None and not (dropout and dropout.locked):
                 drawn = jax.random.fold_in(derive(key, "segments"), index)
-            shown, state = _run(network, Arrays(params, state, inputs, resets, drawn), how)
+            shown, state = _run(network, Arrays(params, state, *sequences, drawn), how)
             return state, shown
 
-        if length == inputs.shape[0]:
-            state, shown = run(state, (inputs, resets), None)
+        if length == arrays.inputs.shape[0]:
+            state, shown = run(state, sequences, None)
         else:
-            state, shown = run_in_segments(run, state, (inputs, resets), length)
+            state, shown = run_in_segments(run, state, sequences, length)
         return shown, state
 
     return with_automatic_axes(run_whole, arrays, _lanes(arrays))
@@ -161,7 +167,7 @@ def _run_chunk(
 
 def _run(network: Network, arrays: Arrays, how: How) -> tuple[tuple[Outputs, EveryCarry], State]:
     """One chunk, or one segment of it: what is to be shown of it, and the state after it."""
-    params, state, inputs, resets, key = arrays
+    params, state, inputs, resets, inside, key = arrays
     dtype = state_dtype(params)
     if inputs.shape[0] == 0:
         nothing = {x.name: jnp.zeros((0, inputs.shape[1], x.size), dtype) for x in network.layers}
@@ -185,17 +191,40 @@ def _run(network: Network, arrays: Arrays, how: How) -> tuple[tuple[Outputs, Eve
         internal_masks = {c: masks[c] for c in component.internal if c in masks}
         outputs, final, every = run_component(
             component, weights, drives, internal_masks, resets, memory,
-            dtype=how.dtype, plain_autodiff=how.plain_autodiff, every_carry=how.all_layers,
+            dtype=how.dtype, plain_autodiff=how.plain_autodiff,
+            every_carry=how.all_layers or inside is not None,
         )  # fmt: skip
         sequences |= outputs
         carries |= beside_outputs(component, final)
         every_carry |= every
+    lengths = None
+    if inside is not None:
+        lengths = inside.sum(axis=0, dtype=jnp.int32)
+        carries = _at_their_ends(every_carry, state, lengths)
     new_state = {
-        name: LayerState(newest(sequences[name], old.past, ages), carries.get(name, ()))
+        name: LayerState(newest(sequences[name], old.past, ages, lengths), carries.get(name, ()))
         for name, old in state.items()
     }
-    shown = [layer.name for layer in network.layers] if how.all_layers else [OUTPUT]
-    return ({name: sequences[name] for name in shown}, every_carry), new_state
+    if not how.all_layers:
+        shown = {OUTPUT: sequences[OUTPUT]}, {}
+    else:
+        shown = {layer.name: sequences[layer.name] for layer in network.layers}, every_carry
+    if inside is not None:
+        shown = jax.tree.map(lambda x: jnp.where(inside[..., None], x, 0), shown)
+    return shown, new_state
+
+
+def _at_their_ends(
+    every_carry: EveryCarry, state: State, lengths: Int[Array, " batch"]
+) -> dict[str, tuple[Array, ...]]:
+    """What each lane carries after its last step, or carried before if it takes none."""
+    return {
+        name: tuple(
+            jnp.where((lengths > 0)[:, None], at(x, lengths - 1), old)
+            for x, old in zip(carries, state[name].carry, strict=True)
+        )
+        for name, carries in every_carry.items()
+    }
 
 
 def _as_in_a_cell(state: LayerState, layer: Layer, memory: int) -> LayerState:
