@@ -21,11 +21,11 @@ from experiments.command_line.progress import ProgressDisplay
 from jaxrnn import CELLS, INITIALIZERS, InputError, Network, stacked
 from jaxrnn.core.parameters import Params
 from jaxrnn.learning.optimizers import OPTIMIZERS, SCHEDULES
-from jaxrnn.learning.parallel import data_mesh, own_lanes, placement, shardings
+from jaxrnn.learning.parallel import data_mesh, placement
 from jaxrnn.learning.recipe import Recipe
 from jaxrnn.running.devices import cores, devices_as_before, use_cores, worthwhile_devices
 from jaxrnn.running.exits import DIVERGED
-from jaxrnn.running.fitting import Progress, Stopping, Task, fit
+from jaxrnn.running.fitting import Fitted
 from jaxrnn.running.processes import (
     check_alike,
     from_writer,
@@ -34,6 +34,8 @@ from jaxrnn.running.processes import (
     joined,
     least,
 )
+from jaxrnn.running.stopping import Stopping
+from jaxrnn.running.train import train
 from jaxrnn.running.workdir import (
     WorkDirectory,
     open_workdir,
@@ -243,11 +245,11 @@ def run() -> int:
     with contextlib.ExitStack() as stack:
         opened = open_workdir if is_writer() else silent_workdir
         workdir = stack.enter_context(opened(workdir_path, config))
-        display = stack.enter_context(ProgressDisplay(unit=text.vocabulary.level))
+        display = stack.enter_context(ProgressDisplay())
         display.say(f"{network}\n\n{describe(corpus.description, text)}\n")
         if mesh.size > 1 or (jax.device_count() > 1 and (kept or not is_split)):
             display.say(f"{placement(mesh, settings['batch'])}\n")
-        return train(settings, text, network, stopping, mesh, workdir, display)
+        return train_model(settings, text, network, stopping, mesh, workdir, display)
 
 
 def devices_so_far(workdir: Path, batch: int) -> int | None:
@@ -256,7 +258,7 @@ def devices_so_far(workdir: Path, batch: int) -> int | None:
     return devices_as_before(surroundings_before(workdir, last), batch)
 
 
-def train(
+def train_model(
     settings: Mapping[str, Any],
     text: EncodedText,
     network: Network,
@@ -266,31 +268,22 @@ def train(
     display: ProgressDisplay,
 ) -> int:
     """Trains, or goes on, until told to stop; returns the exit code."""
-    recipe, lanes = recipe_of(settings), own_lanes(settings["batch"])
     problem = text_problem(
         text.train, text.valid, batch=settings["batch"], chunk=settings["chunk"],
         carried=not settings["random_chunks"], level=text.vocabulary.level,
     )  # fmt: skip
 
-    def model(params: Params) -> LanguageModel:
-        return LanguageModel(network, params, text.vocabulary)
+    def write(step: int, params: Params) -> None:
+        model = LanguageModel(network, params, text.vocabulary)
+        display.say(sample(model, 240, settings["seed"]))
 
-    task = Task(
-        lambda step: problem.data(settings["seed"], step, lanes),
-        settings["batch"] * settings["chunk"],
-        evaluate=lambda params: problem.evaluate(network, params),
-        sample=lambda params: sample(model(params), 240, settings["seed"]),
-    )
-    state = recipe.start(network, settings["batch"], jax.random.key(settings["seed"]))
-    training_steps = recipe.training_steps(network, problem.loss.of, shardings=shardings(mesh))
-    progress, reason = fit(
-        task, training_steps, state, recipe.make_schedule(), stopping, mesh=mesh,
-        seed=settings["seed"], evaluate_every=settings["evaluate_every"],
+    fitted = train(
+        network, problem, recipe_of(settings), **stopping._asdict(), seed=settings["seed"],
+        mesh=mesh, evaluate_every=settings["evaluate_every"],
         checkpoint_every=settings["checkpoint_every"], workdir=workdir, display=display,
+        after=write,
     )  # fmt: skip
-    return from_writer(
-        lambda: conclude(settings, text, network, progress, reason, workdir, display)
-    )
+    return from_writer(lambda: conclude(settings, text, network, fitted, workdir, display))
 
 
 def recipe_of(settings: Mapping[str, Any]) -> Recipe:
@@ -303,13 +296,13 @@ def conclude(
     settings: Mapping[str, Any],
     text: EncodedText,
     network: Network,
-    progress: Progress,
-    reason: str,
+    fitted: Fitted,
     workdir: WorkDirectory,
     display: ProgressDisplay,
 ) -> int:
     """Writes what a run leaves behind and says how it ended; returns the exit code."""
-    draw_learning_curve(workdir.metrics(), workdir.path / "learning_curve.png")
+    progress, reason, level = fitted.progress, fitted.reason, text.vocabulary.level
+    draw_learning_curve(workdir.metrics(), workdir.path / "learning_curve.png", level)
     if reason in ("SIGINT", "SIGTERM"):
         display.say(f"\nStopped at step {progress.step:,} and saved; the same command goes on.")
         return 128 + signal.Signals[reason]

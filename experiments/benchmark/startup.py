@@ -26,8 +26,9 @@ from concurrent.futures import ThreadPoolExecutor
 import jax
 from experiments import char_lm
 from experiments.command_line.launch import launch
+from jaxrnn.learning import recipe
 
-make, waiter, calls_left = char_lm.make_training_steps, ThreadPoolExecutor(1), int(sys.argv.pop(1))
+make, waiter, calls_left = recipe.make_training_steps, ThreadPoolExecutor(1), int(sys.argv.pop(1))
 
 def wait(began, report):
     global calls_left
@@ -46,7 +47,7 @@ def make_clocked(*arguments, **options):
         return state, report
     return clocked
 
-char_lm.make_training_steps = make_clocked
+recipe.make_training_steps = make_clocked
 launch(char_lm.main, "")
 """
 LAUNCHES = 3  # with everything cached

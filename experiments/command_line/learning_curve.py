@@ -11,8 +11,13 @@ TRAINING, VALIDATION = "#9db4c8", "#b4442a"
 MOST_POINTS = 150  # of the training loss: single chunks say little
 
 
-def draw_learning_curve(metrics: Sequence[dict[str, Any]], path: Path) -> None:
-    """Bits per character against characters trained on: training text, and validation text."""
+def draw_learning_curve(
+    metrics: Sequence[dict[str, Any]], path: Path, level: str = "character"
+) -> None:
+    """Bits per character against characters trained on: training text, and validation text.
+
+    Of a text whose symbols are called otherwise, per what they are called.
+    """
     # Imported late: it takes as long as the rest of jaxrnn, and a run draws once.
     from matplotlib.figure import Figure
 
@@ -20,8 +25,8 @@ def draw_learning_curve(metrics: Sequence[dict[str, Any]], path: Path) -> None:
     axes = picture.add_subplot(axisbelow=True)
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
-    trained = _smooth(_points(metrics, "train_bits_per_character"))
-    valid = _points(metrics, "valid_bits_per_character")
+    trained = _smooth(_points(metrics, level, "train"))
+    valid = _points(metrics, level, "valid")
     if trained:
         axes.plot(*zip(*trained, strict=True), color=TRAINING, label="training")
     if valid:
@@ -35,15 +40,16 @@ def draw_learning_curve(metrics: Sequence[dict[str, Any]], path: Path) -> None:
     if bits:
         axes.set_ylim(min(bits) - 0.1, min(max(bits), min(bits) + 2.5) + 0.1)
         axes.legend(frameon=False)
-    axes.set(xlabel="millions of characters trained on", ylabel="bits per character")
+    axes.set(xlabel=f"millions of {level}s trained on", ylabel=f"bits per {level}")
     drawn = io.BytesIO()
     picture.savefig(drawn, dpi=120, format="png")
     replace(path, drawn.getvalue())
 
 
-def _points(metrics: Sequence[dict[str, Any]], figure: str) -> list[tuple[float, float]]:
-    """Millions of characters and a figure, where it was measured and finite."""
-    return [(m["characters"] / 1e6, m[figure]) for m in metrics if m.get(figure) is not None]
+def _points(metrics: Sequence[dict[str, Any]], level: str, split: str) -> list[tuple[float, float]]:
+    """Millions of characters and bits per character, where they were measured and finite."""
+    bits = f"{split}_bits_per_{level}"
+    return [(m[f"{level}s"] / 1e6, m[bits]) for m in metrics if m.get(bits) is not None]
 
 
 def _smooth(points: list[tuple[float, float]]) -> list[tuple[float, float]]:

@@ -12,10 +12,7 @@ PLAIN_INTERVAL = 10.0  # seconds between two plain lines
 class ProgressDisplay:
     """A bar with step, loss, speed and time left; what is printed meanwhile appears above it."""
 
-    def __init__(
-        self, console: rich.console.Console | None = None, *, unit: str = "character"
-    ) -> None:
-        self.unit = unit  # what bits are counted per
+    def __init__(self, console: rich.console.Console | None = None) -> None:
         self.console = console or rich.console.Console(highlight=False, soft_wrap=True)
         self._bar = rich.progress.Progress(
             rich.progress.TextColumn("{task.fields[steps]}"),
@@ -41,19 +38,9 @@ class ProgressDisplay:
     ) -> None:
         self._bar.stop()
 
-    def update(
-        self,
-        step: int,
-        fraction: float,
-        bits_per_character: float,
-        characters_per_second: float,
-        seconds_left: float,
-    ) -> None:
+    def update(self, step: int, fraction: float, facts: str, seconds_left: float) -> None:
         """Shows where training is; `fraction` of it is done."""
-        facts = (
-            f"{bits_per_character:.3f} bits per {self.unit}, "
-            f"{characters_per_second:,.0f} {self.unit}s/s, {_clock(seconds_left)} left"
-        )
+        facts = f"{facts}, {_clock(seconds_left)} left"
         self._bar.update(self._task, completed=fraction, steps=f"step {step:,}", facts=facts)
         if self._bar.disable and time.monotonic() - self._last_line >= PLAIN_INTERVAL:
             self._last_line = time.monotonic()

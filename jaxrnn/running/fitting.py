@@ -1,254 +1,218 @@
 """The training loop: evaluation, checkpoints, early stopping, interruption and resumption."""
 
-import dataclasses
 import math
 import signal
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import numpy as np
 from jax.sharding import Mesh
+from jaxtyping import Array, Float, Key
 
-from jaxrnn.core.errors import InputError
 from jaxrnn.core.keys import derive
 from jaxrnn.core.parameters import Params
 from jaxrnn.learning import parallel
-from jaxrnn.learning.batch import Batch, stack
-from jaxrnn.learning.loss import bits_per_character
 from jaxrnn.learning.optimizers import Schedule
-from jaxrnn.learning.training import STEPS_PER_CALL, TrainingState, TrainingSteps
-from jaxrnn.running.extension import Turn, turn_towards, turned
-from jaxrnn.running.processes import agreed_time, any_of, from_writer, is_writer
-from jaxrnn.running.signals import caught_signals
+from jaxrnn.learning.stepping import in_calls
+from jaxrnn.learning.training import STEPS_PER_CALL, Report
+from jaxrnn.running.keeping import InDirectory, Keeper
+from jaxrnn.running.processes import any_of, from_writer, is_writer
+from jaxrnn.running.progress import Clock, Counted, Progress, evaluation_record
+from jaxrnn.running.stopping import Stopping, turn_towards, turned
 from jaxrnn.running.surroundings import surroundings
 from jaxrnn.running.workdir import WorkDirectory
-from jaxrnn.storage.checkpoints import Checkpoints, Restored
 
 LOG_EVERY = 100  # steps
-MOST_SKIPPED_IN_A_ROW = 100  # steps
+
+After = Callable[[int, Params], object]
 
 
 @runtime_checkable
 class Display(Protocol):
     """Where a run is shown while it trains."""
 
-    unit: str  # what bits are counted per
-
-    def update(
-        self,
-        step: int,
-        fraction: float,
-        bits_per_character: float,
-        characters_per_second: float,
-        seconds_left: float,
-    ) -> None:
+    def update(self, step: int, fraction: float, facts: str, seconds_left: float) -> None:
         """Shows where training is; `fraction` of it is done."""
 
     def say(self, text: str = "") -> None:
         """Shows text as it is."""
 
 
-class Task(NamedTuple):
-    """What is trained on, and how it is judged."""
+class Quiet:
+    """A display that shows nothing."""
 
-    chunk: Callable[[int], Any]  # of a step's number alone; this process's lanes
-    characters_per_step: int
-    evaluate: Callable[[Params], float]  # validation loss in bits per character
-    sample: Callable[[Params], str]  # a short text, to watch the model learn
+    def update(self, step: int, fraction: float, facts: str, seconds_left: float) -> None:
+        pass
+
+    def say(self, text: str = "") -> None:
+        pass
 
 
-class Stopping(NamedTuple):
-    """When training ends: after so many steps or, if they are None, so many minutes.
+class Learner(NamedTuple):
+    """Whatever learns in steps; the loop knows its state as a pytree only.
 
-    Both count over all sessions of a resumed run. `patience` ends it earlier, after that many
-    evaluations in a row without a new best; 0 never does.
+    Attributes:
+      start: -> the state before the first step.
+      steps: `(state, data, keys, rates) -> (state, report)`: as many steps as there are keys. The
+        state is donated.
+      data: a step's number -> what it learns from, a pytree of NumPy arrays `[time, lanes, ...]`,
+        this process's own lanes; the steps get several, stacked along a new first axis.
+      learned: of a state, what is evaluated.
+      evaluate: -> the figure by which it is judged, in its unit.
+      shardings: where the state lies, a prefix of its tree.
+      counted: what is counted, and how it is called.
     """
 
-    steps: int | None
-    minutes: float | None = None
-    patience: int = 0
-
-    def fraction(self, step: int, seconds: float) -> float:
-        """How much of the training is done."""
-        if self.steps is not None:
-            return min(1.0, step / self.steps)
-        assert self.minutes is not None
-        return min(1.0, seconds / (60 * self.minutes))
-
-    @property
-    def length(self) -> str:
-        """How long the training is, in words."""
-        return f"{self.minutes} minutes" if self.steps is None else f"{self.steps:,} steps"
-
-    def moment(self, fraction: float) -> str:
-        """When that much of the training is done, in words."""
-        if self.steps is not None:
-            return f"step {math.ceil(fraction * self.steps):,}"
-        assert self.minutes is not None
-        return f"minute {fraction * self.minutes:.1f}"
+    start: Callable[[], Any]
+    steps: Callable[..., tuple[Any, Report]]
+    data: Callable[[int], Any]
+    learned: Callable[[Any], Params]
+    evaluate: Callable[[Params], float]
+    shardings: Any
+    counted: Counted
 
 
-@dataclasses.dataclass
-class Progress:
-    """Where a run is; kept in its checkpoints beside the training state."""
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """What training comes to.
 
-    step: int = 0
-    seconds: float = 0.0  # of training, compilation and evaluations included
-    skipped: int = 0  # steps that would have left behind what is not finite
-    skipped_in_a_row: int = 0
-    restarted: int = 0  # lanes that skipped steps made start anew
-    evaluated: int = 0  # the step of the last evaluation
-    best: float | None = None  # validation bits per character; None while none was finite
-    stale: int = 0  # evaluations since the best one
-    nats: float = 0.0  # the losses since the last record, added up
-    counted: int = 0  # how many they are
-    rate: float = 0.0  # the last step's learning rate
-    length: str = ""  # of the training, as planned
-    turned_since: float = 0.0  # the `Turn` after a change of that, if there was one
-    turned_rate: float | None = None
+    Attributes:
+      state: the last.
+      progress: how far it came.
+      reason: why it stopped: "steps", "minutes", "patience", "not finite", "SIGINT" or "SIGTERM".
+      figures: of this session's evaluations: after which step, and what was found.
+    """
 
-    def reason_to_stop(self, stopping: Stopping) -> str | None:
-        if self.skipped_in_a_row >= MOST_SKIPPED_IN_A_ROW:
-            return "not finite"
-        if stopping.fraction(self.step, self.seconds) >= 1:
-            return "minutes" if stopping.steps is None else "steps"
-        if stopping.patience and self.stale >= stopping.patience:
-            return "patience"
-        return None
+    state: Any
+    progress: Progress
+    reason: str
+    figures: list[tuple[int, float]]
+    find_best: Callable[[], Params]
 
     @property
-    def turn(self) -> Turn | None:
-        return None if self.turned_rate is None else Turn(self.turned_since, self.turned_rate)
+    def best(self) -> Params:
+        """What was best in an evaluation; without one, what was learned last."""
+        return self.find_best()
 
 
 def fit(
-    task: Task,
-    training_steps: TrainingSteps,
-    state: TrainingState,
+    learner: Learner,
     schedule: Schedule,
     stopping: Stopping,
     *,
     mesh: Mesh,
-    seed: int,
-    evaluate_every: int,
-    checkpoint_every: int,
-    workdir: WorkDirectory,
-    display: Display,
-) -> tuple[Progress, str]:
-    """Trains on from the work directory's last checkpoint, or from `state`, until told to stop.
+    seed: int = 0,
+    evaluate_every: int = 1000,
+    checkpoint_every: int = 500,
+    workdir: WorkDirectory | None = None,
+    display: Display | None = None,
+    after: After | None = None,
+) -> Fitted:
+    """Trains on from the work directory's last checkpoint, or from the start, until told to stop.
 
     Whatever a step does is a function of the seed and the step's number, so that a resumed run
     equals one that was never interrupted, to the bit, unless `stopping` counts minutes. What it
     depends on besides, `surroundings`, is noted in the work directory, and a change of it is said.
-    Where `stopping` has another length than so far, the rate turns (`jaxrnn.running.extension`).
+    Where `stopping` has another length than so far, the rate turns (`jaxrnn.running.stopping`).
 
     All processes of a run (see `jaxrnn.running.processes`) call this and take the same decisions.
 
-    Returns:
-      How far it came, and why it stopped: "steps", "minutes", "patience", "not finite", "SIGINT" or
-      "SIGTERM". The last state and the best are in the checkpoints.
+    Args:
+      learner: what learns.
+      schedule: its learning rate, as a function of how much of the training is done.
+      stopping: when it ends.
+      mesh: the devices.
+      seed: decides the steps' keys.
+      evaluate_every: steps between two evaluations, rounded up to whole calls.
+      checkpoint_every: the same of checkpoints.
+      workdir: where the run is kept, and goes on from; None: nowhere, no signal is caught either.
+      display: where it is shown; None: nowhere.
+      after: called with the step and what was learned after each evaluation, by the writer alone.
     """
-    checkpoints = Checkpoints(workdir.path)
-    state, progress = _resume(checkpoints, state, workdir, display)
-    if not progress.reason_to_stop(stopping):
-        _take_up(progress, stopping, schedule, mesh, workdir, display)
-    state = parallel.place(parallel.shardings(mesh), state)
-    prepare = _preparer(task, stopping, turned(schedule, progress.turn), seed, mesh)
-    clock = _Clock(task, stopping, progress)
-    with caught_signals() as caught:
-        prepared = prepare(progress)
-        while not (reason := _first(caught) or progress.reason_to_stop(stopping)):
-            before = progress.step
-            chunks, keys, rates = prepared
-            state, report = training_steps(state, chunks, keys, rates)
-            progress.step, progress.rate = progress.step + len(rates), float(np.asarray(rates)[-1])
-            prepared = prepare(progress)  # while the device computes
-            _count_skipped(progress, np.asarray(report.finite))
-            progress.restarted += int(np.sum(report.restarted))
+    keeper = Keeper() if workdir is None else InDirectory(workdir)
+    run = _Run(learner, stopping, mesh, keeper, display or Quiet(), after)
+    state = run.resume()
+    if not run.progress.reason_to_stop(stopping):
+        _take_up(run, schedule)
+    state = parallel.place(learner.shardings, state)
+    calls = _calls(run, turned(schedule, run.progress.turn), seed)
+    clock = Clock(learner.counted, stopping, run.progress)
+    with keeper.caught_signals() as caught:
+        reason = run.reason_to_stop(caught)
+        trained = iter(()) if reason else in_calls(learner.steps, state, calls)
+        for state, report, (_, _, rates) in trained:
+            before, step = run.progress.step, run.progress.step + len(rates)
+            run.progress.step, run.progress.rate = step, float(np.asarray(rates)[-1])
+            _count_skipped(run.progress, report)
             clock.tick(np.asarray(report.losses), np.asarray(report.finite))
-            clock.show(display)
-            if _passed(LOG_EVERY, before, progress.step):
-                workdir.log(clock.record())
-            if _passed(evaluate_every, before, progress.step):
-                _evaluate(task, state, progress, checkpoints, mesh, workdir, display)
+            run.display.update(step, clock.fraction, clock.facts, clock.seconds_left)
+            if _passed(LOG_EVERY, before, step):
+                keeper.log(clock.record())
+            if _passed(evaluate_every, before, step):
+                _evaluate(run, state)
                 clock.leave_out()
-            elif _passed(checkpoint_every, before, progress.step):
-                _save(checkpoints, state, progress, mesh)
+            elif _passed(checkpoint_every, before, step):
+                run.save(state)
                 clock.leave_out()
+            reason = run.reason_to_stop(caught)
+            if reason:
+                break
         if reason in ("SIGINT", "SIGTERM"):
-            _save(checkpoints, state, progress, mesh)
-        elif reason != "not finite" and progress.evaluated < progress.step:
-            _evaluate(task, state, progress, checkpoints, mesh, workdir, display)
-    return progress, reason
+            run.save(state)
+        elif reason != "not finite" and run.progress.evaluated < run.progress.step:
+            _evaluate(run, state)
+    return Fitted(state, run.progress, str(reason), run.figures, partial(run.find_best, state))
 
 
-def _resume(
-    checkpoints: Checkpoints, state: TrainingState, workdir: WorkDirectory, display: Display
-) -> tuple[TrainingState, Progress]:
-    restored = _restored(checkpoints, state)
-    if restored is None:
-        workdir.forget_after(-1)
-        return state, Progress()
-    for skipped in restored.skipped:
-        display.say(f"Checkpoint {skipped}; going on from the one before it.")
-    progress = _progress(restored, workdir, display)
-    workdir.forget_after(progress.step)
-    display.say(f"Going on from step {progress.step:,}.")
-    return restored.state, progress
+class _Run:
+    """What all parts of the loop need."""
+
+    def __init__(
+        self,
+        learner: Learner,
+        stopping: Stopping,
+        mesh: Mesh,
+        keeper: Keeper,
+        display: Display,
+        after: After | None,
+    ) -> None:
+        self.learner, self.stopping, self.mesh = learner, stopping, mesh
+        self.keeper, self.display, self.after = keeper, display, after
+        self.progress = Progress()
+        self.best: Params | None = None  # of this session
+        self.figures: list[tuple[int, float]] = []
+
+    def resume(self) -> Any:
+        state, self.progress, told = self.keeper.resume(self.learner.start())
+        for line in told:
+            self.display.say(line)
+        return state
+
+    def reason_to_stop(self, caught: list[str]) -> str | None:
+        """A signal that was caught first, in whichever process, or what the progress says."""
+        number = any_of(signal.Signals[caught[0]] if caught else 0)
+        if number:
+            return signal.Signals(number).name
+        return self.progress.reason_to_stop(self.stopping)
+
+    def save(self, state: Any, best: bool = False) -> None:
+        self.keeper.save(parallel.whole(self.mesh, state), self.progress, best=best)
+
+    def find_best(self, state: Any) -> Params:
+        if self.best is not None:
+            return self.best
+        return self.learner.learned(self.keeper.best(state) if self.progress.evaluated else state)
 
 
-def _restored(checkpoints: Checkpoints, state: TrainingState) -> Restored | None:
-    """The writer's last checkpoint, in every process; None if there is none."""
-    found = checkpoints.restore(state) if is_writer() and checkpoints.steps() else None
-    if jax.process_count() == 1:
-        return found
-    told = from_writer(lambda: found and (found.step, found.metrics, found.skipped))
-    if told is None:
-        return None
-    step, metrics, skipped = told
-    state = parallel.from_first(found.state if found else state)
-    return Restored(step, state, metrics, tuple(skipped))
-
-
-def _progress(restored: Restored, workdir: WorkDirectory, display: Display) -> Progress:
-    """The progress in a checkpoint, which an older or a newer jaxrnn may have written."""
-    kinds: dict[str, Any] = {field.name: field.type for field in dataclasses.fields(Progress)}
-    found: dict[str, Any] = {"step": restored.step} | restored.metrics
-    known = {}
-    for name in found.keys() & kinds.keys():
-        value, kind = found[name], kinds[name]
-        known[name] = value if isinstance(value, kind) or type(value) is not int else float(value)
-        if not isinstance(known[name], kind):
-            raise InputError(
-                f"the checkpoint of step {restored.step} in {workdir.path} has {value!r} for "
-                f"'{name}', where {getattr(kind, '__name__', kind)} is expected; delete it to go "
-                "on from the one before it"
-            )
-    unknown = found.keys() - kinds.keys()
-    if unknown:
-        display.say(
-            f"This jaxrnn does not know what the checkpoint says of {', '.join(sorted(unknown))}, "
-            "and goes on without it."
-        )
-    return Progress(**known)
-
-
-def _take_up(
-    progress: Progress,
-    stopping: Stopping,
-    schedule: Schedule,
-    mesh: Mesh,
-    workdir: WorkDirectory,
-    display: Display,
-) -> None:
+def _take_up(run: _Run, schedule: Schedule) -> None:
     """Notes what is going to train, and for how long, and says what of it is new."""
-    now = surroundings(mesh.size)
-    changed = from_writer(lambda: workdir.note_surroundings(progress.step, now))
+    progress, stopping = run.progress, run.stopping
+    changed = run.keeper.note_surroundings(progress.step, surroundings(run.mesh.size))
     if changed:
-        display.say(changed)
+        run.display.say(changed)
     before, progress.length = progress.length, stopping.length
     if before in ("", stopping.length):
         return
@@ -257,7 +221,7 @@ def _take_up(
     progress.turned_since, progress.turned_rate = turn or (0.0, None)
     if turn is not None:
         goal = float(schedule(turn.until))
-        display.say(
+        run.display.say(
             f"The learning rate, {turn.rate:.2g} at step {progress.step:,} of a training of "
             f"{before}, {'rises' if goal > turn.rate else 'falls'} to {goal:.2g} by "
             f"{stopping.moment(turn.until)}, as the schedule over {stopping.length} has it; a run "
@@ -265,144 +229,54 @@ def _take_up(
         )
 
 
-def _preparer(
-    task: Task, stopping: Stopping, schedule: Schedule, seed: int, mesh: Mesh
-) -> Callable[[Progress], tuple[Batch, jax.Array, jax.Array]]:
-    """A function of progress that makes what the next call of `training_steps` needs."""
-    key = derive(jax.random.key(seed), "dropout")
+def _calls(
+    run: _Run, schedule: Schedule, seed: int
+) -> Iterator[tuple[Any, Key[Array, " steps"], Float[Array, " steps"]]]:
+    """Data, keys and rates of call after call; each rate is that of the moment it is asked for."""
+    stopping, key = run.stopping, derive(jax.random.key(seed), "dropout")
 
-    @partial(jax.jit, out_shardings=parallel.everywhere(mesh))
+    @partial(jax.jit, out_shardings=parallel.everywhere(run.mesh))
     def keys_and_rates(steps: jax.Array, fractions: jax.Array) -> tuple[jax.Array, jax.Array]:
         keys = jax.vmap(jax.random.fold_in, in_axes=(None, 0))(key, steps)
         return keys, jax.vmap(schedule)(fractions)
 
-    def prepare(progress: Progress) -> tuple[Batch, jax.Array, jax.Array]:
+    step = run.progress.step
+    while stopping.steps is None or step < stopping.steps:
         # Calls end at multiples of STEPS_PER_CALL, so that a resumed run makes the same calls.
-        count = STEPS_PER_CALL - progress.step % STEPS_PER_CALL
-        if stopping.steps is not None and progress.step < stopping.steps:
-            count = min(count, stopping.steps - progress.step)
-        steps = range(progress.step, progress.step + count)
-        fractions = [stopping.fraction(step, progress.seconds) for step in steps]
-        chunks = [task.chunk(step) for step in steps]
-        stacked = parallel.feed(mesh, stack(chunks))
-        return stacked, *keys_and_rates(np.array(steps), np.array(fractions, np.float32))
-
-    return prepare
+        end = step + STEPS_PER_CALL - step % STEPS_PER_CALL
+        steps = range(step, end if stopping.steps is None else min(end, stopping.steps))
+        fractions = [stopping.fraction(step, run.progress.seconds) for step in steps]
+        data = [run.learner.data(step) for step in steps]
+        stacked = parallel.feed(run.mesh, jax.tree.map(lambda *arrays: np.stack(arrays), *data))
+        yield stacked, *keys_and_rates(np.array(steps), np.array(fractions, np.float32))
+        step = steps.stop
 
 
-def _evaluate(
-    task: Task,
-    state: TrainingState,
-    progress: Progress,
-    checkpoints: Checkpoints,
-    mesh: Mesh,
-    workdir: WorkDirectory,
-    display: Display,
-) -> None:
-    params = parallel.local(state.params)
-    loss = from_writer(lambda: task.evaluate(params))
-    loss = loss if math.isfinite(loss) else math.inf  # NaN compares as no worse than any
-    figure = loss if math.isfinite(loss) else None
-    if progress.best is None:  # something has to be the best one; a finite one takes its place
-        is_best = not progress.evaluated or figure is not None
-    else:
-        is_best = loss < progress.best
-    progress.best = figure if is_best else progress.best
-    progress.stale = 0 if is_best else progress.stale + 1
-    progress.evaluated = progress.step
-    characters = progress.step * task.characters_per_step
-    workdir.log(
-        {"step": progress.step, "characters": characters, "valid_bits_per_character": figure}
-    )
-    display.say(
-        f"\nstep {progress.step:,}: {loss:.4f} bits per {display.unit} on the validation split"
+def _evaluate(run: _Run, state: Any) -> None:
+    learner, step = run.learner, run.progress.step
+    params = parallel.local(learner.learned(state))
+    figure = from_writer(lambda: learner.evaluate(params))
+    is_best = run.progress.note_evaluation(figure, learner.counted.judged)
+    run.figures.append((step, figure))
+    run.best = params if is_best else run.best
+    run.keeper.log(evaluation_record(run.progress, learner.counted, figure))
+    run.display.say(
+        f"\nstep {step:,}: {figure if math.isfinite(figure) else math.inf:.4f} "
+        f"{learner.counted.judged.unit} on the validation split"
         + (" (the best so far)" if is_best else "")
     )
-    if is_writer():
-        display.say(task.sample(params))
-    _save(checkpoints, state, progress, mesh, best=is_best)
+    if run.after and is_writer():
+        run.after(step, params)
+    run.save(state, best=is_best)
 
 
-def _save(
-    checkpoints: Checkpoints,
-    state: TrainingState,
-    progress: Progress,
-    mesh: Mesh,
-    best: bool = False,
-) -> None:
-    state, metrics = parallel.whole(mesh, state), dataclasses.asdict(progress)
-    from_writer(lambda: checkpoints.save(progress.step, state, metrics=metrics, best=best))
-
-
-def _count_skipped(progress: Progress, finite: np.ndarray) -> None:
-    for is_finite in finite:
+def _count_skipped(progress: Progress, report: Report) -> None:
+    for is_finite in np.asarray(report.finite):
         progress.skipped += not is_finite
         progress.skipped_in_a_row = 0 if is_finite else progress.skipped_in_a_row + 1
+    progress.restarted += int(np.sum(report.restarted))
 
 
 def _passed(every: int, before: int, now: int) -> bool:
     """Whether a multiple of `every` was reached."""
     return now // every > before // every
-
-
-class _Clock:
-    """Keeps a progress's time, and the loss and speed since the last record."""
-
-    def __init__(self, task: Task, stopping: Stopping, progress: Progress) -> None:
-        self.task, self.stopping, self.progress = task, stopping, progress
-        self.began = time.monotonic() - progress.seconds
-        self.first = self._fraction(), progress.seconds
-        self.since = progress.step, progress.seconds
-
-    def tick(self, losses: np.ndarray, finite: np.ndarray) -> None:
-        seconds = time.monotonic() - self.began
-        # Counted minutes decide what is trained; else each process may go by its own clock.
-        self.progress.seconds = seconds if self.stopping.steps else agreed_time(seconds)
-        for loss in losses[finite].tolist():  # one by one: a resumed run adds up in this order too
-            self.progress.nats += loss
-            self.progress.counted += 1
-
-    def leave_out(self) -> None:
-        """Does not let the speed suffer from what was done since the last tick."""
-        step, seconds = self.since
-        self.since = step, seconds + time.monotonic() - self.began - self.progress.seconds
-
-    def show(self, display: Display) -> None:
-        fraction, (first, start) = self._fraction(), self.first
-        spent = self.progress.seconds - start
-        left = spent * (1 - fraction) / max(fraction - first, 1e-9)
-        display.update(self.progress.step, fraction, self._loss(), self._speed(), left)
-
-    def record(self) -> dict[str, int | float | None]:
-        """One line for metrics.jsonl; what follows is counted anew."""
-        record = {
-            "step": self.progress.step,
-            "characters": self.progress.step * self.task.characters_per_step,
-            "seconds": round(self.progress.seconds, 3),
-            "train_bits_per_character": self._loss() if self.progress.counted else None,
-            "characters_per_second": round(self._speed(), 1),
-            "learning_rate": self.progress.rate,
-            "skipped": self.progress.skipped,
-            "restarted": self.progress.restarted,
-        }
-        self.progress.nats, self.progress.counted = 0.0, 0
-        self.since = self.progress.step, self.progress.seconds
-        return record
-
-    def _fraction(self) -> float:
-        return self.stopping.fraction(self.progress.step, self.progress.seconds)
-
-    def _loss(self) -> float:
-        nats, counted = self.progress.nats, self.progress.counted
-        return bits_per_character(nats / counted) if counted else float("nan")
-
-    def _speed(self) -> float:
-        step, seconds = self.since
-        steps = self.progress.step - step
-        return steps * self.task.characters_per_step / max(self.progress.seconds - seconds, 1e-9)
-
-
-def _first(caught: list[str]) -> str | None:
-    """The signal that was caught first, in whichever process."""
-    number = any_of(signal.Signals[caught[0]] if caught else 0)
-    return signal.Signals(number).name if number else None

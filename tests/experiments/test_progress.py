@@ -27,7 +27,7 @@ def test_elsewhere_than_on_a_terminal_there_is_a_line_now_and_then(monkeypatch):
     with shown:
         for _ in range(41):
             now += 0.5
-            shown.update(1200, 0.25, 2.5, 98765.4, 3725.0)
+            shown.update(1200, 0.25, "2.500 bits per character, 98,765 characters/s", 3725.0)
     line = "step 1,200 (25%): 2.500 bits per character, 98,765 characters/s, 1:02:05 left"
     assert file.getvalue().splitlines() == [line, line]
 
@@ -35,7 +35,7 @@ def test_elsewhere_than_on_a_terminal_there_is_a_line_now_and_then(monkeypatch):
 def test_a_terminal_has_a_bar():
     shown, file = display(terminal=True)
     with shown:
-        shown.update(1200, 0.25, 2.5, 98765.4, 65.0)
+        shown.update(1200, 0.25, "2.500 bits per character", 65.0)
         shown.say("what it writes")
     written = file.getvalue()
     assert "what it writes" in written

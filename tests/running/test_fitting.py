@@ -5,6 +5,7 @@ import json
 import os
 import re
 import signal
+from operator import attrgetter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,15 +18,18 @@ from experiments.command_line.progress import ProgressDisplay
 from jaxrnn import init, stacked
 from jaxrnn.core.errors import InputError
 from jaxrnn.core.keys import derive
+from jaxrnn.learning.batch import Batch
+from jaxrnn.learning.loss import BITS_PER_CHARACTER
 from jaxrnn.learning.optimizers import make_optimizer, make_schedule
-from jaxrnn.learning.parallel import data_mesh
+from jaxrnn.learning.parallel import data_mesh, shardings
 from jaxrnn.learning.training import TrainingState, make_training_steps, start
 from jaxrnn.running import fitting
-from jaxrnn.running.fitting import Progress, Stopping, Task, fit
+from jaxrnn.running.fitting import Learner, fit
+from jaxrnn.running.progress import Counted, Progress
+from jaxrnn.running.stopping import Stopping
 from jaxrnn.running.workdir import WorkDirectory
 from jaxrnn.storage import checkpoints
 from jaxrnn.storage.checkpoints import Checkpoints
-from jaxrnn.text import Batch
 
 NETWORK = stacked(3, [4], 3)
 OPTIMIZER = make_optimizer("sgd")
@@ -75,12 +79,16 @@ def fitted(tmp_path: Path):
 
         schedule = make_schedule(options.pop("schedule", "cosine"), 0.1)
         settings = {"evaluate_every": 20, "checkpoint_every": 10, "seed": 0} | options
-        progress, reason = fit(
-            Task(chunk, 10, evaluate, lambda _: "sample"), training_steps, new_state(),
-            schedule, stopping, mesh=data_mesh(2), workdir=workdir,
+        learner = Learner(
+            new_state, training_steps, chunk, attrgetter("params"), evaluate,
+            shardings(data_mesh(2)),
+            Counted("character", 10, BITS_PER_CHARACTER, BITS_PER_CHARACTER),
+        )  # fmt: skip
+        done = fit(
+            learner, schedule, stopping, mesh=data_mesh(2), workdir=workdir,
             display=ProgressDisplay(), **settings,
         )  # fmt: skip
-        return Fitted(progress, reason, rates, keys, workdir)
+        return Fitted(done.progress, done.reason, rates, keys, workdir)
 
     return run
 

@@ -1,10 +1,11 @@
-"""The learning rate where a run goes on towards another end than it had.
+"""When training ends, and the learning rate where that end is moved.
 
 A schedule is a function of how much of the training is done, so that another length means another
 rate for every step. A rate that jumped there would undo what was learned: it goes there from where
 it stood, in a straight line.
 """
 
+import math
 from typing import NamedTuple
 
 import jax.numpy as jnp
@@ -13,6 +14,37 @@ import numpy as np
 from jaxrnn.learning.optimizers import Schedule
 
 SHARE = 0.02  # of the new length, which the line takes; as the warm-up of a schedule
+
+
+class Stopping(NamedTuple):
+    """When training ends: after so many steps or, if they are None, so many minutes.
+
+    Both count over all sessions of a resumed run. `patience` ends it earlier, after that many
+    evaluations in a row without a new best; 0 never does.
+    """
+
+    steps: int | None
+    minutes: float | None = None
+    patience: int = 0
+
+    def fraction(self, step: int, seconds: float) -> float:
+        """How much of the training is done."""
+        if self.steps is not None:
+            return min(1.0, step / self.steps)
+        assert self.minutes is not None
+        return min(1.0, seconds / (60 * self.minutes))
+
+    @property
+    def length(self) -> str:
+        """How long the training is, in words."""
+        return f"{self.minutes} minutes" if self.steps is None else f"{self.steps:,} steps"
+
+    def moment(self, fraction: float) -> str:
+        """When that much of the training is done, in words."""
+        if self.steps is not None:
+            return f"step {math.ceil(fraction * self.steps):,}"
+        assert self.minutes is not None
+        return f"minute {fraction * self.minutes:.1f}"
 
 
 class Turn(NamedTuple):

@@ -1,0 +1,107 @@
+"""Training any network on any problem: what programs and notebooks call."""
+
+import contextlib
+import dataclasses
+from operator import attrgetter
+from pathlib import Path
+
+import jax
+from jax.sharding import Mesh
+
+from jaxrnn.core.errors import InputError
+from jaxrnn.core.network import Network
+from jaxrnn.learning.parallel import data_mesh, own_lanes, shardings
+from jaxrnn.learning.problem import Problem
+from jaxrnn.learning.recipe import Recipe
+from jaxrnn.learning.symbols import check_data
+from jaxrnn.running.fitting import After, Display, Fitted, Learner, fit
+from jaxrnn.running.progress import Counted
+from jaxrnn.running.stopping import Stopping
+from jaxrnn.running.workdir import WorkDirectory, open_workdir
+
+
+def train(
+    network: Network,
+    problem: Problem,
+    recipe: Recipe = Recipe(),  # noqa: B008 (frozen)
+    *,
+    steps: int | None = None,
+    minutes: float | None = None,
+    patience: int = 0,
+    seed: int = 0,
+    mesh: Mesh | None = None,
+    evaluate_every: int = 1000,
+    checkpoint_every: int = 500,
+    workdir: WorkDirectory | Path | str | None = None,
+    display: Display | None = None,
+    after: After | None = None,
+) -> Fitted:
+    """Trains a network; what it has learned is `.best` of what is returned, or `.state.params`.
+
+    Args:
+      network: what is trained.
+      problem: what it learns, and how it is judged.
+      recipe: how it is trained.
+      steps: so long; or else
+      minutes: so long.
+      patience: stop earlier, after so many evaluations in a row without a new best; 0: never.
+      seed: decides parameters, data and dropout.
+      mesh: the devices that lanes are spread over; None: as many as divide them.
+      evaluate_every: as for `fit`, like all below.
+      checkpoint_every: steps between two checkpoints.
+      workdir: a directory, which may hold the same training already; or an open one.
+      display: where the training is shown.
+      after: called with the step and the parameters after each evaluation.
+
+    Raises:
+      InputError: it is not said how long, or problem, network and recipe do not fit each other.
+    """
+    if (steps is None) == (minutes is None):
+        raise InputError("training takes either so many steps or so many minutes; give one of them")
+    if not (steps or minutes or 0) > 0:
+        raise InputError(f"training takes {steps or minutes or 0} steps or minutes; give more")
+    mesh = mesh or data_mesh(problem.batch)
+    with contextlib.ExitStack() as stack:
+        if isinstance(workdir, Path | str):
+            config = {
+                "network": network.to_dict(), "recipe": dataclasses.asdict(recipe), "seed": seed,
+                "batch": problem.batch,
+            }  # fmt: skip
+            workdir = stack.enter_context(open_workdir(Path(workdir), config))
+        return fit(
+            make_learner(network, problem, recipe, mesh, seed),
+            recipe.make_schedule(),
+            Stopping(steps, minutes, patience),
+            mesh=mesh,
+            seed=seed,
+            evaluate_every=evaluate_every,
+            checkpoint_every=checkpoint_every,
+            workdir=workdir,
+            display=display,
+            after=after,
+        )
+
+
+def make_learner(
+    network: Network, problem: Problem, recipe: Recipe, mesh: Mesh, seed: int
+) -> Learner:
+    """A network that learns a problem by truncated BPTT.
+
+    Raises:
+      InputError: the first step's symbols are out of the network's range.
+    """
+    lanes = own_lanes(problem.batch)
+    first = problem.data(seed, 0, lanes)
+    check_data(network, first, problem.loss.of)
+    places = shardings(mesh)
+    return Learner(
+        start=lambda: recipe.start(network, problem.batch, jax.random.key(seed)),
+        steps=recipe.training_steps(network, problem.loss.of, shardings=places),
+        data=lambda step: problem.data(seed, step, lanes),
+        learned=attrgetter("params"),
+        evaluate=lambda params: problem.evaluate(network, params),
+        shardings=places,
+        counted=Counted(
+            problem.counted, len(first.targets) * problem.batch, problem.loss, problem.judged
+        ),
+    )
