@@ -10,54 +10,44 @@ with two layers also with skip connections and with feedback. Each has a learnin
 import itertools
 from typing import Any, NamedTuple
 
-from absl import flags
-
-from experiments.command_line.launch import launch
-from experiments.laboratory.plots import COLORS, draw_intervals, figures
-from experiments.laboratory.replicas import (
-    CUT,
-    RATES,
-    SLACK,
-    train_replicas,
-    tune,
-)
+from experiments.laboratory.bench import Bench
+from experiments.laboratory.plots import COLORS, draw_figures, draw_intervals, figures
+from experiments.laboratory.replicas import RATES, SLACK
 from experiments.laboratory.sizing import evenly, nearest
 from experiments.laboratory.statistics import (
     Interval,
     difference,
-    mean_of,
+    listing,
     shown,
     told_apart,
     verdict,
 )
-from experiments.laboratory.study import Results, Study, define_flags, open_study, seeds_of
+from experiments.laboratory.study import Results, Study, conduct
 from experiments.laboratory.tables import Table
 from experiments.laboratory.timing import milliseconds_per_step
 from jaxrnn import Network, stacked
-from jaxrnn.learning.problem import Problem
 from jaxrnn.learning.recipe import Recipe
 from jaxrnn.learning.training import STEPS_PER_CALL
-from jaxrnn.text import encode_corpus, open_corpus
-from jaxrnn.text.problem import text_problem
 
 WIRINGS = ("plain", "skip", "feedback")
 BATCH, CHUNK = 32, 32
-# Cells; those that are also wired otherwise; numbers of layers; the one of timed and rewired
-# networks; parameters; steps; learning rates to try first, steps of each, and how often to move on;
-# characters of the validation text; rounds of timing.
+RECIPE = Recipe()
 FULL = {
     "cells": ["tanh", "lstm", "gru", "min_gru", "min_lstm", "rg_lru"],
-    "rewired": ["tanh", "lstm", "gru"], "layers": [1, 2, 3], "depth": 2, "parameters": 80_000,
-    "steps": 1000, "rates": list(RATES), "tuning_steps": 200, "moves": 2, "valid": 100_000,
-    "rounds": 20,
+    "rewired": ["tanh", "lstm", "gru"],  # also with other connections
+    "layers": [1, 2, 3],
+    "depth": 2,  # layers of the networks that are rewired, and of those that train for equal time
+    "parameters": 80_000,
+    "steps": 1000, "evaluations": 5,
+    "rates": list(RATES), "tuning_steps": 200, "moves": 2,
+    "valid": 100_000,  # characters
+    "rounds": 20,  # of timing
 }  # fmt: skip
 QUICK = {
-    "cells": ["tanh", "min_gru"], "rewired": ["tanh"], "layers": [2], "depth": 2,
-    "parameters": 3000, "steps": 20, "rates": [4e-3, 8e-3], "tuning_steps": 10, "moves": 0,
-    "valid": 2000, "rounds": 3,
+    "cells": ["tanh", "min_gru"], "rewired": ["tanh"], "layers": [1], "depth": 1,
+    "parameters": 3000, "steps": 40, "evaluations": 1, "rates": [1e-2, 3e-2], "tuning_steps": 20,
+    "moves": 0, "valid": 2000, "rounds": 3,
 }  # fmt: skip
-
-define_flags("cells", seeds=3)
 
 
 class Setting(NamedTuple):
@@ -70,44 +60,50 @@ class Setting(NamedTuple):
         return f"{self.cell}, {_layers(self.layers)}, {self.wiring}"
 
 
-def main() -> int:
-    quick, seeds = flags.FLAGS.quick, seeds_of("cells")
-    sizes = QUICK if quick else FULL
-    settings = {"corpus": flags.FLAGS.corpus, "seeds": list(seeds), **sizes}
-    text = encode_corpus(open_corpus(flags.FLAGS.corpus))
-    symbols = text.vocabulary.size
-    problem = text_problem(
-        text.train, text.valid[: sizes["valid"]], batch=BATCH, chunk=CHUNK, cut=CUT
-    )  # fmt: skip
+def trials(bench: Bench) -> dict[str, Any]:
+    sizes, text = bench.settings, bench.text()
+    problem = bench.reading(text, batch=BATCH, chunk=CHUNK)
     plain = [Setting(*pair) for pair in itertools.product(sizes["cells"], sizes["layers"])]
     rewired = [
         Setting(cell, sizes["depth"], wiring)
         for cell, wiring in itertools.product(sizes["rewired"], WIRINGS[1:])
     ]
     networks = {
-        setting: network_of(setting, symbols, sizes["parameters"]) for setting in plain + rewired
+        setting: network_of(setting, text.vocabulary.size, sizes["parameters"])
+        for setting in plain + rewired
     }
     timed = [setting for setting in plain if setting.layers == sizes["depth"]]
-    with open_study("cells", settings, 1 + len(networks) + len(timed)) as study:
-        times = study.trial("time per step", lambda: {
-            "milliseconds": milliseconds_per_step(
-                [networks[setting] for setting in timed], Recipe(), problem,
-                rounds=sizes["rounds"],
-            )
-        })["milliseconds"]  # fmt: skip
-        rows = [
-            compare(study, problem, setting, network, sizes, seeds)
-            for setting, network in networks.items()
-        ]
-        known = dict(zip(networks, rows, strict=True))
-        equal_time = [
-            retrain(study, problem, networks[setting], known[setting], sizes, seeds, time, times)
-            for setting, time in zip(timed, times, strict=True)
-        ]
-        summary = {
-            "characters": sizes["steps"] * BATCH * CHUNK, "rows": rows, "equal_time": equal_time,
+    bench.begin(1 + len(networks) + len(timed))
+    times = bench.trial("time per step", lambda: {
+        "milliseconds": milliseconds_per_step(
+            [networks[setting] for setting in timed], RECIPE, problem, bench.seeds,
+            rounds=sizes["rounds"],
+        )
+    })["milliseconds"]  # fmt: skip
+    rows = {}
+    for setting, network in networks.items():
+        runs = bench.train(setting.name, network, RECIPE, problem, slack=SLACK)
+        rows[setting] = {
+            **setting._asdict(), "hidden": [layer.size for layer in network.layers[:-1]],
+            "parameters": network.parameters, "rate": runs.rate, "bits": runs.figures,
         }  # fmt: skip
-        return study.conclude(summary, table=table, answer=answer, draw=draw)
+    equal_time = []
+    for setting, time in zip(timed, times, strict=True):
+        # A schedule falls with the number of steps: so this is a training of its own, not a longer
+        # look at the same one. Its learning rate is the one that was best before.
+        steps = steps_in(sizes["steps"] * max(times), time, STEPS_PER_CALL * sizes["evaluations"])
+        if steps == sizes["steps"]:
+            bits = rows[setting]["bits"]
+        else:
+            bits = bench.train(
+                f"{setting.cell}, equal time", networks[setting], RECIPE, problem,
+                rate=rows[setting]["rate"], steps=steps,
+            ).figures  # fmt: skip
+        equal_time.append({
+            "cell": setting.cell, "milliseconds": round(time, 3), "steps": steps, "bits": bits,
+        })  # fmt: skip
+    characters = sizes["steps"] * BATCH * CHUNK
+    return {"characters": characters, "rows": list(rows.values()), "equal_time": equal_time}
 
 
 def network_of(setting: Setting, symbols: int, parameters: int) -> Network:
@@ -121,112 +117,51 @@ def network_of(setting: Setting, symbols: int, parameters: int) -> Network:
     )  # fmt: skip
 
 
-def compare(
-    study: Study,
-    problem: Problem,
-    setting: Setting,
-    network: Network,
-    sizes: dict[str, Any],
-    seeds: tuple[int, ...],
-) -> dict[str, Any]:
-    """Trains a setting at its best learning rate from several seeds."""
-
-    def trial() -> dict[str, Any]:
-        rate, tried = tune(
-            network, Recipe(), problem, steps=sizes["tuning_steps"], rates=sizes["rates"],
-            moves=sizes["moves"], slack=SLACK,
-        )  # fmt: skip
-        bits = final_bits(problem, network, rate, sizes["steps"], seeds)
-        return {
-            "rate": rate,
-            "tried": {f"{curve.rate:g}": curve.valid[-1] for curve in tried},
-            "bits": bits,
-        }
-
-    record = study.trial(setting.name, trial)
-    hidden = [layer.size for layer in network.layers[:-1]]
-    return {
-        **setting._asdict(), "hidden": hidden, "parameters": network.parameter_count,
-        "rate": record["rate"], "bits": record["bits"],
-    }  # fmt: skip
-
-
-def retrain(
-    study: Study,
-    problem: Problem,
-    network: Network,
-    known: dict[str, Any],
-    sizes: dict[str, Any],
-    seeds: tuple[int, ...],
-    time: float,
-    times: list[float],
-) -> dict[str, Any]:
-    """Trains a setting anew, for as long as the slowest takes to read what all have read.
-
-    A schedule falls with the number of steps: so this is a training of its own, not a longer look
-    at the same one. Its learning rate is the one that was best before.
-    """
-    steps = steps_in(sizes["steps"] * max(times), time)
-
-    def trial() -> dict[str, Any]:
-        if steps == sizes["steps"]:
-            return {"bits": known["bits"]}
-        return {"bits": final_bits(problem, network, known["rate"], steps, seeds)}
-
-    record = study.trial(f"{known['cell']}, equal time", trial)
-    return {
-        "cell": known["cell"], "milliseconds": round(time, 3), "steps": steps,
-        "bits": record["bits"],
-    }  # fmt: skip
-
-
-def steps_in(budget: float, time: float) -> int:
-    """How many steps, in whole calls of the training program, fit a budget best, both in ms."""
-    return max(1, round(budget / time / STEPS_PER_CALL)) * STEPS_PER_CALL
-
-
-def final_bits(
-    problem: Problem, network: Network, rate: float, steps: int, seeds: tuple[int, ...]
-) -> list[float | None]:
-    """Validation bits per character of each seed after training; None where not finite."""
-    curves, _ = train_replicas(
-        network, Recipe(), problem, seeds, [rate] * len(seeds), steps=steps, evaluations=1
-    )
-    return [None if v is None else round(v, 4) for v in (curve.valid[-1] for curve in curves)]
+def steps_in(budget: float, time: float, multiple: int) -> int:
+    """How many steps, a multiple of so many, fit a budget best, both in ms."""
+    return max(1, round(budget / time / multiple)) * multiple
 
 
 def table(results: Results) -> Table:
-    summary = results["summary"]
-    made = Table(
+    timed = {
+        (row["cell"], results["settings"]["depth"], "plain"): row
+        for row in results["summary"]["equal_time"]
+    }
+
+    def again(row: dict[str, Any]) -> dict[str, Any] | None:
+        return timed.get((row["cell"], row["layers"], row["wiring"]))
+
+    return Table.of(
         "Validation bits per character: mean over seeds (95% interval)",
-        ["cell", "connections", "hidden units", "parameters", "learning rate",
-         _read(results), "ms per step", "steps", "equal time"],
+        results["summary"]["rows"],
+        {
+            "cell": lambda row: row["cell"],
+            "connections": lambda row: row["wiring"],
+            "hidden units": lambda row: " + ".join(map(str, row["hidden"])),
+            "parameters": lambda row: f"{row['parameters']:,}",
+            "learning rate": lambda row: f"{row['rate']:g}",
+            _read(results): lambda row: shown(row["bits"]),
+            "ms per step": lambda row: f"{r['milliseconds']:.2f}" if (r := again(row)) else "-",
+            "steps": lambda row: r["steps"] if (r := again(row)) else "-",
+            "equal time": lambda row: shown(r["bits"]) if (r := again(row)) else "-",
+        },
         notes=["Steps: as many as fit the time of the slowest cell."],
-    )  # fmt: skip
-    timed = {row["cell"]: row for row in summary["equal_time"]}
-    for row in summary["rows"]:
-        again = timed.get(row["cell"])
-        if again and (row["layers"], row["wiring"]) == (results["settings"]["depth"], "plain"):
-            more = [f"{again['milliseconds']:.2f}", str(again["steps"]), shown(again["bits"])]
-        else:
-            more = ["-"] * 3
-        made.rows.append([
-            row["cell"], row["wiring"], " + ".join(map(str, row["hidden"])),
-            f"{row['parameters']:,}", f"{row['rate']:g}", shown(row["bits"]), *more,
-        ])  # fmt: skip
-    return made
+    )
 
 
 def answer(results: Results) -> str:
     summary, sizes = results["summary"], results["settings"]
-    plain = {
-        f"{row['cell']} with {_layers(row['layers'])}": row["bits"]
-        for row in summary["rows"] if row["wiring"] == "plain"
-    }  # fmt: skip
     timed = {row["cell"]: row["bits"] for row in summary["equal_time"]}
     slowest = max(summary["equal_time"], key=lambda row: row["milliseconds"])["cell"]
-    if not told_apart(plain)[0] or not told_apart(timed)[0]:
-        return "No training ended well."
+    plain, rewired = (
+        {
+            f"{row['cell']} with {_layers(row['layers'])}"
+            if row["wiring"] == "plain"
+            else f"{row['cell']} with {row['wiring']} connections": row["bits"]
+            for row in summary["rows"] if (row["wiring"] == "plain") == is_plain
+        }
+        for is_plain in (True, False)
+    )  # fmt: skip
     sentences = [
         f"With {sizes['parameters']:,} parameters and after {_read(results)} {verdict(plain)}",
         f"Where all train as long as {slowest} does for that, with {_layers(sizes['depth'])}, "
@@ -235,56 +170,53 @@ def answer(results: Results) -> str:
     gains = changes(results)
     for wiring in WIRINGS[1:]:
         own = {cell: gain for (cell, name), gain in gains.items() if name == wiring}
-        told = [cell for cell, gain in own.items() if gain.low > 0 or gain.high < 0]
-        parts = [f"{cell} by {own[cell]:+.3f}" for cell in told]
-        rest = [cell for cell in own if cell not in told]
-        parts += [f"{' and '.join(rest)} by nothing that can be told"] if rest else []
+        parts = [f"{cell} by {gain:+.3f}" for cell, gain in own.items() if gain.is_told]
+        rest = [cell for cell, gain in own.items() if not gain.is_told]
+        parts += [f"{listing(rest)} by nothing that can be told"] if rest else []
         if parts:
-            sentences.append(f"{wiring.capitalize()} connections change the bits of "
-                             f"{', '.join(parts)}.")  # fmt: skip
-    rewired = {
-        f"{row['cell']} with {row['wiring']} connections": row["bits"]
-        for row in summary["rows"] if row["wiring"] != "plain"
-    }  # fmt: skip
+            sentences.append(
+                f"{wiring.capitalize()} connections change the bits of {', '.join(parts)}."
+            )
     return " ".join([*sentences, told_apart(rewired)[1]]).rstrip()
 
 
 def changes(results: Results) -> dict[tuple[str, str], Interval]:
     """Bits with a wiring less bits without, by cell and wiring; all intervals hold together."""
-    rows = {
+    sizes = results["settings"]
+    bits = {
         (row["cell"], row["wiring"]): row["bits"]
-        for row in _finite(results["summary"]["rows"])
-        if row["layers"] == results["settings"]["depth"]
+        for row in results["summary"]["rows"]
+        if row["layers"] == sizes["depth"] and None not in row["bits"]
     }
     pairs = [
-        pair for pair in itertools.product(results["settings"]["rewired"], WIRINGS[1:])
-        if pair in rows and (pair[0], "plain") in rows
+        (cell, wiring) for cell, wiring in itertools.product(sizes["rewired"], WIRINGS[1:])
+        if {(cell, wiring), (cell, "plain")} <= bits.keys()
     ]  # fmt: skip
     return {
-        (cell, wiring): difference(rows[cell, wiring], rows[cell, "plain"], len(pairs))
+        (cell, wiring): difference(bits[cell, wiring], bits[cell, "plain"], len(pairs))
         for cell, wiring in pairs
     }
 
 
 def draw(results: Results) -> Any:
     summary, sizes = results["summary"], results["settings"]
-    cells, rewired = sizes["cells"], sizes["rewired"]
+    cells, rewired, depth = sizes["cells"], sizes["rewired"], _layers(sizes["depth"])
     picture, (depths, time, wiring) = figures(16, 4.4, 3)
 
     def add(axes: Any, rows: list[dict[str, Any]], shift: float, color: str, label: str) -> None:
-        rows = _finite(rows)
         places = [cells.index(row["cell"]) + shift for row in rows]
-        draw_intervals(
-            axes, places, [mean_of(row["bits"]) for row in rows], color=color, label=label
-        )
+        draw_figures(axes, places, [row["bits"] for row in rows], color=color, label=label)
 
-    plain = [row for row in summary["rows"] if row["wiring"] == "plain"]
-    for i, layers in enumerate(sizes["layers"]):
-        shift = 0.2 * (i - (len(sizes["layers"]) - 1) / 2)
-        rows = [row for row in plain if row["layers"] == layers]
-        add(depths, rows, shift, COLORS[i], _layers(layers))
-    rows = [row for row in plain if row["layers"] == sizes["depth"]]
-    add(time, rows, -0.1, COLORS[1], f"after {_read(results)}")
+    plain = {
+        layers: [
+            row for row in summary["rows"]
+            if (row["layers"], row["wiring"]) == (layers, "plain")
+        ]
+        for layers in sizes["layers"]
+    }  # fmt: skip
+    for i, (layers, rows) in enumerate(plain.items()):
+        add(depths, rows, 0.2 * (i - (len(plain) - 1) / 2), COLORS[i], _layers(layers))
+    add(time, plain[sizes["depth"]], -0.1, COLORS[1], f"after {_read(results)}")
     add(time, summary["equal_time"], 0.1, COLORS[0], "after equal time")
     gains = changes(results)
     for name, shift, color in (("skip", -0.1, COLORS[2]), ("feedback", 0.1, COLORS[3])):
@@ -293,7 +225,6 @@ def draw(results: Results) -> Any:
         draw_intervals(wiring, places, list(own.values()), color=color, label=name)
     wiring.axhline(0, color="black", linewidth=0.8)
     timed = [f"{row['cell']}\n{row['milliseconds']:.1f} ms" for row in summary["equal_time"]]
-    depth = _layers(sizes["depth"])
     for axes, ticks, title, label in (
         (depths, cells, f"after {_read(results)}", "validation bits per character"),
         (time, timed, f"{depth}; time of a step below", "validation bits per character"),
@@ -301,10 +232,6 @@ def draw(results: Results) -> Any:
     ):
         axes.set_xticks(range(len(ticks)), ticks, fontsize=9)
         axes.set(title=title, ylabel=label, xlim=(-0.5, len(ticks) - 0.5))
-        means = [y for points, *_ in axes.containers for y in points.get_ydata()]
-        margin = 0.1 + 0.1 * (max(means, default=0) - min(means, default=0))
-        # A run that ended badly makes an interval so wide that nothing else could be seen.
-        axes.set_ylim(min(means, default=0) - margin, max(means, default=0) + margin)
         axes.legend(frameon=False)
     return picture
 
@@ -317,9 +244,10 @@ def _layers(number: int) -> str:
     return f"{number} layer{'s' * (number > 1)}"
 
 
-def _finite(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [row for row in rows if None not in row["bits"]]
-
+STUDY = Study(
+    "cells", __doc__, seeds=3, full=FULL, quick=QUICK, trials=trials, table=table, answer=answer,
+    draw=draw,
+)  # fmt: skip
 
 if __name__ == "__main__":
-    launch(main, __doc__ or "")
+    conduct(STUDY)

@@ -8,86 +8,76 @@ number of characters to an update is the same for all, the longer their chunks t
 lanes: so all make as many updates from as many characters.
 """
 
+import itertools
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from absl import flags
 from jaxtyping import Array, Bool, Float, Integer
 
-from experiments.command_line.launch import launch
+from experiments.laboratory.bench import Bench
+from experiments.laboratory.divergence import Figures, finite
 from experiments.laboratory.plots import COLORS, figures
-from experiments.laboratory.replicas import (
-    RATES,
-    SLACK,
-    over_replicas,
-    train_replicas,
-    tune,
-)
+from experiments.laboratory.replicas import RATES, SLACK, over_replicas
 from experiments.laboratory.statistics import (
     Interval,
-    best_of,
+    counted,
     difference,
-    finite,
     listed,
-    mean_of,
     shown,
     told_apart,
+    verdict,
 )
-from experiments.laboratory.study import Results, Study, define_flags, open_study, seeds_of
+from experiments.laboratory.stopwatch import Contender, Spread, take_turns
+from experiments.laboratory.study import Results, Study, conduct
 from experiments.laboratory.tables import Table
-from experiments.laboratory.turns import Contender, Spread, take_turns
-from jaxrnn import InputError, Network, Options, Params, init, initial_state, stacked, unroll
+from jaxrnn import InputError, Network, Params, init, initial_state, stacked, unroll
 from jaxrnn.learning.batch import Batch
 from jaxrnn.learning.evaluation import mean_metric
 from jaxrnn.learning.loss import BITS_PER_CHARACTER, cross_entropy
 from jaxrnn.learning.recipe import Recipe
-from jaxrnn.text import EncodedText, encode_corpus, open_corpus
+from jaxrnn.text import EncodedText
 from jaxrnn.text.problem import text_problem
 
 BATCH = 32  # of the networks that are timed
 MODES = ("carried", "reset")
 RESET, FORGETFUL, NEVER = "reset at each chunk", "made to forget", "not made to forget"
-# The hidden layers of networks that are timed, the first of which also learns; chunks to time, and
-# the one that is asked about; rounds, and seconds for each figure in a round. Chunks to learn from;
-# characters of an update; steps, steps of tuning, where it looks first and how often it may move
-# on; how often to forget; lanes of validation text, and how many characters of each are scored,
-# after as many as the rarest forgetting asks for.
 FULL = {
-    "timed": {"tanh": [128, 128], "gru": [128]}, "time_chunks": [2**i for i in range(11)],
-    "asked": 16, "rounds": 9, "seconds": 0.15,
-    "chunks": [1, 4, 16, 64], "characters": 512, "steps": 1000, "tuning_steps": 200,
-    "rates": list(RATES), "moves": 2, "forget": [2**i for i in range(9)], "lanes": 32,
-    "scored": 768,
+    "timed": {"tanh": [128, 128], "gru": [128]},  # hidden layers; the first network also learns
+    "time_chunks": [2**i for i in range(11)],
+    "asked": 16,  # the chunk that is asked about
+    "rounds": 9, "seconds": 0.15,  # of each figure in a round
+    "chunks": [1, 4, 16, 64],  # to learn from
+    "characters": 512,  # of an update
+    "steps": 1000, "evaluations": 5, "rates": list(RATES), "tuning_steps": 200, "moves": 2,
+    "forget": [2**i for i in range(9)],  # how often
+    "lanes": 32,  # of validation text,
+    "scored": 768,  # characters of each, after as many as the rarest forgetting asks for
 }  # fmt: skip
 QUICK = {
     "timed": {"tanh": [8]}, "time_chunks": [1, 4], "asked": 4, "rounds": 3, "seconds": 0.005,
-    "chunks": [1, 4], "characters": 16, "steps": 20, "tuning_steps": 10, "rates": [2e-3, 8e-3],
-    "moves": 0, "forget": [1, 4, 8], "lanes": 4, "scored": 16,
+    "chunks": [4], "characters": 16, "steps": 20, "evaluations": 1, "rates": [2e-3, 8e-3],
+    "tuning_steps": 10, "moves": 0, "forget": [1, 4, 8], "lanes": 4, "scored": 16,
 }  # fmt: skip
 
-define_flags("cost", seeds=3)
+
+def trials(bench: Bench) -> dict[str, Any]:
+    sizes, text = bench.settings, bench.text()
+    lanes = passages(text.valid, sizes)
+    compared = list(itertools.product(sizes["chunks"], MODES))
+    bench.begin(len(compared) + len(sizes["timed"]))
+    learning = [learn(bench, text, lanes, chunk, mode) for chunk, mode in compared]
+    # Last, so that the machine may be busy until then.
+    timing = [measure(bench, text.vocabulary.size, cell) for cell in sizes["timed"]]
+    return {"learning": learning, "timing": timing}
 
 
-def main() -> int:
-    quick, seeds = flags.FLAGS.quick, seeds_of("cost")
-    sizes: dict[str, Any] = QUICK if quick else FULL
-    settings = {"corpus": flags.FLAGS.corpus, "seeds": list(seeds), **sizes}
-    text = encode_corpus(open_corpus(flags.FLAGS.corpus))
-    compared = [(chunk, mode) for chunk in sizes["chunks"] for mode in MODES]
-    with open_study("cost", settings, len(compared) + len(sizes["timed"])) as study:
-        learning = [learn(study, text, chunk, mode, sizes, seeds) for chunk, mode in compared]
-        # Last, so that the machine may be busy until then.
-        timing = [measure(study, text.vocabulary.size, cell, sizes) for cell in sizes["timed"]]
-        summary = {"learning": learning, "timing": timing}
-        return study.conclude(summary, table=table, answer=answer, draw=draw)
-
-
-def measure(study: Study, symbols: int, cell: str, sizes: dict[str, Any]) -> dict[str, Any]:
+def measure(bench: Bench, symbols: int, cell: str) -> dict[str, Any]:
     """Times gradients of a recurrent network and of its feed-forward twin, in turns."""
-    hidden = sizes["timed"][cell]
+    sizes, hidden = bench.settings, bench.settings["timed"][cell]
     networks = {
         "recurrent": stacked(symbols, hidden, symbols, cell),
         "feedforward": feedforward(symbols, hidden),
@@ -106,7 +96,7 @@ def measure(study: Study, symbols: int, cell: str, sizes: dict[str, Any]) -> dic
             "megabytes": {name: x.megabytes for name, x in contenders.items()},
         }
 
-    record = study.trial(f"timing {cell}", trial)
+    record = bench.trial(f"timing {cell}", trial)
     rounds = {name: np.array(figures) for name, figures in record["milliseconds"].items()}
     rows = []
     for chunk in sizes["time_chunks"]:
@@ -157,18 +147,12 @@ class Gradient(Contender):
 
 
 def learn(
-    study: Study,
-    text: EncodedText,
-    chunk: int,
-    mode: str,
-    sizes: dict[str, Any],
-    seeds: tuple[int, ...],
+    bench: Bench, text: EncodedText, lanes: Integer[Array, "time_and_1 lanes"], chunk: int, mode: str
 ) -> dict[str, Any]:
     """Trains networks with one chunk, and has them forget."""
-    symbols = text.vocabulary.size
+    sizes, symbols = bench.settings, text.vocabulary.size
     cell, hidden = next(iter(sizes["timed"].items()))
-    network, recipe = stacked(symbols, hidden, symbols, cell), Recipe()
-    lanes, warmup = passages(text.valid, sizes), max(sizes["forget"])
+    network, warmup = stacked(symbols, hidden, symbols, cell), max(sizes["forget"])
     # As in training: a network that never had a past would be at a loss with one.
     resets = resets_every(len(lanes) - 1, chunk if mode == "reset" else None)
     problem = replace(
@@ -179,47 +163,30 @@ def learn(
         held_out=lambda: [scored_after(warmup, lanes, resets)],
     )  # fmt: skip
 
-    def trial() -> dict[str, Any]:
-        rate, tried = tune(
-            network, recipe, problem, steps=sizes["tuning_steps"], rates=sizes["rates"],
-            moves=sizes["moves"], slack=SLACK,
-        )  # fmt: skip
-        curves, params = train_replicas(
-            network,
-            recipe,
-            problem,
-            seeds,
-            [rate] * len(seeds),
-            steps=sizes["steps"],
-            evaluations=1,
-        )
+    def forgetful(params: Params) -> dict[str, Any]:
         often = jnp.stack([resets_every(len(lanes) - 1, k) for k in (*sizes["forget"], None)])
-        forgetful = over_replicas(
+        found = over_replicas(
             lambda params: jax.lax.map(
                 lambda resets: bits(network, params, lanes, resets, warmup), often
             )
         )(params)
-        return {
-            "rate": rate,
-            "tried": {f"{curve.rate:g}": curve.valid[-1] for curve in tried},
-            "curves": [curve._asdict() for curve in curves],
-            "forgetful": listed(forgetful, 4),
-        }
+        return {"forgetful": listed(np.transpose(found), 4)}  # [how often, or never][seed]
 
-    record = study.trial(f"chunk {chunk}, {mode}", trial)
-    *forgetful, never = map(list, zip(*record["forgetful"], strict=True))
+    runs = bench.train(
+        f"chunk {chunk}, {mode}", network, Recipe(), problem, slack=SLACK, also=forgetful
+    )
+    *often, never = [
+        [None if figure is None else bit for bit, figure in zip(own, runs.figures, strict=True)]
+        for own in runs.record["forgetful"]
+    ]
     return {
-        "chunk": chunk,
-        "mode": mode,
-        "rate": record["rate"],
-        "bits": [curve["valid"][-1] for curve in record["curves"]],
-        "forgetful": forgetful,  # [how often][seed]
-        "never": never,  # forgets
-    }
+        "chunk": chunk, "mode": mode, "rate": runs.rate, "bits": runs.figures, "forgetful": often,
+        "never": never,
+    }  # fmt: skip
 
 
 def passages(
-    valid: Integer[np.ndarray, " length"], sizes: dict[str, Any]
+    valid: Integer[np.ndarray, " length"], sizes: Mapping[str, Any]
 ) -> Integer[Array, "time_and_1 lanes"]:
     """Lanes of validation text next to each other, and the character that follows each."""
     time, lanes = max(sizes["forget"]) + sizes["scored"], sizes["lanes"]
@@ -259,91 +226,83 @@ def scored_after(
 
 
 def table(results: Results) -> Table:
-    learning, timing = results["summary"]["learning"], results["summary"]["timing"]
-    made = Table(
+    summary, sizes = results["summary"], results["settings"]
+    learned = {(row["chunk"], row["mode"]): row for row in summary["learning"]}
+    timed = {
+        (own["name"], row["chunk"]): row for own in summary["timing"] for row in own["rows"]
+    }  # fmt: skip
+    chunks = sorted({*sizes["time_chunks"], *sizes["chunks"]})
+    measured = {
+        "times one step": lambda row: f"{row['times_a_step']['median']:.1f}",
+        "times as many characters": lambda row: f"{row['times_as_many']['median']:.2f}",
+        "MB": lambda row: f"{row['megabytes']:.1f}",
+    }
+    found = {
+        "carried": lambda chunk: learned[chunk, "carried"]["bits"],
+        "carried, forgets each chunk": lambda chunk: forgetful(results, learned[chunk, "carried"]),
+        "reset at each chunk": lambda chunk: learned[chunk, "reset"]["bits"],
+    }
+    return Table.of(
         "A chunk's cost, as multiples of a feed-forward gradient, and its bits per character (95% "
         "interval)",
-        ["chunk"]
-        + [f"{t['name']}: {what}" for t in timing
-           for what in ("times one step", "times as many characters", "MB")]
-        + ["carried", "carried, forgets each chunk", "reset at each chunk"],
-    )  # fmt: skip
-    by_chunk = {(row["chunk"], row["mode"]): row for row in learning}
-    for chunk in sorted({*results["settings"]["time_chunks"], *results["settings"]["chunks"]}):
-        cells = [str(chunk)]
-        for timed in timing:
-            row = next((row for row in timed["rows"] if row["chunk"] == chunk), None)
-            cells += ["-"] * 3 if row is None else [
-                f"{row['times_a_step']['median']:.1f}", f"{row['times_as_many']['median']:.2f}",
-                f"{row['megabytes']:.1f}",
-            ]  # fmt: skip
-        carried, reset = (by_chunk.get((chunk, mode)) for mode in MODES)
-        if carried is None or reset is None:
-            cells += ["-"] * 3
-        else:
-            forgetful = carried["forgetful"][results["settings"]["forget"].index(chunk)]
-            cells += [shown(carried["bits"]), shown(forgetful), shown(reset["bits"])]
-        made.rows.append(cells)
-    return made
+        chunks,
+        {
+            "chunk": lambda chunk: chunk,
+            **{
+                f"{own['name']}: {what}": lambda chunk, name=own["name"], say=say: (
+                    say(timed[name, chunk]) if (name, chunk) in timed else "-"
+                )
+                for own, (what, say) in itertools.product(summary["timing"], measured.items())
+            },
+            **{
+                what: lambda chunk, of=of: shown(of(chunk)) if chunk in sizes["chunks"] else "-"
+                for what, of in found.items()
+            },
+        },
+    )
+
+
+def forgetful(results: Results, row: dict[str, Any]) -> list[float | None]:
+    """The bits of networks made to forget as often as their chunks end."""
+    return row["forgetful"][results["settings"]["forget"].index(row["chunk"])]
 
 
 def answer(results: Results) -> str:
     asked, (timed, *_) = results["settings"]["asked"], results["summary"]["timing"]
     row = next(row for row in timed["rows"] if row["chunk"] == asked)
     step, as_many = row["times_a_step"], row["times_as_many"]
-    verdict = "more than" if step["low"] > asked else "about"
+    relation = "more than" if step["low"] > asked else "about"
     if step["high"] < asked:
-        verdict = "less than"
+        relation = "less than"
+    said = (
+        f"A gradient of {timed['name']} with a chunk of {asked} takes {step['median']:.1f} times "
+        f"(10% to 90% of rounds: {step['low']:.1f} to {step['high']:.1f}) as long as one of a "
+        f"feed-forward network with as many lanes, {relation} {asked} times, and "
+        f"{as_many['median']:.1f} times as long as one of a feed-forward network with as many "
+        "characters."
+    )
     carried, reset = (
         {row["chunk"]: row for row in results["summary"]["learning"] if row["mode"] == mode}
         for mode in MODES
     )
-    said = (
-        f"A gradient of {timed['name']} with a chunk of {asked} takes {step['median']:.1f} times "
-        f"(10% to 90% of rounds: {step['low']:.1f} to {step['high']:.1f}) as long as one of a "
-        f"feed-forward network with as many lanes, {verdict} {asked} times, and "
-        f"{as_many['median']:.1f} times as long as one of a feed-forward network with as many "
-        "characters."
-    )
-    k = results["settings"]["forget"].index(asked)
-    figures, lost = told_apart(
-        {f"chunk {chunk}": row["bits"] for chunk, row in carried.items()}
-        | {
-            RESET: reset[asked]["bits"],
-            FORGETFUL: carried[asked]["forgetful"][k],
-            NEVER: carried[asked]["never"],
-        }
-    )
-    return " ".join([said, *_on_learning(figures, asked), lost]).rstrip()
-
-
-def _on_learning(figures: dict[str, list[float]], asked: int) -> list[str]:
-    """What can be said of the networks none of whose runs diverged."""
-    sentences = []
-    chunks = {
-        name.removeprefix("chunk "): bits
-        for name, bits in figures.items() if name.startswith("chunk ")
-    }  # fmt: skip
-    if chunks:
-        best, equals = best_of(chunks)
-        but = f", though {', '.join(equals)} cannot be told from that" if equals else ""
-        one = f"; with a chunk of 1 it ends at {np.mean(chunks['1']):.3f}" if "1" in chunks else ""
-        sentences.append(
-            f"From equally many characters a network learns most with a chunk of {best} "
-            f"({np.mean(chunks[best]):.3f} bits per character){but}{one}."
-        )
+    chunks = {f"a chunk of {chunk}": row["bits"] for chunk, row in carried.items()}
+    figures, _ = told_apart({
+        "trained": carried[asked]["bits"], RESET: reset[asked]["bits"],
+        FORGETFUL: forgetful(results, carried[asked]), NEVER: carried[asked]["never"],
+    })  # fmt: skip
     costs = []
-    if str(asked) in chunks and RESET in figures:
-        gain = difference(figures[RESET], chunks[str(asked)])
-        costs.append(f"training and reading without a carried state costs {_cost(gain)}")
+    if {"trained", RESET} <= figures.keys():
+        cost = difference(figures[RESET], figures["trained"])
+        costs.append(f"training and reading without a carried state costs {_cost(cost)}")
     if {FORGETFUL, NEVER} <= figures.keys():
-        forgotten = np.subtract(figures[FORGETFUL], figures[NEVER])
-        beyond = mean_of(forgotten.tolist())  # of the same networks: in pairs
         costs.append(
             f"a network trained with it, if made to forget every {asked} characters, loses "
-            f"{_cost(beyond)}"
+            f"{_cost(difference(figures[FORGETFUL], figures[NEVER]))}"
         )
-    return sentences + ([f"With a chunk of {asked}, {', and '.join(costs)}."] if costs else [])
+    _, lost = told_apart({f"chunk {asked}, {RESET}": reset[asked]["bits"]})
+    sentences = [said, f"From equally many characters {verdict(chunks)}"]
+    sentences += [f"With a chunk of {asked}, {', and '.join(costs)}."] if costs else []
+    return " ".join([*sentences, lost]).rstrip()
 
 
 def draw(results: Results) -> Any:
@@ -413,5 +372,10 @@ def _spread(values: np.ndarray) -> dict[str, float]:
     return {name: round(value, 4) for name, value in Spread.of(values)._asdict().items()}
 
 
+STUDY = Study(
+    "cost", __doc__, seeds=3, full=FULL, quick=QUICK, trials=trials, table=table, answer=answer,
+    draw=draw,
+)  # fmt: skip
+
 if __name__ == "__main__":
-    launch(main, __doc__ or "")
+    conduct(STUDY)

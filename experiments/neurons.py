@@ -8,42 +8,43 @@ neurons.html as well: a passage coloured by these units.
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from absl import flags
-from jaxtyping import Float, Integer
+from jaxtyping import Integer
 
-from experiments.command_line.launch import group, launch
+from experiments.laboratory.bench import Bench
 from experiments.laboratory.coloured import draw_scale, draw_text, page
+from experiments.laboratory.divergence import finite
+from experiments.laboratory.features import FEATURES, Values
 from experiments.laboratory.plots import figures
-from experiments.laboratory.replicas import CUT, train_replicas, tune
-from experiments.laboratory.statistics import Interval, difference, mean_of
-from experiments.laboratory.study import Results, define_flags, open_study, seeds_of
+from experiments.laboratory.statistics import Interval, difference, mean_of, shown, told_apart
+from experiments.laboratory.study import Results, Study, conduct
 from experiments.laboratory.tables import Table
 from experiments.laboratory.units import activations, correlations
 from jaxrnn import InputError, Network, Params, init, stacked
 from jaxrnn.learning.recipe import Recipe
 from jaxrnn.storage.files import user_path
-from jaxrnn.text import EncodedText, encode_corpus, open_corpus
+from jaxrnn.text import EncodedText
 from jaxrnn.text.language_model import LanguageModel, load_language_model
 from jaxrnn.text.problem import text_problem
 
 BATCH, CHUNK = 32, 64
-# Units; steps, and those of tuning; how often tuning may move on; characters of the validation text
-# that are read; characters of the passage that is shown.
-FULL = {"hidden": 128, "steps": 3000, "tuning": 200, "moves": 1, "read": 100_000, "shown": 900}
-QUICK = {"hidden": 8, "steps": 20, "tuning": 10, "moves": 0, "read": 4000, "shown": 300}
+FULL = {
+    "hidden": 128,  # units
+    "steps": 3000, "evaluations": 10, "tuning_steps": 200, "moves": 1,
+    "valid": 100_000, "shown": 900,  # characters that the units read, and of the passage shown
+}  # fmt: skip
+QUICK = {
+    "hidden": 8, "steps": 20, "evaluations": 1, "rates": [4e-3, 8e-3], "tuning_steps": 10,
+    "moves": 0, "valid": 4000, "shown": 300,
+}  # fmt: skip
 LINES, WIDTH = 9, 56  # of a panel of the picture, which shows about the first FIRST characters
 FIRST = 300
 
-define_flags("neurons", seeds=5)
-RUN = flags.DEFINE_string("run", None, "Take the model of this work directory, or exported one.")
-group("The model", RUN)
-
-Values = Float[np.ndarray, " length"]
+Units = list[dict[str, Any]]  # for each feature, what `best_units` found
 
 
 class Reading(NamedTuple):
@@ -59,26 +60,44 @@ class Reading(NamedTuple):
         return len(self.tokens) // 2
 
 
-def main() -> int:
-    quick, seeds = flags.FLAGS.quick, seeds_of("neurons")
-    sizes = QUICK if quick else FULL
-    settings = {"corpus": flags.FLAGS.corpus, "seeds": list(seeds), "run": RUN.value, **sizes}
-    model = None if RUN.value is None else load_language_model(user_path(RUN.value))
+def trials(bench: Bench) -> dict[str, Any]:
+    model = given(bench.settings["run"])
+    text = bench.text(None if model is None else model.vocabulary)
+    reading = read(text, bench.settings["valid"], bench.settings["shown"])
+    bench.begin(2)
+    if model is None:
+        network, trained, facts = train(bench, text, reading)
+    else:
+        network, facts = model.network, {"rate": None, "bits": []}
+        found = best_units(network, model.params, reading)
+        if found is None:
+            raise InputError(
+                f"the units of the model in {bench.settings['run']} overflow while they read; "
+                "give a model whose training went well"
+            )
+        trained = [found]
+    untrained = bench.trial("untrained", lambda: {
+        "units": [
+            best_units(network, init(network, jax.random.key(seed)), reading)
+            for seed in bench.seeds
+        ]
+    })["units"]  # fmt: skip
+    return {
+        "cell": network.layers[0].cell.name, **facts,
+        "passage": reading.characters[reading.shown],
+        "rows": rows_of(list(reading.features), trained, untrained),
+    }  # fmt: skip
+
+
+def given(run: str | None) -> LanguageModel | None:
+    model = None if run is None else load_language_model(user_path(run))
     if model is not None and len(model.network.layers) == 1:
-        raise InputError(f"the network in {RUN.value} has no hidden layer, so no units to look at")
-    text = encode_corpus(
-        open_corpus(flags.FLAGS.corpus), vocabulary=None if model is None else model.vocabulary
-    )
-    reading = read(text, sizes)
-    with open_study("neurons", settings, 1) as study:
-        record = study.trial("units", lambda: compare(text, reading, model, sizes, seeds))
-        summary = {key: record[key] for key in ("cell", "bits", "rate", "passage", "rows")}
-        study.workdir.write_text("neurons.html", make_page(summary))
-        return study.conclude(summary, table=table, answer=answer, draw=draw)
+        raise InputError(f"the network in {run} has no hidden layer, so no units to look at")
+    return model
 
 
-def read(text: EncodedText, sizes: dict[str, Any]) -> Reading:
-    tokens = text.valid[: sizes["read"]]
+def read(text: EncodedText, length: int, passage_length: int) -> Reading:
+    tokens = text.valid[:length]
     characters = text.vocabulary.decode(tokens)
     if len(characters) != len(tokens):
         raise InputError(
@@ -90,132 +109,67 @@ def read(text: EncodedText, sizes: dict[str, Any]) -> Reading:
     if not features:
         raise InputError("the validation text has nothing that is looked for; give more text")
     start = half + passage(
-        characters[half:], [x[half:] for x in features.values()], sizes["shown"], FIRST
+        characters[half:], [x[half:] for x in features.values()], passage_length, FIRST
     )
-    return Reading(tokens, characters, features, slice(start, start + sizes["shown"]))
-
-
-def compare(
-    text: EncodedText,
-    reading: Reading,
-    model: LanguageModel | None,
-    sizes: dict[str, Any],
-    seeds: tuple[int, ...],
-) -> dict[str, Any]:
-    """Finds the best units of networks before and after training."""
-    if model is None:
-        network, trained, facts = train(text, sizes, seeds)
-    else:
-        network, trained, facts = model.network, [model.params], {"rate": None, "bits": []}
-    found = [best_units(network, params, reading) for params in trained]
-    untrained = (init(network, jax.random.key(seed)) for seed in seeds)
-    control = [best_units(network, params, reading) for params in untrained]
-    rows = []
-    for i, name in enumerate(reading.features):
-        # The network to be shown is chosen as units are: by the half on which they are searched.
-        best = max((replica[i] for replica in found), key=lambda unit: unit["searched"])
-        rows.append({
-            "feature": name, "unit": best["name"], "correlation": best["judged"],
-            "trained": [replica[i]["judged"] for replica in found],
-            "untrained": [replica[i]["judged"] for replica in control],
-            "shown": best["shown"],
-        })  # fmt: skip
-    cell = network.layers[0].cell.name
-    return {"cell": cell, **facts, "passage": reading.characters[reading.shown], "rows": rows}
+    return Reading(tokens, characters, features, slice(start, start + passage_length))
 
 
 def train(
-    text: EncodedText, sizes: dict[str, Any], seeds: tuple[int, ...]
-) -> tuple[Network, list[Params], dict[str, Any]]:
-    """Networks that differ in seed alone, at their best learning rate."""
+    bench: Bench, text: EncodedText, reading: Reading
+) -> tuple[Network, list[Units | None], dict[str, Any]]:
+    """Networks that differ in seed alone, at their best learning rate, and what is best in each.
+
+    None for those that diverged.
+    """
     symbols = text.vocabulary.size
-    recipe, network = Recipe(), stacked(symbols, [sizes["hidden"]], symbols, "lstm")
-    valid = text.valid[: sizes["read"]]
-    problem = text_problem(text.train, valid, batch=BATCH, chunk=CHUNK, cut=CUT)
-    rate, _ = tune(network, recipe, problem, steps=sizes["tuning"], moves=sizes["moves"])
-    curves, params = train_replicas(
-        network, recipe, problem, seeds, [rate] * len(seeds), steps=sizes["steps"], evaluations=1
-    )
-    replicas = [jax.tree.map(lambda x, i=i: x[i], params) for i in range(len(seeds))]
-    return network, replicas, {"rate": rate, "bits": [curve.valid[-1] for curve in curves]}
+    network = stacked(symbols, [bench.settings["hidden"]], symbols, "lstm")
+
+    def units(params: Params) -> dict[str, Any]:
+        replicas = [jax.tree.map(lambda x, i=i: x[i], params) for i in range(len(bench.seeds))]
+        return {"units": [best_units(network, replica, reading) for replica in replicas]}
+
+    problem = bench.reading(text, batch=BATCH, chunk=CHUNK)
+    runs = bench.train("trained", network, Recipe(), problem, also=units)
+    bits = runs.figures
+    trained = [
+        None if figure is None else found
+        for figure, found in zip(bits, runs.record["units"], strict=True)
+    ]
+    return network, trained, {"rate": runs.rate, "bits": bits}
 
 
-# Features: what is known once a character has been read, one number for each character.
+def rows_of(
+    features: list[str], trained: list[Units | None], untrained: list[Units | None]
+) -> list[dict[str, Any]]:
+    """For each feature how closely the best units track it; none if no network ended well."""
+    ended = [units for units in trained if units is not None]
+    rows = []
+    for i, feature in enumerate(features if ended else []):
+        # The network to be shown is chosen as units are: by the half on which they are searched.
+        best = max((units[i] for units in ended), key=lambda unit: unit["searched"])
+        judged = (
+            [None if units is None else units[i]["judged"] for units in networks]
+            for networks in (trained, untrained)
+        )
+        rows.append({
+            "feature": feature, "unit": best["name"], "correlation": best["judged"],
+            **dict(zip(("trained", "untrained"), judged, strict=True)), "shown": best["shown"],
+        })  # fmt: skip
+    return rows
 
 
-NAME = r"(?:(?<=\n\n)|\A)[^\n]+:(?=\n)"
-
-
-def in_name(text: str) -> Values:
-    """1 in a speaker's name: the first line of a paragraph, where it ends with a colon."""
-    return _inside(text, NAME)
-
-
-def in_direction(text: str) -> Values:
-    """1 in a stage direction, from its opening bracket to before the closing one."""
-    return _inside(text, r"\[[^\]]*")
-
-
-def line_position(text: str) -> Values:
-    """Characters since the line end; 0 at the line end itself."""
-    return _since(text, r"\n")
-
-
-def word_position(text: str) -> Values:
-    """Letters and apostrophes of the word so far; 0 between words."""
-    return _since(text, r"[^\w']")
-
-
-def speech_length(text: str) -> Values:
-    """log(1 + characters since the last speaker's name)."""
-    return np.log1p(_since(text, NAME))
-
-
-def upper_case(text: str) -> Values:
-    """1 at an upper-case letter: what takes no memory to know."""
-    return _inside(text, r"[A-Z]")
-
-
-FEATURES: dict[str, Callable[[str], Values]] = {
-    "speaker's name": in_name,
-    "stage direction": in_direction,
-    "position in the line": line_position,
-    "position in the word": word_position,
-    "length of the speech": speech_length,
-    "upper case": upper_case,
-}
-
-
-def _inside(text: str, pattern: str) -> Values:
-    """1 in whatever matches, else 0."""
-    values = np.zeros(len(text))
-    for match in re.finditer(pattern, text):
-        values[match.start() : match.end()] = 1
-    return values
-
-
-def _since(text: str, pattern: str) -> Values:
-    """Characters since the last one of the latest match, or since the text's first; 0 if none."""
-    ends = [match.end() - 1 for match in re.finditer(pattern, text)]
-    if not ends:
-        return np.zeros(len(text))
-    last = np.zeros(len(text), int)
-    last[ends] = ends
-    return np.arange(len(text)) - np.maximum.accumulate(last).astype(float)
-
-
-# Units.
-
-
-def best_units(network: Network, params: Params, reading: Reading) -> list[dict[str, Any]]:
+def best_units(network: Network, params: Params, reading: Reading) -> Units | None:
     """For each feature the unit that correlates with it most closely in the half to search.
 
     `searched` is how closely, `judged` its correlation in the other half, turned such that the
     former is positive. `shown` are its activations in the passage to show, turned likewise, in
-    standard deviations from its mean: as one text, which is one line of JSON.
+    standard deviations from its mean: as one text, which is one line of JSON. None if the units'
+    activations are not all finite: the network overflows.
     """
     half, features = reading.half, np.stack(list(reading.features.values()), axis=1)
     names, units = activations(network, params, reading.tokens)
+    if not np.isfinite(units).all():
+        return None
     searched = correlations(units[:half], features[:half])
     judged = correlations(units[half:], features[half:])
     found = []
@@ -239,32 +193,34 @@ def passage(text: str, features: Sequence[Values], length: int, first: int) -> i
     )
 
 
-# What is shown.
-
-
 def table(results: Results) -> Table:
-    shown = Table(
+    return Table.of(
         "Correlation of the best unit with the feature, on text on which it was not searched: mean "
         "over seeds (95% interval)",
-        ["feature", "trained", "untrained", "best unit", "its correlation"],
+        results["summary"]["rows"],
+        {
+            "feature": lambda row: row["feature"],
+            "trained": lambda row: shown(row["trained"], ".2f"),
+            "untrained": lambda row: shown(row["untrained"], ".2f"),
+            "best unit": lambda row: row["unit"],
+            "its correlation": lambda row: f"{row['correlation']:.2f}",
+        },
+        notes=["neurons.html shows a passage coloured by each of these units."],
     )
-    for row in results["summary"]["rows"]:
-        shown.rows.append([
-            row["feature"], f"{mean_of(row['trained']):.2f}", f"{mean_of(row['untrained']):.2f}",
-            row["unit"], f"{row['correlation']:.2f}",
-        ])  # fmt: skip
-    shown.notes.append("neurons.html shows a passage coloured by each of these units.")
-    return shown
 
 
 def answer(results: Results) -> str:
     rows, cell = results["summary"]["rows"], results["summary"]["cell"]
+    _, lost = told_apart({cell: results["summary"]["bits"]}, "Left out are runs that diverged")
+    if not rows:
+        return f"No network ended well. {lost}"
     learned = [row for row in rows if _gain(row, len(rows)).low > 0]
     best = max(learned or rows, key=lambda row: _gain(row).mean)
+    before, after = (mean_of(finite(best[when])) for when in ("untrained", "trained"))
     gap = (
         f"The widest gap is that of {best['feature']}: the best unit's correlation is "
-        f"{mean_of(best['untrained']):.2f} before training, {mean_of(best['trained']):.2f} after."
-    )
+        f"{before:.2f} before training, {after:.2f} after. {lost}"
+    ).rstrip()
     if not learned:
         return (
             f"Whether a trained network ({cell}) has units that track any of {len(rows)} features "
@@ -282,8 +238,9 @@ def answer(results: Results) -> str:
 def draw(results: Results) -> Any:
     summary = results["summary"]
     rows = sorted(summary["rows"], key=lambda row: -_gain(row).mean)[:3]
-    picture, panels = figures(8.2, 2.35 * len(rows) + 0.5, len(rows), len(rows))
-    for axes, row in zip(panels, rows, strict=True):
+    count = max(1, len(rows))
+    picture, panels = figures(8.2, 2.35 * count + 0.5, count, count)
+    for axes, row in zip(panels, rows, strict=False):
         draw_text(axes, summary["passage"], _numbers(row["shown"]), lines=LINES, width=WIDTH)
         axes.set_title(_heading(row), loc="left", fontsize=10)
     draw_scale(picture, panels, "activation: standard deviations from the unit's mean, turned such "
@@ -291,9 +248,10 @@ def draw(results: Results) -> Any:
     return picture
 
 
-def make_page(summary: dict[str, Any]) -> str:
+def pages(results: Results) -> dict[str, str]:
     """The passage once for each feature, as a page of HTML."""
-    return page(
+    summary = results["summary"]
+    made = page(
         "Units that track something",
         f"A text that the network ({summary['cell']}) was not trained on. The colour of a "
         "character is the activation, once it has been read, of the unit that tracks the feature "
@@ -301,6 +259,7 @@ def make_page(summary: dict[str, Any]) -> str:
         "or the other way round for a unit that falls where the feature rises.",
         [(_heading(row), summary["passage"], _numbers(row["shown"])) for row in summary["rows"]],
     )
+    return {"neurons.html": made}
 
 
 def _heading(row: dict[str, Any]) -> str:
@@ -315,8 +274,17 @@ def _numbers(shown: str) -> Values:
 
 
 def _gain(row: dict[str, Any], comparisons: int = 1) -> Interval:
+    """What training adds to the correlation, seed by seed: the same network before and after."""
+    if len(row["trained"]) != len(row["untrained"]):  # one model, whose start is not known
+        return Interval(np.mean(row["trained"]) - np.mean(row["untrained"]), np.nan, np.nan)
     return difference(row["trained"], row["untrained"], comparisons)
 
 
+STUDY = Study(
+    "neurons", __doc__, seeds=5, full=FULL, quick=QUICK, trials=trials, table=table, answer=answer,
+    draw=draw, pages=pages,
+    options={"run": "Take the model of this work directory, or exported one."},
+)  # fmt: skip
+
 if __name__ == "__main__":
-    launch(main, __doc__ or "")
+    conduct(STUDY)

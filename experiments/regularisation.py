@@ -7,36 +7,32 @@ chunk. Each method's strength and learning rate are those that do best on one pi
 text, which also says when to stop early; the figures are those of another piece.
 """
 
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
-from absl import flags
-from jaxtyping import Array
+from jaxtyping import Integer
 
-from experiments.command_line.launch import launch
+from experiments.laboratory.bench import Bench
+from experiments.laboratory.divergence import Figures, finite, has_diverged
 from experiments.laboratory.plots import figures, millions
-from experiments.laboratory.replicas import (
-    CUT,
-    TUNING_SEED,
-    over_replicas,
-    train_replicas,
-)
+from experiments.laboratory.replicas import CUT, TUNING_SEED, over_replicas, train_replicas
 from experiments.laboratory.statistics import (
-    best_of,
+    counted,
     difference,
-    finite,
     listed,
     mean_of,
+    numbers,
     shown,
     told_apart,
+    verdict,
 )
-from experiments.laboratory.study import Results, Study, define_flags, open_study, seeds_of
+from experiments.laboratory.study import Results, Study, conduct, find
 from experiments.laboratory.tables import Table
 from jaxrnn import Network, Params, stacked
 from jaxrnn.learning.problem import Problem
 from jaxrnn.learning.recipe import Recipe
-from jaxrnn.text import EncodedText, encode_corpus, open_corpus
+from jaxrnn.text import EncodedText
 from jaxrnn.text.problem import text_problem
 
 NONE = "none"
@@ -54,196 +50,188 @@ METHODS: dict[str, Callable[[float], Recipe]] = {
 STRENGTHS = {NONE: [0.0], "L1": [1e-5, 3e-5, 1e-4], "L2": [1e-4, 3e-4, 1e-3]}
 DROPPED = [0.1, 0.25, 0.5]  # the strengths of every dropout
 BATCH, CHUNK = 16, 32
-# The hidden layer's cell and size; characters of the text learned and of each piece that is
-# evaluated; steps, of tuning too: what over-fitting costs shows late; evaluations; the learning
-# rates that are tried without regularisation, and those tried with it as multiples of their best.
 FULL = {
-    "methods": list(METHODS), "strengths": 3, "cell": "gru", "hidden": 128, "text": 50_000,
-    "piece": 25_000, "steps": 1500, "evaluations": 15, "rates": [2e-3, 4e-3, 8e-3, 1.6e-2],
-    "factors": [1, 2],
+    "methods": list(METHODS), "strengths": 3, "cell": "gru", "hidden": 128,
+    "text": 50_000,  # characters that are learned
+    "piece": 25_000,  # of each piece that is evaluated
+    "steps": 1500, "evaluations": 15,  # of tuning too: what over-fitting costs shows late
+    "rates": [2e-3, 4e-3, 8e-3, 1.6e-2],  # tried without regularisation
+    "factors": [1, 2],  # tried with it, times the best of these
 }  # fmt: skip
 QUICK = {
     "methods": [NONE, "dropout, all"], "strengths": 1, "cell": "tanh", "hidden": 8, "text": 2000,
-    "piece": 1000, "steps": 30, "evaluations": 3, "rates": [4e-3, 8e-3], "factors": [1, 2],
+    "piece": 1000, "steps": 20, "evaluations": 2, "rates": [4e-3, 8e-3], "factors": [1, 2],
 }  # fmt: skip
 
-define_flags("regularisation", seeds=4)
 
-
-def main() -> int:
-    quick, seeds = flags.FLAGS.quick, seeds_of("regularisation")
-    sizes = QUICK if quick else FULL
-    settings = {"corpus": flags.FLAGS.corpus, "seeds": list(seeds), **sizes}
-    task = make_task(encode_corpus(open_corpus(flags.FLAGS.corpus)), sizes)
-    with open_study("regularisation", settings, len(sizes["methods"])) as study:
-        rows: list[dict[str, Any]] = []
-        rates = sizes["rates"]
-        for method in sizes["methods"]:
-            rows.append(compare(study, method, task, sizes, rates, seeds))
-            rates = [rows[0]["rate"] * factor for factor in sizes["factors"]]
-        return study.conclude({"rows": rows}, table=table, answer=answer, draw=draw)
-
-
-class Task(NamedTuple):
-    """What all methods do.
-
-    Attributes:
-      network: is trained.
-      problem: is evaluated on the text by which strengths, rates and the time to stop are chosen.
-      others: parameters of all replicas -> bits per character on the text that is reported, and on
-        text that was learned.
-    """
-
-    network: Network
-    problem: Problem
-    others: dict[str, Callable[[Params], Array]]
-
-
-def make_task(text: EncodedText, sizes: dict[str, Any]) -> Task:
-    symbols, length = text.vocabulary.size, sizes["piece"]
+def trials(bench: Bench) -> dict[str, Any]:
+    sizes, text = bench.settings, bench.text()
+    symbols = text.vocabulary.size
     network = stacked(symbols, [sizes["hidden"]], symbols, sizes["cell"])
-    learned = text.train[: sizes["text"]]
-    choosing, reported, training = (
-        text_problem(learned, piece, batch=BATCH, chunk=CHUNK, cut=CUT)
-        for piece in (text.valid[length : 2 * length], text.valid[:length], learned[:length])
-    )
-    others = {
-        name: over_replicas(problem.figure(network))
-        for name, problem in {"reported": reported, "training": training}.items()
+    problems = problems_of(text, sizes["text"], sizes["piece"])
+    bench.begin(2 * len(sizes["methods"]))
+    rows, rates = [], sizes["rates"]
+    for method in sizes["methods"]:
+        rows.append(compare(bench, method, network, problems, rates))
+        rates = [rows[0]["rate"] * factor for factor in sizes["factors"]]
+    return {"rows": rows}
+
+
+def problems_of(text: EncodedText, learned: int, piece: int) -> dict[str, Problem]:
+    """The same text to learn, judged by that by which strengths, rates and the time to stop are
+    chosen, by that which is reported, and by what was learned."""
+
+    def judged_by(valid: Integer[np.ndarray, " length"]) -> Problem:
+        return text_problem(text.train[:learned], valid, batch=BATCH, chunk=CHUNK, cut=CUT)
+
+    return {
+        "choosing": judged_by(text.valid[piece : 2 * piece]),
+        "reported": judged_by(text.valid[:piece]),
+        "training": judged_by(text.train[: min(learned, piece)]),
     }
-    return Task(network, choosing, others)
 
 
 def compare(
-    study: Study,
+    bench: Bench,
     method: str,
-    task: Task,
-    sizes: dict[str, Any],
-    rates: list[float],
-    seeds: tuple[int, ...],
+    network: Network,
+    problems: Mapping[str, Problem],
+    rates: Sequence[float],
 ) -> dict[str, Any]:
     """Trains with a method at its best strength and learning rate from several seeds."""
+    sizes, choosing = bench.settings, problems["choosing"]
 
-    def run(strength: float, seeds: Sequence[int], rates: Sequence[float], **more: Any) -> Any:
-        recipe = METHODS[method](strength)
-        length = {"steps": sizes["steps"], "evaluations": sizes["evaluations"]}
-        return train_replicas(task.network, recipe, task.problem, seeds, rates, **length, **more)[0]
-
-    def trial() -> dict[str, Any]:
+    def search() -> dict[str, Any]:
         tried = []
         for strength in STRENGTHS.get(method, DROPPED)[-sizes["strengths"] :]:
-            curves = run(strength, [TUNING_SEED] * len(rates), rates)
+            curves, _ = train_replicas(
+                network, METHODS[method](strength), choosing, [TUNING_SEED] * len(rates), rates,
+                steps=sizes["steps"], evaluations=sizes["evaluations"],
+            )  # fmt: skip
             tried += [(_lowest(curve.valid), strength, curve.rate) for curve in curves]
-        _, strength, rate = min(tried, key=lambda row: np.inf if row[0] is None else row[0])
-        others: dict[str, list[list[float | None]]] = {name: [] for name in task.others}
+        return {"tried": tried}
 
-        def look(step: int, params: Params) -> None:
-            for name, evaluate in task.others.items():
-                if step:
-                    others[name].append(listed(evaluate(params), 4))
+    tried = bench.trial(f"{method}, tuning", search)["tried"]
+    _, strength, rate = min(tried, key=lambda row: np.inf if row[0] is None else row[0])
+    evaluated = {name: over_replicas(problems[name].figure(network)) for name in OTHERS}
+    seen: dict[str, list[Any]] = {name: [] for name in OTHERS}
 
-        curves = run(strength, seeds, [rate] * len(seeds), after=look)
-        return {
-            "strength": strength,
-            "rate": rate,
-            "tried": tried,
-            "steps": curves[0].steps,
-            "choosing": [curve.valid for curve in curves],
-            **{name: list(map(list, zip(*bits, strict=True))) for name, bits in others.items()},
-        }
+    def look(step: int, params: Params) -> None:
+        for name, evaluate in evaluated.items():
+            if step:
+                seen[name].append(evaluate(params))
 
-    record = study.trial(method, trial)
+    runs = bench.train(
+        method, network, METHODS[method](strength), choosing, rate=rate, after=look,
+        also=lambda _: {name: listed(np.transpose(bits), 4) for name, bits in seen.items()},
+    )  # fmt: skip
+    assert problems["training"].baseline is not None
     return {
         "method": method,
-        "strength": record["strength"],
-        "rate": record["rate"],
-        "tried": record["tried"],
-        "characters": [step * BATCH * CHUNK for step in record["steps"]],
-        **figures_of(record["choosing"], record["reported"], record["training"]),
-    }
+        "strength": strength,
+        "rate": rate,
+        "tried": tried,
+        "characters": [step * BATCH * CHUNK for step in runs.steps],
+        **figures_of(
+            [curve["valid"] for curve in runs.record["curves"]],
+            runs.record["reported"], runs.record["training"], problems["training"].baseline,
+        ),
+    }  # fmt: skip
+
+
+OTHERS = ("reported", "training")
 
 
 def figures_of(
-    choosing: list[list[float | None]],
-    reported: list[list[float | None]],
-    training: list[list[float | None]],
+    choosing: Sequence[Figures],
+    reported: Sequence[Figures],
+    training: Sequence[Figures],
+    baseline: float,
 ) -> dict[str, Any]:
     """Bits per character at the end and where one would stop early, and the mean curves.
 
-    What is not finite is None, as where a run diverged: where to stop, if nothing was finite.
+    None where the run had diverged by then; where to stop, if nothing was finite. Only the text
+    that was learned tells that: on others a network that learns by heart may get as bad.
 
     Args:
       choosing: each seed's curve on the text where it is lowest when one should stop.
       reported: the same on the text that the figures are of.
       training: the same on text that was learned.
+      baseline: of that text.
     """
-    stops = [None if _lowest(curve) is None else curve.index(_lowest(curve)) for curve in choosing]
+    stops = [list(curve).index(min(finite(curve))) if finite(curve) else None for curve in choosing]
+    ends = [len(curve) - 1 for curve in choosing]
 
-    def at(curves: list[list[float | None]], places: Sequence[int | None]) -> list[float | None]:
-        found = [None if i is None else c[i] for c, i in zip(curves, places, strict=True)]
-        return listed(np.array(found, float), 4)
+    def at(curves: Sequence[Figures], places: Sequence[int | None]) -> list[float | None]:
+        return [
+            None if i is None or has_diverged(learned[: i + 1], baseline) else curve[i]
+            for i, curve, learned in zip(places, curves, training, strict=True)
+        ]
 
-    ends = [-1] * len(stops)
+    def mean(curves: Sequence[Figures]) -> list[float | None]:
+        kept = [c for c, end in zip(curves, at(training, ends), strict=True) if end is not None]
+        return listed(np.mean(numbers(kept), axis=0), 4) if kept else []
+
     return {
         "stops": stops,
         "stopped": at(reported, stops),
         "final": at(reported, ends),
         "stopped_training": at(training, stops),
         "final_training": at(training, ends),
-        "curve": listed(np.mean(np.array(reported, float), axis=0), 4),
-        "training_curve": listed(np.mean(np.array(training, float), axis=0), 4),
+        "curve": mean(reported),
+        "training_curve": mean(training),
     }
 
 
 def table(results: Results) -> Table:
-    made = Table(
+    return Table.of(
         "Validation bits per character: mean over seeds (95% interval)",
-        ["method", "strength", "learning rate", "stopped early", "gap then", "at the end", "gap"],
-    )
-    for row in results["summary"]["rows"]:
-        made.rows.append([
-            row["method"], f"{row['strength']:g}" if row["strength"] else "-", f"{row['rate']:g}",
-            shown(row["stopped"]), _gap(row["stopped"], row["stopped_training"]),
-            shown(row["final"]), _gap(row["final"], row["final_training"]),
-        ])  # fmt: skip
-    made.notes.append(
-        "A gap is what validation text needs more than text that was learned, both without dropout."
-    )
-    return made
+        results["summary"]["rows"],
+        {
+            "method": lambda row: row["method"],
+            "strength": lambda row: f"{row['strength']:g}" if row["strength"] else "-",
+            "learning rate": lambda row: f"{row['rate']:g}",
+            "stopped early": lambda row: shown(row["stopped"]),
+            "gap then": lambda row: _gap(row["stopped"], row["stopped_training"]),
+            "at the end": lambda row: shown(row["final"]),
+            "gap": lambda row: _gap(row["final"], row["final_training"]),
+        },
+        notes=["A gap is what validation text needs more than text that was learned, both without "
+               "dropout."],
+    )  # fmt: skip
 
 
 def answer(results: Results) -> str:
     rows = {row["method"]: row for row in results["summary"]["rows"]}
-    stopped, lost = told_apart({method: row["stopped"] for method, row in rows.items()})
-    if not stopped:
-        return f"No method trained the network from every seed. {lost}"
-    winner, equals = best_of(stopped)
-    best = f"that of {winner} ({np.mean(stopped[winner]):.3f} bits per character"
-    if winner != NONE and NONE in stopped:
-        gain = difference(stopped[NONE], stopped[winner], len(stopped) - 1)
-        best += f", against {np.mean(stopped[NONE]):.3f} with none: {gain:.3f} less"
-    length = f"{results['settings']['text']:,}"
-    best = f"With {length} characters to learn from and early stopping the lowest loss is {best})"
-    if equals:
-        best += f", but {_listed(equals)} cannot be told from it"
-    sentences = [f"{best}.", *_on_recurrent_dropout(stopped), *_on_stopping(rows[NONE]), lost]
-    return " ".join(sentences).rstrip()
+    stopped = {method: row["stopped"] for method, row in rows.items()}
+    whole, _ = told_apart(stopped)
+    sentences = [
+        f"With {results['settings']['text']:,} characters to learn from and early stopping "
+        f"{verdict(stopped)}"
+    ]
+    if NONE in whole and len(whole) > 1:
+        best = min(whole, key=lambda method: np.mean(whole[method]))
+        gain = difference(whole[NONE], whole[best], len(whole) - 1)
+        if best != NONE:
+            sentences.append(f"With none it needs {gain:.3f} more than with {best}.")
+    sentences += [*_on_recurrent_dropout(whole), *_on_stopping(rows[NONE])]
+    return " ".join(sentences)
 
 
 def _on_stopping(plain: dict[str, Any]) -> list[str]:
     """What training on costs without regularisation, if no run of that diverged."""
-    kept = told_apart({name: plain[name] for name in ("stopped", "final", "final_training")})[0]
+    kept, _ = told_apart({name: plain[name] for name in ("stopped", "final", "final_training")})
     if len(kept) < 3:
         return []
-    gap = np.mean(kept["final"]) - np.mean(kept["final_training"])
-    late = mean_of([a - b for a, b in zip(kept["final"], kept["stopped"], strict=True)])
-    end = f"With none, validation text needs {gap:.2f} bits more than learned text at the end"
+    gap = difference(kept["final"], kept["final_training"])
+    late = difference(kept["final"], kept["stopped"])
+    end = f"With none, validation text needs {gap.mean:.2f} bits more than learned text at the end"
     if late.low > 0:
         end += f", and not to have stopped early costs {late:.3f} bits"
     return [f"{end}."]
 
 
-def _on_recurrent_dropout(losses: dict[str, list[float]]) -> list[str]:
+def _on_recurrent_dropout(losses: Mapping[str, Figures]) -> list[str]:
     """Whether dropout should leave recurrent connections alone, for each kind of masks."""
     kinds = {"fresh masks": "dropout", "locked masks": "locked dropout"}
     pairs = {
@@ -257,33 +245,33 @@ def _on_recurrent_dropout(losses: dict[str, list[float]]) -> list[str]:
         if cost.low > 0:
             verdicts.append(f"with {kind} it costs {cost:.3f} bits")
         elif cost.high < 0:
-            gain = difference(forward, everywhere, len(pairs))
-            verdicts.append(f"with {kind} it gains {gain:.3f} bits")
+            verdicts.append(f"with {kind} it gains {-cost:.3f} bits")
         else:
             verdicts.append(f"with {kind} it cannot be told from not doing so ({cost:+.3f} bits)")
     return [f"To drop recurrent connections as well: {'; '.join(verdicts)}."] if verdicts else []
 
 
 def draw(results: Results) -> Any:
-    rows = results["summary"]["rows"]
+    rows, plain = results["summary"]["rows"], find(results, method=NONE)
     picture, panels = figures(13, 6.4, len(rows) + 1, rows=2)
     lowest = min((bit for row in rows for bit in finite(row["curve"])), default=0.0)
     low = min([lowest, *(bit for row in rows for bit in finite(row["training_curve"]))])
-    (plain,) = (row for row in rows if row["method"] == NONE)
     for row, axes in zip(rows, panels, strict=False):
         characters = row["characters"]
-        axes.plot(
-            characters, _plotted(plain["curve"]), ":", color="#999999", label="validation, none"
-        )
-        axes.plot(characters, _plotted(row["training_curve"]), color="#9db4c8", label="training")
-        axes.plot(characters, _plotted(row["curve"]), color="#b4442a", label="validation")
+        for curve, style in (
+            (plain["curve"], {"ls": ":", "color": "#999999", "label": "validation, none"}),
+            (row["training_curve"], {"color": "#9db4c8", "label": "training"}),
+            (row["curve"], {"color": "#b4442a", "label": "validation"}),
+        ):
+            axes.plot(characters[: len(curve)], numbers(curve), **style)
         stops = [(characters[i], bits) for i, bits in zip(row["stops"], row["stopped"], strict=True)
                  if bits is not None]  # fmt: skip
         axes.plot([x for x, _ in stops], [y for _, y in stops], "o", ms=4, color="#b4442a",
                   label="stopped early")  # fmt: skip
         strength = f" {row['strength']:g}" if row["strength"] else ""
-        axes.set(title=f"{row['method']}{strength}", xlabel="characters trained on",
-                 ylabel="bits per character", ylim=(low - 0.1, lowest + 1))  # fmt: skip
+        axes.set(title=counted(f"{row['method']}{strength}", row["final"]),
+                 xlabel="characters trained on", ylabel="bits per character",
+                 ylim=(low - 0.1, lowest + 1))  # fmt: skip
         axes.xaxis.set_major_formatter(millions)
     panels[0].legend(frameon=False, fontsize="small")
     _compare_methods(panels[-1], rows)
@@ -309,23 +297,19 @@ def _compare_methods(axes: Any, rows: list[dict[str, Any]]) -> None:
     axes.legend(frameon=False, fontsize="small", loc="upper right", ncols=2)
 
 
-def _lowest(curve: list[float | None]) -> float | None:
+def _lowest(curve: Figures) -> float | None:
     return min(finite(curve), default=None)
 
 
-def _gap(bits: list[float | None], training: list[float | None]) -> str:
-    gaps = finite((np.array(bits, float) - np.array(training, float)).tolist())
+def _gap(bits: Figures, training: Figures) -> str:
+    gaps = finite((numbers(bits) - numbers(training)).tolist())
     return f"{np.mean(gaps):.2f}" if gaps else "-"
 
 
-def _plotted(curve: list[float | None]) -> np.ndarray:
-    """NaN, which is not drawn, where a run had diverged."""
-    return np.array(curve, float)
-
-
-def _listed(names: list[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
-
+STUDY = Study(
+    "regularisation", __doc__, seeds=4, full=FULL, quick=QUICK, trials=trials, table=table,
+    answer=answer, draw=draw,
+)  # fmt: skip
 
 if __name__ == "__main__":
-    launch(main, __doc__ or "")
+    conduct(STUDY)

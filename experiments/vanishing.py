@@ -6,35 +6,36 @@ what it is at k = 0. It is followed in networks of two hidden layers, before and
 Shakespeare. Explosions are provoked by plain SGD, with and without clipping.
 """
 
-import math
-from collections.abc import Sequence
+import itertools
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-from absl import flags
 from jaxtyping import Array, Float, Integer
 
-from experiments.command_line.launch import launch
+from experiments.laboratory.bench import Bench
+from experiments.laboratory.divergence import finite
 from experiments.laboratory.plots import COLORS, figures
-from experiments.laboratory.replicas import (
-    CUT,
-    RATES,
-    over_replicas,
-    train_replicas,
-    tune,
+from experiments.laboratory.replicas import RATES, over_replicas
+from experiments.laboratory.statistics import (
+    counted,
+    difference,
+    listed,
+    mean_of,
+    numbers,
+    shown,
+    told_apart,
 )
-from experiments.laboratory.statistics import finite, listed, mean_of, shown, told_apart
-from experiments.laboratory.study import Results, Study, define_flags, open_study, seeds_of
+from experiments.laboratory.study import Results, Study, conduct
 from experiments.laboratory.tables import Table
 from jaxrnn import InputError, Network, Params, initial_state, stacked, unroll
 from jaxrnn.core.engine.probes import output_gradients
 from jaxrnn.learning.loss import cross_entropy
 from jaxrnn.learning.problem import Problem
 from jaxrnn.learning.recipe import Recipe
-from jaxrnn.text import EncodedText, encode_corpus, open_corpus
-from jaxrnn.text.problem import text_problem
+from jaxrnn.text import EncodedText
 
 BATCH, CHUNK = 16, 64
 THRESHOLD = -2  # of what the gradient is at k = 0, as a power of ten
@@ -42,151 +43,103 @@ TINIEST = -40  # what underflows
 LAYERS = ("hidden1", "hidden2")
 WHEN = ("before", "after")
 CLIP_NORM, WINDOW = 1.0, 20  # of SGD; steps between two looks at its gradients
-# Cells with their recurrent matrices; the size of both hidden layers; steps, steps of tuning, where
-# it looks first and how often it may move on; how far back gradients are followed, how many steps
-# the network reads before that, and in how many places; characters of validation text; and what SGD
-# trains, at which rates, for how many steps.
 FULL = {
     "compared": ["tanh gaussian", "tanh orthogonal", "relu identity", "relu orthogonal",
-                 "lstm orthogonal", "gru orthogonal", "rg_lru"],
-    "hidden": 128, "steps": 1000, "tuning_steps": 150, "rates": list(RATES), "moves": 2,
-    "reach": 200, "warmup": 100, "places": 64, "valid": 20_000,
+                 "lstm orthogonal", "gru orthogonal", "rg_lru"],  # cells, recurrent matrices
+    "hidden": 128,  # units of each of both layers
+    "steps": 1000, "evaluations": 5, "rates": list(RATES), "tuning_steps": 150, "moves": 2,
+    "reach": 200,  # how far back gradients are followed,
+    "warmup": 100,  # how many steps the network reads before that,
+    "places": 64,  # and in how many places
+    "valid": 20_000,  # characters
     "sgd": "relu orthogonal", "sgd_rates": [0.03, 0.1, 0.3, 1.0, 3.0], "sgd_steps": 300,
 }  # fmt: skip
 QUICK = {
-    "compared": ["tanh gaussian", "tanh orthogonal"],
-    "hidden": 8, "steps": 20, "tuning_steps": 10, "rates": [2e-3, 8e-3], "moves": 0,
-    "reach": 12, "warmup": 4, "places": 4, "valid": 1000,
-    "sgd": "tanh orthogonal", "sgd_rates": [1.0], "sgd_steps": 40,
+    "compared": ["tanh orthogonal"], "hidden": 8, "steps": 20, "evaluations": 1,
+    "rates": [2e-3, 8e-3], "tuning_steps": 10, "moves": 0, "reach": 12, "warmup": 4, "places": 4,
+    "valid": 1000, "sgd": "tanh orthogonal", "sgd_rates": [1.0], "sgd_steps": 20,
 }  # fmt: skip
 
-define_flags("vanishing", seeds=3)
 
-
-def main() -> int:
-    quick, seeds = flags.FLAGS.quick, seeds_of("vanishing")
-    sizes = QUICK if quick else FULL
-    settings = {"corpus": flags.FLAGS.corpus, "seeds": list(seeds), **sizes}
-    text = encode_corpus(open_corpus(flags.FLAGS.corpus))
-    valid = text.valid[: sizes["valid"]]
-    problem = text_problem(text.train, valid, batch=BATCH, chunk=CHUNK, cut=CUT)
-    with open_study("vanishing", settings, len(sizes["compared"]) + 2) as study:
-        rows = [follow(study, text, problem, name, sizes, seeds) for name in sizes["compared"]]
-        sgd = [
-            row
-            for clip in (None, CLIP_NORM)
-            for row in explode(study, text, problem, clip, sizes, seeds)
-        ]
-        return study.conclude({"rows": rows, "sgd": sgd}, table=table, answer=answer, draw=draw)
+def trials(bench: Bench) -> dict[str, Any]:
+    sizes, text = bench.settings, bench.text()
+    problem = bench.reading(text, batch=BATCH, chunk=CHUNK)
+    followed = passages(text.valid, sizes)
+    provoked = list(itertools.product((None, CLIP_NORM), sizes["sgd_rates"]))
+    bench.begin(len(sizes["compared"]) + len(provoked))
+    rows = [follow(bench, text, problem, name, *followed) for name in sizes["compared"]]
+    sgd = [explode(bench, text, problem, clip, rate) for clip, rate in provoked]
+    return {"rows": rows, "sgd": sgd}
 
 
 def follow(
-    study: Study,
+    bench: Bench,
     text: EncodedText,
     problem: Problem,
     name: str,
-    sizes: dict[str, Any],
-    seeds: tuple[int, ...],
+    inputs: Integer[Array, "time places"],
+    targets: Integer[Array, " places"],
 ) -> dict[str, Any]:
     """Trains a network, and follows its gradients back before and after."""
-    network, recipe = contender(name, text, sizes)
-    inputs, targets = passages(text.valid, sizes)
+    sizes, (network, recipe) = bench.settings, contender(name, text, bench.settings["hidden"])
+    gradients = over_replicas(
+        lambda params: gradients_back(network, params, inputs, targets, bench.settings["warmup"])
+    )
 
-    def trial() -> dict[str, Any]:
-        rate, tried = tune(
-            network, recipe, problem, steps=sizes["tuning_steps"], rates=sizes["rates"],
-            moves=sizes["moves"],
-        )  # fmt: skip
-        followed = over_replicas(
-            lambda params: gradients_back(network, params, inputs, targets, sizes["warmup"])
-        )
-        norms = {}
+    def norms(params: Params) -> dict[str, Any]:
+        return {layer: listed(relative_norms(own), 4) for layer, own in gradients(params).items()}
 
-        def watch(steps: int, params: Params) -> None:
-            norms[WHEN[steps > 0]] = {
-                layer: listed(relative_norms(gradients), 4)
-                for layer, gradients in followed(params).items()
-            }
-
-        curves, _ = train_replicas(
-            network, recipe, problem, seeds, [rate] * len(seeds), steps=sizes["steps"],
-            evaluations=1, after=watch,
-        )  # fmt: skip
-        return {
-            "rate": rate,
-            "tried": {f"{curve.rate:g}": curve.valid[-1] for curve in tried},
-            "curves": [curve._asdict() for curve in curves],
-            "norms": norms,
-        }
-
-    record = study.trial(name, trial)
+    before = {}
+    runs = bench.train(
+        name, network, recipe, problem,
+        after=lambda step, params: before.update(norms(params) if step == 0 else {}),
+        also=lambda params: {"before": before, "after": norms(params)},
+    )  # fmt: skip
     ks = [k for k in range(sizes["reach"] + 1) if k <= 20 or k % 5 == 0]  # enough to draw
-    return {
-        "name": name,
-        "rate": record["rate"],
-        "bits": [curve["valid"][-1] for curve in record["curves"]],
-        "ks": ks,
-        "layers": {
-            layer: {
-                when: {
-                    "reach": [reach(norms) for norms in record["norms"][when][layer]],
-                    "norms": listed(np.mean(_numbers(record["norms"][when][layer]), axis=0)[ks], 3),
-                }
-                for when in WHEN
-            }
-            for layer in LAYERS
-        },
-    }
+    # Of a run that diverged nothing is left to follow.
+    lost = [figure is None for figure in runs.figures]
+
+    def seen(layer: str, when: str) -> dict[str, Any]:
+        followed = numbers(runs.record[when][layer])
+        followed[np.array(lost) & (when == "after")] = np.nan
+        kept = followed[~np.isnan(followed).all(axis=1)]
+        mean = np.mean(kept, axis=0)[ks] if len(kept) else np.full(len(ks), np.nan)
+        return {"reach": [reach(own) for own in followed], "norms": listed(mean, 3)}
+
+    layers = {layer: {when: seen(layer, when) for when in WHEN} for layer in LAYERS}
+    return {"name": name, "rate": runs.rate, "bits": runs.figures, "ks": ks, "layers": layers}
 
 
 def explode(
-    study: Study,
-    text: EncodedText,
-    problem: Problem,
-    clip: float | None,
-    sizes: dict[str, Any],
-    seeds: tuple[int, ...],
-) -> list[dict[str, Any]]:
-    """Trains by SGD at several rates, with or without clipping."""
-    network, recipe = contender(sizes["sgd"], text, sizes)
+    bench: Bench, text: EncodedText, problem: Problem, clip: float | None, rate: float
+) -> dict[str, Any]:
+    """Trains by SGD at one rate, with or without clipping."""
+    sizes = bench.settings
+    network, recipe = contender(sizes["sgd"], text, sizes["hidden"])
     recipe = replace(recipe, optimizer="sgd", schedule="constant", clip_norm=clip)
-    rates = [rate for rate in sizes["sgd_rates"] for _ in seeds]
-
-    def trial() -> dict[str, Any]:
-        curves, _ = train_replicas(
-            network, recipe, problem, list(seeds) * len(sizes["sgd_rates"]), rates,
-            steps=sizes["sgd_steps"], evaluations=sizes["sgd_steps"] // WINDOW,
-        )  # fmt: skip
-        return {"curves": [curve._asdict() for curve in curves]}
-
-    record = study.trial("sgd, unclipped" if clip is None else "sgd, clipped", trial)
-    guessing = math.log2(text.vocabulary.size)  # bits where all characters are equally likely
-    rows = []
-    for rate in sizes["sgd_rates"]:
-        curves = [curve for curve in record["curves"] if curve["rate"] == rate]
-        ends = [curve["valid"][-1] for curve in curves]
-        bits = [None if bit is None or bit > guessing else bit for bit in ends]
-        rows.append({
-            "clipped": clip is not None,
-            "rate": rate,
-            "bits": bits,
-            "diverged": bits.count(None),
-            "skipped": round(sum(c["skipped"] for c in curves) / sizes["sgd_steps"] / len(bits), 4),
-            "steps": curves[0]["steps"],
-            "norms": [norm and float(f"{norm:.3g}") for norm in curves[0]["norms"]],
-        })  # fmt: skip
-    return rows
+    runs = bench.train(
+        f"sgd at {rate:g}, {'unclipped' if clip is None else 'clipped'}", network, recipe, problem,
+        rate=rate, steps=sizes["sgd_steps"], evaluations=sizes["sgd_steps"] // WINDOW,
+    )  # fmt: skip
+    return {
+        "clipped": clip is not None,
+        "rate": rate,
+        "bits": runs.figures,
+        "diverged": runs.figures.count(None),
+        "steps": runs.steps,
+        "norms": [norm and float(f"{norm:.3g}") for norm in runs.record["curves"][0]["norms"]],
+    }
 
 
-def contender(name: str, text: EncodedText, sizes: dict[str, Any]) -> tuple[Network, Recipe]:
+def contender(name: str, text: EncodedText, size: int) -> tuple[Network, Recipe]:
     cell, _, initializer = name.partition(" ")
     symbols = text.vocabulary.size
-    network = stacked(symbols, [sizes["hidden"]] * len(LAYERS), symbols, cell)
+    network = stacked(symbols, [size] * len(LAYERS), symbols, cell)
     return network, Recipe(recurrent_initializer=initializer or None)
 
 
 def passages(
-    valid: Integer[np.ndarray, " length"], sizes: dict[str, Any]
+    valid: Integer[np.ndarray, " length"], sizes: Mapping[str, Any]
 ) -> tuple[Integer[Array, "time places"], Integer[Array, " places"]]:
     """Passages spread over the validation text, and the character that follows each."""
     length = sizes["warmup"] + sizes["reach"] + 1
@@ -233,57 +186,66 @@ def relative_norms(
 
 def reach(norms: Sequence[float | None]) -> int | None:
     """The largest k at which what `relative_norms` says is above the threshold; None: nowhere."""
-    above = np.flatnonzero(_numbers(norms) > THRESHOLD)
+    above = np.flatnonzero(numbers(norms) > THRESHOLD)
     return int(above[-1]) if len(above) else None
 
 
 def table(results: Results) -> Table:
-    made = Table(
-        "The most steps back at which over 1% of the gradient is left: mean over seeds (95% "
-        "interval), before and after training",
-        ["cell, recurrent matrix", *(f"{layer}, {when}" for layer in LAYERS for when in WHEN),
-         "learning rate", "bits per character"],
-    )  # fmt: skip
-    for row in results["summary"]["rows"]:
-        reaches = [row["layers"][layer][when]["reach"] for layer in LAYERS for when in WHEN]
-        made.rows.append([
-            row["name"], *(_steps(reach, results) for reach in reaches), f"{row['rate']:g}",
-            shown(row["bits"]),
-        ])  # fmt: skip
+    notes = []
     for clipped in (False, True):
         own = [row for row in results["summary"]["sgd"] if row["clipped"] == clipped]
         rates = ", ".join(f"{row['rate']:g}" for row in own)
         diverged = ", ".join(str(row["diverged"]) for row in own)
         ended = (finite(row["bits"]) for row in own)
         bits = ", ".join(f"{mean_of(bits):.3f}" if bits else "-" for bits in ended)
-        made.notes.append(
+        notes.append(
             f"By plain SGD, {'clipped' if clipped else 'not clipped'}, at rates of {rates}: "
             f"{diverged} of {len(own[0]['bits'])} runs of {results['settings']['sgd']} diverge; "
             f"the others reach {bits} bits."
         )
-    return made
+    return Table.of(
+        "The most steps back at which over 1% of the gradient is left: mean over seeds (95% "
+        "interval), before and after training",
+        results["summary"]["rows"],
+        {
+            "cell, recurrent matrix": lambda row: row["name"],
+            **{
+                f"{layer}, {when}": lambda row, layer=layer, when=when: _steps(
+                    row["layers"][layer][when]["reach"], results
+                )
+                for layer, when in itertools.product(LAYERS, WHEN)
+            },
+            "learning rate": lambda row: f"{row['rate']:g}",
+            "bits per character": lambda row: shown(row["bits"]),
+        },
+        notes,
+    )
 
 
 def answer(results: Results) -> str:
     rows, (_, upper) = results["summary"]["rows"], LAYERS
-    said, changed = [], {"lengthens": [], "shortens": []}
+    reaches = {
+        when: {row["name"]: row["layers"][upper][when]["reach"] for row in rows} for when in WHEN
+    }
+    said = []
     for when in WHEN:
-        reaches, _ = told_apart({row["name"]: row["layers"][upper][when]["reach"] for row in rows})
-        if reaches:
-            ranked = sorted(reaches, key=lambda name: np.mean(reaches[name]))
+        whole, _ = told_apart(reaches[when])
+        if whole:
+            ranked = sorted(whole, key=lambda name: np.mean(whole[name]))
             said.append(
-                f"{when} training after {_steps(reaches[ranked[0]], results)} steps in "
-                f"{ranked[0]} and {_steps(reaches[ranked[-1]], results)} in {ranked[-1]}"
+                f"{when} training after {_steps(whole[ranked[0]], results)} steps in "
+                f"{ranked[0]} and {_steps(whole[ranked[-1]], results)} in {ranked[-1]}"
             )
-    for row in rows:
-        before, after = (_numbers(row["layers"][upper][w]["reach"]) for w in WHEN)
-        pairs = finite((after - before).tolist())  # of the same seeds
-        if not pairs:
-            continue
-        change = mean_of(pairs)
-        if change.low > 0 or change.high < 0:
-            changed["lengthens" if change.low > 0 else "shortens"].append(row["name"])
-    moves = " and ".join(f"{what} the reach in {', '.join(n)}" for what, n in changed.items() if n)
+    changes = {
+        name: difference(after, reaches["before"][name])
+        for name, after in reaches["after"].items()
+        if finite((numbers(after) - numbers(reaches["before"][name])).tolist())
+    }
+    moved = {
+        "lengthens": [name for name, change in changes.items() if change.low > 0],
+        "shortens": [name for name, change in changes.items() if change.high < 0],
+    }
+    moves = " and ".join(f"{what} the reach in {', '.join(n)}" for what, n in moved.items() if n)
     sgd, rates = results["summary"]["sgd"], results["settings"]["sgd_rates"]
     diverged = [sum(row["diverged"] for row in sgd if row["clipped"] == c) for c in (False, True)]
     runs = len(rates) * len(results["settings"]["seeds"])
@@ -301,8 +263,9 @@ def draw(results: Results) -> Any:
     picture, (*followed, norms) = figures(15, 4.4, 3)
     for axes, when in zip(followed, WHEN, strict=True):
         for row, color in zip(results["summary"]["rows"], COLORS, strict=False):
-            logs = _numbers(row["layers"][LAYERS[1]][when]["norms"])
-            axes.plot(row["ks"], 10.0**logs, color=color, label=row["name"])
+            logs = numbers(row["layers"][LAYERS[1]][when]["norms"])
+            label = counted(row["name"], row["bits"])
+            axes.plot(row["ks"], 10.0**logs, color=color, label=label)
         axes.axhline(10.0**THRESHOLD, color="black", lw=1, ls=":", label="1%")
         axes.set(yscale="log", ylim=(1e-8, 30), xlabel="steps back, k",
                  ylabel="gradient norm relative to k = 0",
@@ -311,7 +274,7 @@ def draw(results: Results) -> Any:
     rates = results["settings"]["sgd_rates"]
     for row in results["summary"]["sgd"]:
         norms.plot(
-            row["steps"], _numbers(row["norms"]), "-" if row["clipped"] else "x:", ms=4,
+            row["steps"], numbers(row["norms"]), "-" if row["clipped"] else "x:", ms=4,
             color=COLORS[rates.index(row["rate"]) % len(COLORS)],
             label=f"rate {row['rate']:g}" if row["clipped"] else None,
         )  # fmt: skip
@@ -327,13 +290,13 @@ def _steps(reaches: Sequence[float | int | None], results: Results) -> str:
     most = results["settings"]["reach"]
     if set(reaches) == {most}:
         return f"{most}+"
-    return shown(reaches, ".0f", "had no gradient")
+    return shown(reaches, ".0f", "without")
 
 
-def _numbers(values: Any) -> np.ndarray:
-    """NaN, which compares as false and is not drawn, for None."""
-    return np.array(values, float)
-
+STUDY = Study(
+    "vanishing", __doc__, seeds=3, full=FULL, quick=QUICK, trials=trials, table=table,
+    answer=answer, draw=draw,
+)  # fmt: skip
 
 if __name__ == "__main__":
-    launch(main, __doc__ or "")
+    conduct(STUDY)

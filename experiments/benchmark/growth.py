@@ -20,7 +20,7 @@ from experiments.benchmark.report import spread
 from experiments.benchmark.shapes import Shape
 from experiments.laboratory.plots import COLORS, figures, save
 from experiments.laboratory.tables import Table
-from experiments.laboratory.turns import Spread, take_turns
+from experiments.laboratory.stopwatch import Spread, take_turns
 
 BASE = Shape("lstm", (128,), 16, 64)
 SIZES = {

@@ -16,7 +16,7 @@ from experiments.benchmark.report import spread
 from experiments.benchmark.shapes import SYMBOLS, WRITTEN, WRITTEN_QUICKLY
 from experiments.laboratory.plots import COLORS, figure, save
 from experiments.laboratory.tables import Table
-from experiments.laboratory.turns import Spread, take_turns
+from experiments.laboratory.stopwatch import Spread, take_turns
 
 STREAMS, STREAMS_QUICKLY = (1, 64), (2,)
 PEERS = ("torch",)  # the others would need a loop of one's own

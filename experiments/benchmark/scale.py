@@ -18,7 +18,7 @@ from experiments.benchmark.report import spread
 from experiments.benchmark.shapes import Shape
 from experiments.laboratory.plots import COLORS, figure, save
 from experiments.laboratory.tables import Table
-from experiments.laboratory.turns import Spread, take_turns
+from experiments.laboratory.stopwatch import Spread, take_turns
 
 BASE, BASE_QUICKLY = Shape("gru", (256, 256), 64, 50), Shape("gru", (8,), 4, 4)
 

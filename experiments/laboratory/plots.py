@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from experiments.laboratory.divergence import Figures, finite
+from experiments.laboratory.statistics import mean_of
 from jaxrnn.storage.files import replace
 
 COLORS = ("#b4442a", "#9db4c8", "#5c8a64", "#d9b44a", "#7d6b91", "#999999", "#4a6a8a")
@@ -49,6 +51,21 @@ def draw_intervals(
         places, [mean for mean, _, _ in intervals], bounds, fmt="o", ms=5, capsize=3, color=color,
         label=label,
     )  # fmt: skip
+
+
+def draw_figures(
+    axes: Any, places: Sequence[int | float], figures: Sequence[Figures], *, color: str, label: str
+) -> None:
+    """The mean and interval of each setting's runs; above it how many diverged, if any did."""
+    ended = {place: finite(own) for place, own in zip(places, figures, strict=True)}
+    means = {place: mean_of(own) for place, own in ended.items() if own}
+    draw_intervals(axes, list(means), list(means.values()), color=color, label=label)
+    for (place, own), every in zip(ended.items(), figures, strict=True):
+        if lost := len(every) - len(own):
+            axes.text(
+                place, 0.98, f"{lost} of {len(every)} diverged", rotation=90, ha="center", va="top",
+                fontsize=7, color=color, transform=axes.get_xaxis_transform(),
+            )  # fmt: skip
 
 
 def save(picture: Any, path: Path) -> None:

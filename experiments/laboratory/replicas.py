@@ -6,6 +6,7 @@ fill, they run one after the other inside the program (`lax.map`). What either t
 """
 
 import functools
+import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -138,6 +139,21 @@ def train_replicas(
         for i, (seed, rate) in enumerate(zip(seeds, rates, strict=True))
     ]  # fmt: skip
     return curves, state.params
+
+
+def training(
+    network: Network,
+    recipe: Recipe,
+    problem: Problem,
+    seeds: Sequence[int],
+    rates: Sequence[float],
+) -> Iterator[TrainingState]:
+    """The states after call upon call of the program that trains replicas, on the same data."""
+    programs = _programs(network, recipe, problem)
+    state = programs.start(jnp.stack([jax.random.key(seed) for seed in seeds]))
+    call = next(_calls(network, recipe, problem, seeds, rates, STEPS_PER_CALL))
+    for state, _, _ in in_calls(programs.train, state, itertools.repeat(call)):
+        yield state
 
 
 def tune(

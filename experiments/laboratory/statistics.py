@@ -29,6 +29,9 @@ class Interval(NamedTuple):
         """Whether it leaves out 0."""
         return self.low > 0 or self.high < 0
 
+    def __neg__(self) -> "Interval":
+        return Interval(-self.mean, -self.high, -self.low)
+
     def __format__(self, form: str) -> str:
         """As in `2.341 (2.330 to 2.352)`."""
         form = form or ".3f"

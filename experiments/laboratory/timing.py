@@ -1,46 +1,46 @@
 """How long training steps take, measured side by side."""
 
-import itertools
-import time
 from collections.abc import Sequence
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from experiments.laboratory.replicas import RATES, TUNING_SEED
-from jaxrnn.core.keys import derive
+from experiments.laboratory.replicas import RATES, training
+from experiments.laboratory.stopwatch import Contender, take_turns
 from jaxrnn.core.network import Network
-from jaxrnn.learning.batch import stack
 from jaxrnn.learning.problem import Problem
 from jaxrnn.learning.recipe import Recipe
-from jaxrnn.learning.stepping import in_calls
 from jaxrnn.learning.training import STEPS_PER_CALL
+
+SECONDS = 0.05  # of each measurement, or one call of the training program if that takes longer
+
+
+class Steps(Contender):
+    """Calls of the program that trains a network from all seeds."""
+
+    def __init__(
+        self, network: Network, recipe: Recipe, problem: Problem, seeds: Sequence[int]
+    ) -> None:
+        self._calls = training(network, recipe, problem, seeds, [RATES[0]] * len(seeds))
+
+    def run(self, count: int) -> None:
+        for _ in range(count):
+            state = next(self._calls)
+        jax.block_until_ready(state)
 
 
 def milliseconds_per_step(
-    networks: Sequence[Network], recipe: Recipe, problem: Problem, *, rounds: int = 20
+    networks: Sequence[Network],
+    recipe: Recipe,
+    problem: Problem,
+    seeds: Sequence[int],
+    *,
+    rounds: int,
 ) -> list[float]:
-    """What a training step takes each network: medians of rounds in which each has its turn.
-
-    Taking turns, they suffer alike from whatever else the machine does. Compiling does not count.
-    """
-    key = jax.random.key(TUNING_SEED)
-    drawn = stack(problem.data(TUNING_SEED, step, slice(None)) for step in range(STEPS_PER_CALL))
-    keys = jax.random.split(derive(key, "dropout"), STEPS_PER_CALL)
-    call = jax.tree.map(jnp.asarray, drawn), keys, jnp.full(STEPS_PER_CALL, RATES[0])
-    runs = [
-        in_calls(
-            recipe.training_steps(network, problem.loss.of),
-            recipe.start(network, problem.batch, key),
-            itertools.repeat(call),
-        )
-        for network in networks
+    """What a step takes each network, as the seeds' replicas are trained: medians of rounds."""
+    steps = [Steps(network, recipe, problem, seeds) for network in networks]
+    timers = {str(i): own.seconds_each for i, own in enumerate(steps)}
+    found = take_turns(timers, rounds, SECONDS)
+    return [
+        float(1000 * np.median(seconds)) / STEPS_PER_CALL / len(seeds) for seconds in found.values()
     ]
-    seconds = np.zeros((1 + rounds, len(runs)))
-    for turn in seconds:
-        for i, run in enumerate(runs):
-            began = time.perf_counter()
-            jax.block_until_ready(next(run)[0])
-            turn[i] = time.perf_counter() - began
-    return [float(t) for t in 1000 * np.median(seconds[1:], axis=0) / STEPS_PER_CALL]

@@ -12,7 +12,7 @@ from experiments.benchmark import agreement, growth, peers, startup
 from experiments.benchmark.children import Child
 from experiments.benchmark.peers.with_jaxrnn import draw_params, open_trainer
 from experiments.benchmark.shapes import Shape, random_data
-from experiments.laboratory.turns import Contender, Spread, take_turns
+from experiments.laboratory.stopwatch import Contender, Spread, take_turns
 from tests.experiments.launching import Outcome, assert_refused, launched
 
 SUITES = ("train", "sample", "growth", "corpus", "scale")  # startup trains the main job thrice

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import optax
 
 from experiments.benchmark.shapes import CLIP_NORM, LEARNING_RATE, Data
-from experiments.laboratory.turns import Contender
+from experiments.laboratory.stopwatch import Contender
 
 # (params, state carried from the chunk before, inputs, targets) -> (nats, state)
 Loss = Callable[[Any, Any, jax.Array, jax.Array], tuple[jax.Array, Any]]

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from experiments.benchmark import memory
 from experiments.benchmark.shapes import CLIP_NORM, LEARNING_RATE, Shape, random_data
-from experiments.laboratory.turns import Contender
+from experiments.laboratory.stopwatch import Contender
 from jaxrnn import init
 from jaxrnn.core.keys import derive
 from jaxrnn.learning.batch import Batch

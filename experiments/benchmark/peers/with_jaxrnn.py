@@ -6,7 +6,7 @@ import numpy as np
 
 from experiments.benchmark.peers.training_in_jax import JaxTrainer
 from experiments.benchmark.shapes import CLIP_NORM, LEARNING_RATE, Data, Params, Shape, random_data
-from experiments.laboratory.turns import Contender
+from experiments.laboratory.stopwatch import Contender
 from jaxrnn import init
 from jaxrnn.core.keys import derive
 from jaxrnn.core.parameters import BIAS

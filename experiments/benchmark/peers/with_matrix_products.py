@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from experiments.laboratory.turns import Contender
+from experiments.laboratory.stopwatch import Contender
 
 SIZES = ((1024, 1024, 1024), (4096, 1024, 1024), (2500, 256, 1024))
 

@@ -22,7 +22,7 @@ from experiments.benchmark.shapes import (
     layers,
     output_layer,
 )
-from experiments.laboratory.turns import Contender
+from experiments.laboratory.stopwatch import Contender
 
 MODULES = {"tanh": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
 
