@@ -97,8 +97,13 @@ def bits_of(row: dict[str, Any]) -> list[float | None]:
 def table(results: Results) -> Table:
     sizes = results["settings"]
     settings = [
-        [find(results, activation=activation, initializer=initializer, size=size) for size in sizes["hidden"]]
-        for activation, initializer in itertools.product(sizes["activations"], sizes["initializers"])
+        [
+            find(results, activation=activation, initializer=initializer, size=size)
+            for size in sizes["hidden"]
+        ]
+        for activation, initializer in itertools.product(
+            sizes["activations"], sizes["initializers"]
+        )
     ]
     return Table.of(
         "Validation bits per character: mean over seeds (95% interval)",

@@ -85,7 +85,7 @@ def trials(bench: Bench) -> dict[str, Any]:
         runs = bench.train(setting.name, network, RECIPE, problem, slack=SLACK)
         rows[setting] = {
             **setting._asdict(), "hidden": [layer.size for layer in network.layers[:-1]],
-            "parameters": network.parameters, "rate": runs.rate, "bits": runs.figures,
+            "parameters": network.parameter_count, "rate": runs.rate, "bits": runs.figures,
         }  # fmt: skip
     equal_time = []
     for setting, time in zip(timed, times, strict=True):

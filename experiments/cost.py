@@ -19,12 +19,11 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Integer
 
 from experiments.laboratory.bench import Bench
-from experiments.laboratory.divergence import Figures, finite
+from experiments.laboratory.divergence import finite
 from experiments.laboratory.plots import COLORS, figures
 from experiments.laboratory.replicas import RATES, SLACK, over_replicas
 from experiments.laboratory.statistics import (
     Interval,
-    counted,
     difference,
     listed,
     shown,
@@ -147,7 +146,11 @@ class Gradient(Contender):
 
 
 def learn(
-    bench: Bench, text: EncodedText, lanes: Integer[Array, "time_and_1 lanes"], chunk: int, mode: str
+    bench: Bench,
+    text: EncodedText,
+    lanes: Integer[Array, "time_and_1 lanes"],
+    chunk: int,
+    mode: str,
 ) -> dict[str, Any]:
     """Trains networks with one chunk, and has them forget."""
     sizes, symbols = bench.settings, text.vocabulary.size

@@ -235,7 +235,12 @@ def _shown(row: dict[str, Any]) -> str:
 
 def _note(row: dict[str, Any]) -> str:
     """What the picture says of a setting: steps or loss, and how many runs where they differ."""
-    steps, losses, count, runs = median_steps(row), finite(ends(row)), _count(row), len(row["losses"])
+    steps, losses, count, runs = (
+        median_steps(row),
+        finite(ends(row)),
+        _count(row),
+        len(row["losses"]),
+    )
     lines = [f"{np.median(losses) / row['baseline']:.0%}"] if losses else []
     if np.isfinite(steps):
         lines = [f"{steps:.0f}"]

@@ -29,7 +29,6 @@ from jaxrnn.learning.recipe import Recipe
 from jaxrnn.storage.files import user_path
 from jaxrnn.text import EncodedText
 from jaxrnn.text.language_model import LanguageModel, load_language_model
-from jaxrnn.text.problem import text_problem
 
 BATCH, CHUNK = 32, 64
 FULL = {

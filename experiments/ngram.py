@@ -64,7 +64,7 @@ def trials(bench: Bench) -> dict[str, Any]:
         network = nearest(make, sizes["parameters"])
         runs = bench.train(name, network, Recipe(), problem, slack=SLACK)
         rows.append({
-            "name": name, "hidden": network.layers[0].size, "parameters": network.parameters,
+            "name": name, "hidden": network.layers[0].size, "parameters": network.parameter_count,
             "rate": runs.rate, "bits": runs.figures,
         })  # fmt: skip
 
@@ -151,7 +151,9 @@ def answer(results: Results) -> str:
     read = f"{summary['characters'] / 1e6:.2g} M characters"
     sentences = [f"Of feed-forward networks that read {read}, {verdict(feedforward)}"]
     best = feedforward[best_of(feedforward)[0]]
-    counts = {n: [found[n] for found in summary["counts"]] for n in range(len(summary["counts"][0]))}
+    counts = {
+        n: [found[n] for found in summary["counts"]] for n in range(len(summary["counts"][0]))
+    }
     n = min(counts, key=lambda n: np.mean(counts[n]))
     recurrent = {name: found for name, found in bits.items() if not name.startswith("sees")}
     rivals = [

@@ -79,7 +79,8 @@ def trials(bench: Bench) -> dict[str, Any]:
 
 def problems_of(text: EncodedText, learned: int, piece: int) -> dict[str, Problem]:
     """The same text to learn, judged by that by which strengths, rates and the time to stop are
-    chosen, by that which is reported, and by what was learned."""
+    chosen, by that which is reported, and by what was learned.
+    """
 
     def judged_by(valid: Integer[np.ndarray, " length"]) -> Problem:
         return text_problem(text.train[:learned], valid, batch=BATCH, chunk=CHUNK, cut=CUT)

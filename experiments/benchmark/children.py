@@ -1,9 +1,9 @@
 """Contenders in processes of their own, which take turns.
 
 In one process two libraries' thread pools would disturb each other. So each contender lives in a
-process of its own, and in every round each is asked in turn for one figure (`laboratory.stopwatch`).
-What is reported are medians over the rounds and, for ratios, medians of the ratios within each
-round.
+process of its own, and in every round each is asked in turn for one figure
+(`laboratory.stopwatch`). What is reported are medians over the rounds and, for ratios, medians of
+the ratios within each round.
 """
 
 import contextlib

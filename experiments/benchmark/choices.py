@@ -18,8 +18,8 @@ from experiments.benchmark.options import Options
 from experiments.benchmark.report import spread
 from experiments.benchmark.shapes import CLIP_NORM, LEARNING_RATE, SYMBOLS, Shape
 from experiments.laboratory.plots import COLORS, figure, save
-from experiments.laboratory.tables import Table
 from experiments.laboratory.stopwatch import Contender, Spread, take_turns
+from experiments.laboratory.tables import Table
 from jaxrnn import Connection, Dropout, Layer, Network, init, initial_state, unroll
 from jaxrnn.core.engine.linear_recurrence import _as_prefix_sum, _in_a_loop
 from jaxrnn.learning.batch import Batch

@@ -19,8 +19,8 @@ from experiments.benchmark.peers import module_of
 from experiments.benchmark.report import spread
 from experiments.benchmark.shapes import Shape
 from experiments.laboratory.plots import COLORS, figures, save
-from experiments.laboratory.tables import Table
 from experiments.laboratory.stopwatch import Spread, take_turns
+from experiments.laboratory.tables import Table
 
 BASE = Shape("lstm", (128,), 16, 64)
 SIZES = {

@@ -15,8 +15,8 @@ from experiments.benchmark.peers import module_of
 from experiments.benchmark.report import spread
 from experiments.benchmark.shapes import SYMBOLS, WRITTEN, WRITTEN_QUICKLY
 from experiments.laboratory.plots import COLORS, figure, save
-from experiments.laboratory.tables import Table
 from experiments.laboratory.stopwatch import Spread, take_turns
+from experiments.laboratory.tables import Table
 
 STREAMS, STREAMS_QUICKLY = (1, 64), (2,)
 PEERS = ("torch",)  # the others would need a loop of one's own

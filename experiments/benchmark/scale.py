@@ -17,8 +17,8 @@ from experiments.benchmark.peers import module_of
 from experiments.benchmark.report import spread
 from experiments.benchmark.shapes import Shape
 from experiments.laboratory.plots import COLORS, figure, save
-from experiments.laboratory.tables import Table
 from experiments.laboratory.stopwatch import Spread, take_turns
+from experiments.laboratory.tables import Table
 
 BASE, BASE_QUICKLY = Shape("gru", (256, 256), 64, 50), Shape("gru", (8,), 4, 4)
 

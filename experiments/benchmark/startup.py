@@ -15,8 +15,8 @@ from typing import Any
 from experiments.benchmark.options import Options
 from experiments.benchmark.report import spread
 from experiments.laboratory.plots import COLORS, figure, save
-from experiments.laboratory.tables import Table
 from experiments.laboratory.stopwatch import Spread
+from experiments.laboratory.tables import Table
 
 # A thread waits for each call's results, so that the loop goes on preparing the next call as it
 # does without a clock. When it has seen enough calls, it ends the process at once.

@@ -14,8 +14,8 @@ from experiments.benchmark.peers import module_of
 from experiments.benchmark.report import spread
 from experiments.benchmark.shapes import TRAINED, TRAINED_QUICKLY, Shape, random_data
 from experiments.laboratory.plots import COLORS, figure, save
-from experiments.laboratory.tables import Table
 from experiments.laboratory.stopwatch import Spread, take_turns
+from experiments.laboratory.tables import Table
 
 PLAIN = "plain_scan"  # the contender where no peer can take part
 LIMIT = "matrix_products"

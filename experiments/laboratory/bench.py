@@ -177,8 +177,10 @@ class Bench:
           rate: the learning rate, if it is known.
           rates: where tuning looks first, if not where the settings say.
           slack: as for `tune`.
-          steps, evaluations: how many, if not as many as the settings say.
-          solved, after: as for `train_replicas`.
+          steps: how many, if not as many as the settings say.
+          evaluations: how many, likewise.
+          solved: as for `train_replicas`.
+          after: likewise.
           also: what else is recorded of the parameters of all runs, stacked.
         """
         sizes, seeds = self.settings, self.seeds

@@ -150,9 +150,9 @@ def training(
 ) -> Iterator[TrainingState]:
     """The states after call upon call of the program that trains replicas, on the same data."""
     programs = _programs(network, recipe, problem)
-    state = programs.start(jnp.stack([jax.random.key(seed) for seed in seeds]))
+    start = programs.start(jnp.stack([jax.random.key(seed) for seed in seeds]))
     call = next(_calls(network, recipe, problem, seeds, rates, STEPS_PER_CALL))
-    for state, _, _ in in_calls(programs.train, state, itertools.repeat(call)):
+    for state, _, _ in in_calls(programs.train, start, itertools.repeat(call)):
         yield state
 
 
