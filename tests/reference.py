@@ -307,11 +307,6 @@ class Tape:
         return heard * self.visible(time, connection.delay) if connection.delay else heard
 
 
-def beside_output(network: Network, name: str, carry: tuple) -> tuple:
-    """What is carried but for the output."""
-    return carry[network.layer(name).cell.carries_output :] if carry else ()
-
-
 def weighed(connection: Connection, source, params):
     """What a connection adds to its target's gates, of those that hear it."""
     weights = params[connection.target].get(f"{connection.source}@{connection.delay}")

@@ -24,6 +24,7 @@ class Arrays(NamedTuple):
 
     params: Params
     state: State
+    reset_state: State | None
     inputs: Inputs
     resets: Bool[Array, "time batch"] | None
     inside: Bool[Array, "time batch"] | None  # of steps before a lane's end; None: all are
@@ -37,6 +38,7 @@ def enter(
     inputs: GivenInputs,
     resets: Any,
     lengths: Any,
+    reset_state: State | None,
     dropout: Dropout | None,
     dropout_key: PRNGKeyArray | None,
     compute_dtype: jnp.dtype | None,
@@ -54,16 +56,20 @@ def enter(
     given: Any = jnp.asarray(inputs)
     resets = None if resets is None else jnp.asarray(resets)
     _check(network, params, state, given, resets, dropout, dropout_key)
+    _check_reset_state(network, reset_state, given.shape[1])
+    if resets is None:
+        reset_state = None  # steps beyond an end may as well return to zeros
     if inside is not None:
         resets = ~inside if resets is None else resets | ~inside
-    params, state = jax.tree.map(jnp.asarray, (params, state))
-    dtype = _check_types(params, state, compute_dtype)
+    params, state, reset_state = jax.tree.map(jnp.asarray, (params, state, reset_state))
+    for which in (state, reset_state or {}):
+        dtype = _check_types(params, which, compute_dtype)
     working = state_dtype(params)
     params = jax.tree.map(lambda array: array.astype(working), params)
     if given.ndim == 3:
         given = given.astype(working)
-    params, state, given, resets, inside = varying_alike((params, state, given, resets, inside))
-    return Arrays(params, state, given, resets, inside, dropout_key), dtype
+    arrays = varying_alike((params, state, reset_state, given, resets, inside))
+    return Arrays(*arrays, dropout_key), dtype
 
 
 def _cut_to(lengths: Any, inputs: GivenInputs) -> tuple[Array | None, GivenInputs]:
@@ -145,6 +151,18 @@ def _check_symbols(network: Network, inputs: GivenInputs) -> None:
                 f"the inputs have the symbol {symbol}; the network's symbols are 0 to "
                 f"{network.input_size - 1}"
             )
+
+
+def _check_reset_state(network: Network, reset_state: State | None, batch: int) -> None:
+    """One for each lane, or one for all."""
+    if reset_state is None:
+        return
+    lanes = {jnp.shape(array)[:1] for array in jax.tree.leaves(reset_state)}
+    _check_shapes(
+        reset_state, state_shapes(network, 1 if lanes == {(1,)} else batch),
+        f"reset_state does not fit the network and {batch} lanes, or one for all of them",
+        "one with initial_state",
+    )  # fmt: skip
 
 
 def _check_types(params: Params, state: State, compute_dtype: jnp.dtype | None) -> jnp.dtype:

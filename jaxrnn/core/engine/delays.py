@@ -35,10 +35,29 @@ def delayed(
 
 
 def forget_older(
-    late: Float[Array, "*time batch size"], delay: int, ages: Int[Array, "*time batch"] | None
+    late: Float[Array, "*time batch size"],
+    delay: int,
+    ages: Int[Array, "*time batch"] | None,
+    reset_past: Past = (),
 ) -> Float[Array, "*time batch size"]:
-    """Zeros in place of what was put out `delay` steps ago, where a reset came since then."""
-    return late if ages is None else jnp.where((ages >= delay)[..., None], late, 0)
+    """What was put out `delay` steps ago, unless a reset came since then.
+
+    Then zeros; or of `reset_past`, which came before the reset, what lies so far back.
+    """
+    if ages is None:
+        return late
+    instead = recalled(remembered(reset_past[:delay]), ages) if delay and reset_past else 0
+    return jnp.where((ages >= delay)[..., None], late, instead)
+
+
+def recalled(
+    before: Float[Array, "delay batch size"], ages: Int[Array, "*time batch"]
+) -> Float[Array, "*time batch size"]:
+    """What is heard so late of what came before the last reset; zeros where nothing of it is."""
+    delay = before.shape[0]
+    steps = jnp.clip(ages, 0, delay - 1).reshape(-1, before.shape[1], 1)
+    heard = jnp.take_along_axis(before, steps, axis=0).reshape(*ages.shape, -1)
+    return jnp.where((ages < delay)[..., None], heard, 0)
 
 
 def newest(
@@ -46,10 +65,11 @@ def newest(
     past: Past,
     ages: Ages | None,
     lengths: Int[Array, " batch"] | None = None,
+    reset_past: Past = (),
 ) -> Past:
     """What is to be remembered after the sequence; as many steps as were remembered before it.
 
-    Of lanes with `lengths` after so many of their steps.
+    Of lanes with `lengths` after so many of their steps. Resets return to `reset_past`, or zeros.
     """
     if not past:
         return ()
@@ -66,7 +86,7 @@ def newest(
             last = one_hot(last, before.shape[-1], before.dtype)
         heard = jnp.concatenate([before, last])
         known = [heard[-1 - lag] for lag in lags]
-    return tuple(forget_older(known[lag], lag, since) for lag in lags)
+    return tuple(forget_older(known[lag], lag, since, reset_past) for lag in lags)
 
 
 def _ending(

@@ -7,7 +7,15 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Shaped
 
 from jaxrnn.core.engine.components import Component
-from jaxrnn.core.engine.delays import Ages, Past, delayed, forget_older, one_hot, remembered
+from jaxrnn.core.engine.delays import (
+    Ages,
+    Past,
+    delayed,
+    forget_older,
+    one_hot,
+    recalled,
+    remembered,
+)
 from jaxrnn.core.engine.kinds import Gates, added, split_gates
 from jaxrnn.core.engine.products import product, rounded_product, rows
 from jaxrnn.core.layers import FULL, Connection, Layer
@@ -24,6 +32,7 @@ def drives_of(
     state: State,
     masks: dict[Connection, Array],
     ages: Ages | None,
+    reset_state: State | None,
     *,
     dtype: jnp.dtype,
     plain_autodiff: bool,
@@ -31,12 +40,15 @@ def drives_of(
     """What each layer hears from outside its component, for each gate and the whole chunk.
 
     Two sums where the cell wants delay-0 and delayed connections apart, else one. A recurrent sum
-    to which nothing adds is None.
+    to which nothing adds is None. With a `reset_state`, what delayed connections hear after a reset
+    of outputs before it, those inside the component too.
     """
     by_rule = not plain_autodiff and dtype != state_dtype(params)
     multiply = partial(rounded_product if by_rule else product, dtype=dtype)
     return {
-        layer.name: _drive(layer, component, params, sequences, state, masks, ages, multiply)
+        layer.name: _drive(
+            layer, component, params, sequences, state, masks, ages, reset_state, multiply
+        )
         for layer in component.layers
     }
 
@@ -49,6 +61,7 @@ def _drive(
     state: State,
     masks: dict[Connection, Array],
     ages: Ages | None,
+    reset_state: State | None,
     multiply: Callable[[Array, Array], Array],
 ) -> Drives:
     time, batch = next(iter(sequences.values())).shape[:2]
@@ -57,6 +70,7 @@ def _drive(
         return jnp.broadcast_to(row, (time, batch, row.shape[0]))
 
     feedforward, recurrent = at_each_step(_heard_bias(layer, params)), None
+    heard_sums = []
     for connection in (c for c in component.entering if c.target == layer.name):
         source, past = sequences[connection.source], ()
         if connection.delay:
@@ -68,6 +82,14 @@ def _drive(
             if source.ndim == 2:
                 source = one_hot(source, layer.size, state_dtype(params))
             heard = _elementwise(connection, source, past, weights, mask, ages, layer)
+        heard_sums.append((connection, heard))
+    if reset_state is not None and ages is not None:
+        heard_sums += [
+            (c, _from_reset_state(c, reset_state, params, masks.get(c), ages, layer, multiply))
+            for c in (*component.entering, *component.internal)
+            if c.target == layer.name and c.delay
+        ]
+    for connection, heard in heard_sums:
         if connection.delay and layer.cell.separate_sums:
             recurrent = heard if recurrent is None else recurrent + heard
         else:
@@ -125,6 +147,31 @@ def _elementwise(
     source = delayed(source, remembered(past), ages) if past else source
     source = source if mask is None else source * mask
     return jnp.concatenate(added(connection.kind, source, weights, layer, source.dtype), axis=-1)
+
+
+def _from_reset_state(
+    connection: Connection,
+    reset_state: State,
+    params: Params,
+    mask: Float[Array, "time_or_1 batch source_or_1"] | None,
+    ages: Ages,
+    layer: Layer,
+    multiply: Callable[[Array, Array], Array],
+) -> Float[Array, "time batch sums"]:
+    """What a delayed connection hears of the state that resets return to; zeros at other steps."""
+    weights = params[layer.name].get(connection.key)
+
+    def through(source: Float[Array, "time batch source"]) -> Float[Array, "time batch sums"]:
+        if connection.kind == FULL:
+            return multiply(source, weights)
+        return jnp.concatenate(added(connection.kind, source, weights, layer, source.dtype), -1)
+
+    before = remembered(reset_state[connection.source].past[: connection.delay])
+    if mask is None:  # few products, of which every step takes its own
+        return recalled(through(before), ages)
+    if mask.shape[-1] == 1:
+        return recalled(through(before), ages) * mask
+    return through(recalled(before, ages) * mask)
 
 
 def _first_steps(ages: Ages, count: int) -> Int[Array, "count batch"]:

@@ -63,6 +63,7 @@ def run_component(
     masks: Masks,
     resets: Bool[Array, "time batch"] | None,
     memory: State,
+    reset_carry: Carries,
     *,
     dtype: jnp.dtype,
     plain_autodiff: bool = False,
@@ -77,6 +78,8 @@ def run_component(
       masks: dropout masks of internal connections.
       resets: where true, the layers' memory is forgotten before that step.
       memory: the state of its layers before the chunk; of layers that have one.
+      reset_carry: what resets set carries to, instead of zeros. (Drives hold what is heard, after a
+        reset, of outputs before it.)
       dtype: of the products' operands.
       plain_autodiff: instead of this module's rule for BPTT.
       every_carry: return what is carried after every step too.
@@ -89,13 +92,15 @@ def run_component(
         outputs, _, _ = _advance(component, {}, drives, {}, {}, {}, dtype)
         return outputs, {}, {}
     if component.is_linear:
-        outputs, carries = _run_linear(component, drives, resets, memory, plain_autodiff)
+        arguments = drives, resets, memory, reset_carry
+        outputs, carries = _run_linear(component, *arguments, plain_autodiff)
         last = jax.tree.map(lambda x: x[-1], carries)
         return outputs, last, beside_outputs(component, carries) if every_carry else {}
     time = jax.tree.leaves(drives)[0].shape[0]
     masks = {c: jnp.broadcast_to(mask, (time, *mask.shape[1:])) for c, mask in masks.items()}
     scan = _plain if plain_autodiff else _by_rule
-    return scan(component, dtype, every_carry, weights, drives, masks, resets, memory)
+    arguments = weights, drives, masks, resets, memory, reset_carry
+    return scan(component, dtype, every_carry, *arguments)
 
 
 def _run_linear(
@@ -103,6 +108,7 @@ def _run_linear(
     drives: dict[str, Drives],
     resets: Bool[Array, "time batch"] | None,
     memory: State,
+    reset_carry: Carries,
     plain_autodiff: bool,
 ) -> tuple[Outputs, EveryCarry]:
     """One layer, whose past reaches it through a linear carry alone."""
@@ -110,11 +116,16 @@ def _run_linear(
     (sums,), (initial, *heard) = drives[layer.name], memory[layer.name].carry
     assert sums is not None  # there is a bias
     decay, drive = layer.cell.run_terms(sums)
+    returns = reset_carry.get(layer.name, ())
     if layer.cell.first_drive is not None:
         is_first = jnp.zeros(drive.shape, bool).at[0].set(heard[0] == 0)
-        if resets is not None:
+        if resets is not None and returns:
+            is_first = jnp.where(resets[..., None], returns[1] == 0, is_first)
+        elif resets is not None:
             is_first |= resets[..., None]
         drive = jnp.where(is_first, layer.cell.first_drive(sums), drive)
+    if resets is not None and returns:
+        drive = drive + jnp.where(resets[..., None], decay * returns[0], 0)
     carries = linear_recurrence(decay, drive, initial, resets, plain_autodiff=plain_autodiff)
     others = (jnp.ones_like(carries) for _ in heard)
     return {layer.name: carries}, {layer.name: (carries, *others)}
@@ -129,17 +140,18 @@ def _plain(
     masks: Masks,
     resets: Bool[Array, "time batch"] | None,
     memory: State,
+    reset_carry: Carries,
 ) -> tuple[Outputs, Carries, EveryCarry]:
-    arguments = weights, drives, masks, resets, memory
+    arguments = weights, drives, masks, resets, memory, reset_carry
     result, _ = _unroll(component, dtype, every_carry, *arguments)
     return result
 
 
-def _forward(component, dtype, every_carry, weights, drives, masks, resets, memory):
+def _forward(component, dtype, every_carry, weights, drives, masks, resets, memory, reset_carry):
     rounded = {  # once, not at each step
         c: array.astype(dtype) if c.kind == FULL else array for c, array in weights.items()
     }
-    arguments = rounded, drives, masks, resets, memory
+    arguments = rounded, drives, masks, resets, memory, reset_carry
     result, kept = _unroll(component, dtype, every_carry, *arguments)
     outputs, *_ = result
     return result, (*arguments, outputs, kept)
@@ -148,8 +160,8 @@ def _forward(component, dtype, every_carry, weights, drives, masks, resets, memo
 def _backward(
     component: Component, dtype: jnp.dtype, every_carry: bool, residuals: tuple, cotangents: tuple
 ) -> tuple:
-    weights, drives, masks, resets, memory, outputs, _ = residuals
-    deltas, memory_grads = _carry_deltas_back(component, dtype, residuals, cotangents)
+    weights, drives, masks, resets, memory, _, outputs, _ = residuals
+    deltas, memory_grads, reset_grads = _carry_deltas_back(component, dtype, residuals, cotangents)
     ages = ages_since(resets)
     weight_grads = {}
     for connection in weights:
@@ -169,19 +181,19 @@ def _backward(
         )
         for layer in component.layers
     }
-    return weight_grads, drive_grads, None, None, memory_grads
+    return weight_grads, drive_grads, None, None, memory_grads, reset_grads
 
 
 _by_rule = jax.custom_vjp(_plain, nondiff_argnums=(0, 1, 2))
 _by_rule.defvjp(_forward, _backward)
 
 
-def _unroll(component, dtype, every_carry, weights, drives, masks, resets, memory):
+def _unroll(component, dtype, every_carry, weights, drives, masks, resets, memory, reset_carry):
     """The chunk forward; and what the backward pass needs: sums, and carries before each step."""
 
     def body(running: Running, start: Any, x: tuple) -> tuple[Running, tuple]:
         drives, masks, reset, ages = x
-        before = _forget(running, reset)
+        before = _forget(running, reset, reset_carry)
         heard = {
             c: _read(before, c, start, ages, _span(drives), _length(memory, c.source))
             for c in component.internal
@@ -242,14 +254,17 @@ def _advance(
 
 def _carry_deltas_back(
     component: Component, dtype: jnp.dtype, residuals: tuple, cotangents: tuple
-) -> tuple[dict[str, tuple[Array, ...]], State]:
-    """Each layer's deltas at every step, and the gradient with respect to the initial memory."""
-    weights, drives, masks, resets, memory, _, (sums, carries) = residuals
+) -> tuple[dict[str, tuple[Array, ...]], State, Carries]:
+    """Each layer's deltas at every step; the gradients of the initial memory and of what resets
+    set carries to.
+    """
+    weights, drives, masks, resets, memory, reset_carry, _, (sums, carries) = residuals
     output_grads, carry_grads, every_grads = cotangents
     transposed = {c: matrix.T for c, matrix in weights.items()}
 
-    def body(grads: Running, start: Any, x: tuple) -> tuple[Running, dict[str, tuple]]:
+    def body(running: tuple, start: Any, x: tuple) -> tuple[tuple, dict[str, tuple]]:
         """One stride; `grads` are with respect to what runs after it."""
+        grads, reset_grads = running
         output_grads, every_grads, drives, sums, carries, masks, reset, ages = x
         outputs, history = dict(output_grads), dict(grads.history)
         after = {
@@ -283,13 +298,21 @@ def _carry_deltas_back(
                     last[source] = last[source] + grad
                 else:
                     outputs[source] = outputs[source] + grad
-        return _forget(Running(carry, last, history), reset), deltas
+        reset_grads = {
+            name: tuple(
+                total + jnp.where(reset[:, None], grad, 0)
+                for total, grad in zip(totals, carry[name], strict=True)
+            )
+            for name, totals in reset_grads.items()
+        }
+        return (_forget(Running(carry, last, history), reset), reset_grads), deltas
 
     after = _after_the_chunk(memory, output_grads, carry_grads)
     shown = {name: grad for name, grad in output_grads.items() if name not in after.history}
     xs = shown, every_grads, drives, sums, carries, masks, resets, _ages(component, resets)
-    grads, deltas = _loop(body, after, xs, component.stride, reverse=True)
-    return deltas, _as_state(grads, memory)
+    first = after, jax.tree.map(jnp.zeros_like, reset_carry)
+    (grads, reset_grads), deltas = _loop(body, first, xs, component.stride, reverse=True)
+    return deltas, _as_state(grads, memory), reset_grads
 
 
 def beside_outputs(component: Component, carries: dict[str, tuple]) -> dict[str, tuple]:
@@ -444,14 +467,23 @@ def _loop(
     return running, jax.tree.map(lambda *parts: jnp.concatenate(parts), *ordered)
 
 
-def _forget(running: Running, reset: Bool[Array, "*stride batch"] | None) -> Running:
-    """What a reset hides of what is carried (by strides of 1); histories are read with ages."""
+def _forget(
+    running: Running,
+    reset: Bool[Array, "*stride batch"] | None,
+    reset_carry: Carries | None = None,
+) -> Running:
+    """What a reset leaves of what is carried (by strides of 1); histories are read with ages."""
     if reset is None:
         return running
-    carry, last = jax.tree.map(
-        lambda x: jnp.where(reset[:, None], 0, x), (running.carry, running.last)
-    )
-    return Running(carry, last, running.history)
+
+    def forget(x: Array, instead: Array | int = 0) -> Array:
+        return jnp.where(reset[:, None], instead, x)
+
+    carry = {
+        name: tuple(map(forget, old, reset_carry[name])) if reset_carry else tuple(map(forget, old))
+        for name, old in running.carry.items()
+    }
+    return Running(carry, jax.tree.map(forget, running.last), running.history)
 
 
 def _filled(terms: Iterable[Gates | None], layer: Layer) -> tuple[Gates, ...]:

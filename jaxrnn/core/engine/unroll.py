@@ -28,7 +28,7 @@ from jaxrnn.core.engine.segments import run_in_segments, segment_length
 from jaxrnn.core.keys import derive
 from jaxrnn.core.layers import IDENTITY, INPUT, OUTPUT, Layer
 from jaxrnn.core.network import Network
-from jaxrnn.core.parameters import LayerState, Params, State, state_dtype
+from jaxrnn.core.parameters import LayerState, Params, State, state_dtype, state_shapes
 
 
 class How(NamedTuple):
@@ -49,6 +49,7 @@ def unroll(
     *,
     resets: Bool[Array | np.ndarray, "time batch"] | None = None,
     lengths: Integer[Array | np.ndarray, " batch"] | None = None,
+    reset_state: State | None = None,
     dropout: Dropout | None = None,
     dropout_key: PRNGKeyArray | None = None,
     options: Options = Options(),  # noqa: B008 (frozen)
@@ -67,6 +68,9 @@ def unroll(
         delayed connections would still hear.
       lengths: how many steps each lane takes, from 0 to all: outputs are zero from there on, and
         the state returned is the lane's own at its end. What inputs hold beyond reaches nothing.
+      reset_state: what resets return to, learned or given, instead of zeros; what the network would
+        remember had it run until now. As from `initial_state`, for each lane or, of a batch of 1,
+        for all.
       dropout: left out when not training.
       dropout_key: decides what is dropped; needed with `dropout`.
       options: types of products, segments, and other ways to run the chunk.
@@ -76,8 +80,9 @@ def unroll(
         network or each other.
     """
     arrays, dtype = enter(
-        network, params, state, inputs, resets, lengths, dropout, dropout_key, options.compute_dtype
-    )
+        network, params, state, inputs, resets, lengths, reset_state, dropout, dropout_key,
+        options.compute_dtype,
+    )  # fmt: skip
     how = How(dropout, dtype, options.plain_autodiff, options.stepwise)
     (outputs, _), state = _run_chunk(network, arrays, how, options.segment)
     return outputs[OUTPUT], state
@@ -106,14 +111,16 @@ def unroll_layers(
     *,
     resets: Bool[Array | np.ndarray, "time batch"] | None = None,
     lengths: Integer[Array | np.ndarray, " batch"] | None = None,
+    reset_state: State | None = None,
     dropout: Dropout | None = None,
     dropout_key: PRNGKeyArray | None = None,
     options: Options = Options(),  # noqa: B008 (frozen)
 ) -> Unrolled:
     """`unroll`, returning what every layer puts out and carries, by the layer's name."""
     arrays, dtype = enter(
-        network, params, state, inputs, resets, lengths, dropout, dropout_key, options.compute_dtype
-    )
+        network, params, state, inputs, resets, lengths, reset_state, dropout, dropout_key,
+        options.compute_dtype,
+    )  # fmt: skip
     how = How(dropout, dtype, options.plain_autodiff, options.stepwise, all_layers=True)
     (outputs, others), state = _run_chunk(network, arrays, how, options.segment)
     carries = {
@@ -130,12 +137,16 @@ def step(
     inputs: Shaped[Array | np.ndarray, "batch *features"] | list,
     *,
     resets: Bool[Array | np.ndarray, " batch"] | None = None,
+    reset_state: State | None = None,
     options: Options = Options(),  # noqa: B008 (frozen)
 ) -> tuple[Float[Array, "batch outputs"], State]:
     """One time step: sampling, acting, streaming; all as for `unroll`, without the axis of time."""
     inputs = inputs if isinstance(inputs, jax.Array) else np.asarray(inputs)
     resets = None if resets is None else resets[None]
-    outputs, state = unroll(network, params, state, inputs[None], resets=resets, options=options)
+    outputs, state = unroll(
+        network, params, state, inputs[None],
+        resets=resets, reset_state=reset_state, options=options,
+    )  # fmt: skip
     return outputs[0], state
 
 
@@ -145,15 +156,20 @@ def _run_chunk(
     """The chunk in one piece or in segments; the layers' outputs and carries, and the state."""
     length = segment_length(segment, arrays.inputs.shape[0])
     dropout = how.dropout
+    shapes = None if arrays.reset_state is None else state_shapes(network, arrays.inputs.shape[1])
 
-    def run_whole(params: Params, state: State, *sequences: Any) -> tuple:
-        *sequences, key = sequences
+    def run_whole(*whole: Any) -> tuple:
+        params, state, reset_state, *sequences, key = whole
+        # One for all lanes becomes one for each.
+        reset_state = jax.tree.map(jnp.broadcast_to, reset_state, shapes)
 
         def run(state: State, sequences: list, index: Array | int | None) -> tuple[State, tuple]:
             drawn = key
             if index is not None and key is not None and not (dropout and dropout.locked):
                 drawn = jax.random.fold_in(derive(key, "segments"), index)
-            shown, state = _run(network, Arrays(params, state, *sequences, drawn), how)
+            inputs, resets, inside = sequences
+            piece = Arrays(params, state, reset_state, inputs, resets, inside, drawn)
+            shown, state = _run(network, piece, how)
             return state, shown
 
         if length == arrays.inputs.shape[0]:
@@ -167,7 +183,7 @@ def _run_chunk(
 
 def _run(network: Network, arrays: Arrays, how: How) -> tuple[tuple[Outputs, EveryCarry], State]:
     """One chunk, or one segment of it: what is to be shown of it, and the state after it."""
-    params, state, inputs, resets, inside, key = arrays
+    params, state, reset_state, inputs, resets, inside, key = arrays
     dtype = state_dtype(params)
     if inputs.shape[0] == 0:
         nothing = {x.name: jnp.zeros((0, inputs.shape[1], x.size), dtype) for x in network.layers}
@@ -179,7 +195,7 @@ def _run(network: Network, arrays: Arrays, how: How) -> tuple[tuple[Outputs, Eve
     carries, every_carry = {}, {}
     for component in run_order(network, how.stepwise):
         drives = drives_of(
-            component, params, sequences, state, masks, ages,
+            component, params, sequences, state, masks, ages, reset_state,
             dtype=how.dtype, plain_autodiff=how.plain_autodiff,
         )  # fmt: skip
         memory = {
@@ -187,10 +203,15 @@ def _run(network: Network, arrays: Arrays, how: How) -> tuple[tuple[Outputs, Eve
             for layer in component.layers
             if layer.name in state
         }
+        reset_carry = {
+            layer.name: _as_in_a_cell(reset_state[layer.name], layer, 0).carry
+            for layer in component.layers
+            if reset_state and layer.cell.carries
+        }
         weights = {c: params[c.target][c.key] for c in component.internal if c.kind != IDENTITY}
         internal_masks = {c: masks[c] for c in component.internal if c in masks}
         outputs, final, every = run_component(
-            component, weights, drives, internal_masks, resets, memory,
+            component, weights, drives, internal_masks, resets, memory, reset_carry,
             dtype=how.dtype, plain_autodiff=how.plain_autodiff,
             every_carry=how.all_layers or inside is not None,
         )  # fmt: skip
@@ -201,10 +222,11 @@ def _run(network: Network, arrays: Arrays, how: How) -> tuple[tuple[Outputs, Eve
     if inside is not None:
         lengths = inside.sum(axis=0, dtype=jnp.int32)
         carries = _at_their_ends(every_carry, state, lengths)
-    new_state = {
-        name: LayerState(newest(sequences[name], old.past, ages, lengths), carries.get(name, ()))
-        for name, old in state.items()
-    }
+    new_state = {}
+    for name, old in state.items():
+        returns = reset_state[name].past if reset_state else ()
+        past = newest(sequences[name], old.past, ages, lengths, returns)
+        new_state[name] = LayerState(past, carries.get(name, ()))
     if not how.all_layers:
         shown = {OUTPUT: sequences[OUTPUT]}, {}
     else:
