@@ -98,6 +98,11 @@ class Network:
         """Whether outputs are one array, that of the layer "output", not arrays by name."""
         return self.outputs == (OUTPUT,)
 
+    @property
+    def runs_backward(self) -> bool:
+        """Whether some layer does, so that an output depends on later inputs."""
+        return any(layer.backward for layer in self.layers)
+
     def layer(self, name: str) -> Layer:
         return next(layer for layer in self.layers if layer.name == name)
 

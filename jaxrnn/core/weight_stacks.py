@@ -212,7 +212,14 @@ def _stack(network: Network) -> list[Layer]:
             f"the network is no stack ({odd}); modules of other libraries are layers one above the "
             "other, each connected to itself with delay 1 or linear"
         )
-    return [network.layer(name) for name in names]
+    layers = [network.layer(name) for name in names]
+    for layer in layers:
+        if layer.backward or not layer.bias:
+            raise InputError(
+                f"layer '{layer.name}' {'runs backward' if layer.backward else 'has no bias'}; "
+                "modules are written for layers that run forward, with a bias"
+            )
+    return layers
 
 
 def _form_of(library: Library, network: Network, layer: Layer) -> Form:

@@ -1,5 +1,6 @@
 """What the engine is given: brought to one kind of arrays and types, or refused in one sentence."""
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -10,6 +11,7 @@ from jaxtyping import Array, Bool, Float, Integer, PRNGKeyArray, Shaped
 from jaxrnn.core.engine.dropout import Dropout
 from jaxrnn.core.engine.placement import varying_alike
 from jaxrnn.core.errors import InputError
+from jaxrnn.core.layers import INPUT
 from jaxrnn.core.network import Network
 from jaxrnn.core.parameters import Params, State, parameter_shapes, state_dtype, state_shapes
 
@@ -25,17 +27,22 @@ class Arrays(NamedTuple):
     params: Params
     state: State
     reset_state: State | None
-    inputs: Inputs
+    inputs: dict[str, Inputs]
     resets: Bool[Array, "time batch"] | None
     inside: Bool[Array, "time batch"] | None  # of steps before a lane's end; None: all are
     dropout_key: PRNGKeyArray | None
+
+    @property
+    def steps_and_lanes(self) -> tuple[Any, Any]:
+        """Numbers, or symbols of `jax.export` that stand for them."""
+        return next(iter(self.inputs.values())).shape[:2]
 
 
 def enter(
     network: Network,
     params: Params,
     state: State,
-    inputs: GivenInputs,
+    inputs: GivenInputs | Mapping[str, GivenInputs],
     resets: Any,
     lengths: Any,
     reset_state: State | None,
@@ -51,12 +58,14 @@ def enter(
     Returns:
       Arrays that are all JAX's, parameters and state in one precision; and the products' dtype.
     """
-    inside, inputs = _cut_to(lengths, inputs)
-    _check_symbols(network, inputs)
-    given: Any = jnp.asarray(inputs)
+    inside, named = _cut_to(lengths, by_name(network, inputs))
+    for name, array in named.items():
+        _check_symbols(array, network.size(name), _called(network, name))
+    given = {name: jnp.asarray(array) for name, array in named.items()}
     resets = None if resets is None else jnp.asarray(resets)
     _check(network, params, state, given, resets, dropout, dropout_key)
-    _check_reset_state(network, reset_state, given.shape[1])
+    lanes = next(iter(given.values())).shape[1]
+    _check_reset_state(network, reset_state, lanes)
     if resets is None:
         reset_state = None  # steps beyond an end may as well return to zeros
     if inside is not None:
@@ -66,18 +75,39 @@ def enter(
         dtype = _check_types(params, which, compute_dtype)
     working = state_dtype(params)
     params = jax.tree.map(lambda array: array.astype(working), params)
-    if given.ndim == 3:
-        given = given.astype(working)
+    given = {name: x.astype(working) if x.ndim == 3 else x for name, x in given.items()}
     arrays = varying_alike((params, state, reset_state, given, resets, inside))
     return Arrays(*arrays, dropout_key), dtype
 
 
-def _cut_to(lengths: Any, inputs: GivenInputs) -> tuple[Array | None, GivenInputs]:
+def by_name(network: Network, inputs: Any) -> dict[str, Any]:
+    """Inputs by name, as they were given where there are several."""
+    if network.takes_one_array:
+        if isinstance(inputs, Mapping):
+            raise InputError(
+                "inputs are given by name, but the network has one, called 'input'; give its array"
+            )
+        return {INPUT: inputs}
+    names = [name for name, _ in network.inputs]
+    if not isinstance(inputs, Mapping) or set(inputs) != set(names):
+        given = sorted(map(str, inputs)) if isinstance(inputs, Mapping) else ["an array"]
+        raise InputError(
+            f"inputs are {', '.join(given) or 'none'}; give arrays by name: {', '.join(names)}"
+        )
+    return {name: inputs[name] for name in names}
+
+
+def _called(network: Network, name: str) -> str:
+    return "inputs" if network.takes_one_array else f"inputs '{name}'"
+
+
+def _cut_to(lengths: Any, given: dict[str, Any]) -> tuple[Array | None, dict[str, Any]]:
     """Which steps are before a lane's end, and inputs with zeros beyond it."""
     if lengths is None:
-        return None, inputs
+        return None, given
     known = not isinstance(lengths, jax.core.Tracer)
-    inputs = inputs if isinstance(inputs, jax.Array) else np.asarray(inputs)
+    arrays = {n: x if isinstance(x, jax.Array) else np.asarray(x) for n, x in given.items()}
+    inputs = next(iter(arrays.values()))
     counts = np.asarray(lengths) if known else lengths
     if counts.shape != inputs.shape[1:2] or not np.issubdtype(counts.dtype, np.integer):
         raise InputError(
@@ -93,44 +123,48 @@ def _cut_to(lengths: Any, inputs: GivenInputs) -> tuple[Array | None, GivenInput
     ):
         wrong = counts.min() if counts.min() < 0 else counts.max()
         raise InputError(f"a length is {wrong}; those of inputs of {time} steps are 0 to {time}")
-    # On the host where all is known there, so that symbols can be checked.
-    on: Any = np if known and isinstance(inputs, np.ndarray) else jnp
-    inside = on.arange(time)[:, None] < counts[None, :]
-    alike = inside.reshape(inside.shape + (1,) * (inputs.ndim - 2))
-    return jnp.asarray(inside), on.where(alike, inputs, inputs.dtype.type(0))
+
+    def cut(array: Any) -> Any:
+        # On the host where all is known there, so that symbols can be checked.
+        on: Any = np if known and isinstance(array, np.ndarray) else jnp
+        inside = on.arange(array.shape[0])[:, None] < counts[None, :]
+        alike = inside.reshape(inside.shape + (1,) * (array.ndim - 2))
+        return on.where(alike, array, array.dtype.type(0))
+
+    return jnp.arange(time)[:, None] < counts[None, :], {n: cut(x) for n, x in arrays.items()}
 
 
 def _check(
     network: Network,
     params: Params,
     state: State,
-    inputs: Inputs,
+    inputs: dict[str, Inputs],
     resets: Array | None,
     dropout: Dropout | None,
     dropout_key: PRNGKeyArray | None,
 ) -> None:
     """Refuses what does not fit the network, or does not fit together, by its shape."""
-    size, symbols = network.input_size, jnp.issubdtype(inputs.dtype, jnp.integer)
-    if (
-        inputs.ndim != (2 if symbols else 3)
-        or (inputs.ndim == 3 and inputs.shape[2] != size)
-        or jnp.issubdtype(inputs.dtype, jnp.complexfloating)
-    ):
-        raise InputError(
-            f"inputs have the shape {list(inputs.shape)} and the type {inputs.dtype}; expected "
-            f"features [time, batch, {size}] or whole numbers, for symbols, [time, batch]"
-        )
-    if resets is not None and (resets.shape != inputs.shape[:2] or resets.dtype != bool):
+    for name, array in inputs.items():
+        _check_input(array, network.size(name), _called(network, name))
+    (first, steps_and_lanes), *others = ((name, x.shape[:2]) for name, x in inputs.items())
+    for name, found in others:
+        if found != steps_and_lanes:
+            raise InputError(
+                f"inputs '{first}' and '{name}' have {list(steps_and_lanes)} and {list(found)} as "
+                "[time, batch]; make them equal"
+            )
+    if resets is not None and (resets.shape != steps_and_lanes or resets.dtype != bool):
         raise InputError(
             f"resets have the shape {list(resets.shape)} and the type {resets.dtype}; expected "
-            f"bool {list(inputs.shape[:2])}, the inputs' [time, batch]"
+            f"bool {list(steps_and_lanes)}, the inputs' [time, batch]"
         )
+    lanes = steps_and_lanes[1]
     _check_shapes(
         params, parameter_shapes(network), "parameters do not fit the network", "them with init"
     )
     _check_shapes(
-        state, state_shapes(network, inputs.shape[1]),
-        f"state does not fit the network and {inputs.shape[1]} lanes", "one with initial_state",
+        state, state_shapes(network, lanes),
+        f"state does not fit the network and {lanes} lanes", "one with initial_state",
     )  # fmt: skip
     if dropout is not None and not 0 <= dropout.rate < 1:
         raise InputError(f"the dropout rate is {dropout.rate}; it must be at least 0 and below 1")
@@ -138,7 +172,20 @@ def _check(
         raise InputError("dropout needs a dropout_key; give one, or leave dropout out")
 
 
-def _check_symbols(network: Network, inputs: GivenInputs) -> None:
+def _check_input(array: Inputs, size: int, what: str) -> None:
+    symbols = jnp.issubdtype(array.dtype, jnp.integer)
+    if (
+        array.ndim != (2 if symbols else 3)
+        or (array.ndim == 3 and array.shape[2] != size)
+        or jnp.issubdtype(array.dtype, jnp.complexfloating)
+    ):
+        raise InputError(
+            f"{what} have the shape {list(array.shape)} and the type {array.dtype}; expected "
+            f"features [time, batch, {size}] or whole numbers, for symbols, [time, batch]"
+        )
+
+
+def _check_symbols(inputs: GivenInputs, size: int, what: str) -> None:
     """Refuses symbols that there are not, where that is known before anything is computed."""
     if not isinstance(inputs, np.ndarray | list):
         return
@@ -146,10 +193,9 @@ def _check_symbols(network: Network, inputs: GivenInputs) -> None:
     if not (np.issubdtype(symbols.dtype, np.integer) and symbols.size):
         return
     for symbol in (symbols.min(), symbols.max()):
-        if not 0 <= symbol < network.input_size:
+        if not 0 <= symbol < size:
             raise InputError(
-                f"the inputs have the symbol {symbol}; the network's symbols are 0 to "
-                f"{network.input_size - 1}"
+                f"the {what} have the symbol {symbol}; the network's symbols are 0 to {size - 1}"
             )
 
 
@@ -173,7 +219,7 @@ def _check_types(params: Params, state: State, compute_dtype: jnp.dtype | None) 
             f"the parameters are of several types ({', '.join(sorted(map(str, kinds)))}); cast "
             "them to one, and give compute_dtype if products are to have another"
         )
-    (kind,) = kinds
+    kind = next(iter(kinds), jnp.dtype(jnp.float32))
     if not jnp.issubdtype(kind, jnp.floating):
         raise InputError(f"the parameters are {kind}; they must be floating-point numbers")
     working = state_dtype(params)
@@ -196,7 +242,7 @@ def _check_types(params: Params, state: State, compute_dtype: jnp.dtype | None) 
 def _check_shapes(given: Params | State, shapes: Any, complaint: str, maker: str) -> None:
     if jax.tree.map(jnp.shape, given) == shapes:
         return
-    wanted, found = _by_name(shapes), _by_name(jax.tree.map(jnp.shape, given))
+    wanted, found = _by_path(shapes), _by_path(jax.tree.map(jnp.shape, given))
     name = next((n for n in wanted | found if wanted.get(n) != found.get(n)), "the whole")
     raise InputError(
         f"the {complaint}: {name} is {found.get(name)} where {wanted.get(name)} is expected; make "
@@ -204,7 +250,7 @@ def _check_shapes(given: Params | State, shapes: Any, complaint: str, maker: str
     )
 
 
-def _by_name(shapes: Any) -> dict[str, Any]:
+def _by_path(shapes: Any) -> dict[str, Any]:
     leaves = jax.tree_util.tree_leaves_with_path(shapes, is_leaf=_is_shape)
     return {jax.tree_util.keystr(path): shape for path, shape in leaves}
 

@@ -23,6 +23,11 @@ class Component:
     internal: tuple[Connection, ...]  # between the layers
 
     @property
+    def is_backward(self) -> bool:
+        """Whether its layers run from the last step to the first; they all do, or none."""
+        return self.layers[0].backward
+
+    @property
     def is_stepped(self) -> bool:
         """Whether its layers depend on their own past; otherwise a whole chunk is one step."""
         return bool(self.internal) or any(layer.cell.carries for layer in self.layers)

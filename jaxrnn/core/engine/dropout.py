@@ -8,7 +8,7 @@ from jaxtyping import Array, Bool, Float, Integer, PRNGKeyArray, Shaped
 
 from jaxrnn.core.engine.delays import Past, remembered
 from jaxrnn.core.keys import derive
-from jaxrnn.core.layers import IDENTITY, INPUT, Connection
+from jaxrnn.core.layers import IDENTITY, Connection
 from jaxrnn.core.network import Network
 from jaxrnn.core.parameters import State
 
@@ -32,7 +32,7 @@ class Dropout(NamedTuple):
 
 def draw_masks(
     network: Network,
-    inputs: Shaped[Array, "time batch *features"],
+    inputs: dict[str, Shaped[Array, "time batch *_features"]],
     state: State,
     dropout: Dropout | None,
     key: PRNGKeyArray | None,
@@ -41,17 +41,18 @@ def draw_masks(
     """For each connection to drop on: 0 where its source is not heard, else 1 / (1 - rate)."""
     if dropout is None or key is None or not dropout.rate:
         return {}
-    time, batch = inputs.shape[:2]
+    time, batch = next(iter(inputs.values())).shape[:2]
     masks = {}
     for connection in network.connections:
         if connection.kind == IDENTITY or (connection.delay and not dropout.recurrent):
             continue
         mask_key = derive(key, connection.target, connection.key)
-        if connection.source == INPUT and inputs.ndim == 2:
-            past = state[INPUT].past[: connection.delay] if connection.delay else ()
-            kept = _symbols_kept(mask_key, _late_symbols(inputs, past), dropout)
+        source = connection.source
+        if source in inputs and inputs[source].ndim == 2:
+            past = state[source].past[: connection.delay] if connection.delay else ()
+            kept = _symbols_kept(mask_key, _late_symbols(inputs[source], past), dropout)
         else:
-            shape = (1 if dropout.locked else time, batch, network.size(connection.source))
+            shape = (1 if dropout.locked else time, batch, network.size(source))
             kept = jax.random.bernoulli(mask_key, 1 - dropout.rate, shape)
         masks[connection] = jnp.where(kept, jnp.asarray(1 / (1 - dropout.rate), dtype), 0)
     return masks

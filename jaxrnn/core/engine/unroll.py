@@ -5,6 +5,8 @@ its drive. Only what is inside a component is stepped, by `run_component`, which
 its own for back-propagation through time.
 """
 
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -12,23 +14,37 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Integer, PRNGKeyArray, Shaped
 
-from jaxrnn.core.engine.arguments import Arrays, GivenInputs, enter
+from jaxrnn.core.engine.arguments import Arrays, GivenInputs, by_name, enter
 from jaxrnn.core.engine.components import run_order
 from jaxrnn.core.engine.delays import (
+    Ages,
     ages_since,
     at,
     newest,
 )
+from jaxrnn.core.engine.directions import turned, turned_masks, turned_resets
 from jaxrnn.core.engine.drives import Sequence, drives_of
 from jaxrnn.core.engine.dropout import Dropout, draw_masks
 from jaxrnn.core.engine.options import Options
 from jaxrnn.core.engine.placement import with_automatic_axes
 from jaxrnn.core.engine.recurrence import EveryCarry, Outputs, beside_outputs, run_component
 from jaxrnn.core.engine.segments import run_in_segments, segment_length
+from jaxrnn.core.errors import InputError
 from jaxrnn.core.keys import derive
-from jaxrnn.core.layers import IDENTITY, INPUT, OUTPUT, Layer
+from jaxrnn.core.layers import IDENTITY, INPUT, OUTPUT, Connection, Layer
 from jaxrnn.core.network import Network
 from jaxrnn.core.parameters import LayerState, Params, State, state_dtype, state_shapes
+
+GivenStep = Shaped[Array | np.ndarray, "batch *_features"] | list
+
+
+class Way(NamedTuple):
+    """What components run on, in one of the two directions."""
+
+    turn: Callable[[Array], Array]  # a sequence into that direction, and back
+    masks: dict[Connection, Array]
+    resets: Bool[Array, "time batch"] | None
+    ages: Ages | None
 
 
 class How(NamedTuple):
@@ -45,7 +61,7 @@ def unroll(
     network: Network,
     params: Params,
     state: State,
-    inputs: GivenInputs,
+    inputs: GivenInputs | Mapping[str, GivenInputs],
     *,
     resets: Bool[Array | np.ndarray, "time batch"] | None = None,
     lengths: Integer[Array | np.ndarray, " batch"] | None = None,
@@ -53,7 +69,7 @@ def unroll(
     dropout: Dropout | None = None,
     dropout_key: PRNGKeyArray | None = None,
     options: Options = Options(),  # noqa: B008 (frozen)
-) -> tuple[Float[Array, "time batch outputs"], State]:
+) -> tuple[Outputs | Float[Array, "time batch outputs"], State]:
     """Runs a chunk; returns the output layer's outputs and the state after the last step.
 
     Args:
@@ -85,7 +101,7 @@ def unroll(
     )  # fmt: skip
     how = How(dropout, dtype, options.plain_autodiff, options.stepwise)
     (outputs, _), state = _run_chunk(network, arrays, how, options.segment)
-    return outputs[OUTPUT], state
+    return outputs[OUTPUT] if network.returns_one_array else outputs, state
 
 
 class Unrolled(NamedTuple):
@@ -107,7 +123,7 @@ def unroll_layers(
     network: Network,
     params: Params,
     state: State,
-    inputs: GivenInputs,
+    inputs: GivenInputs | Mapping[str, GivenInputs],
     *,
     resets: Bool[Array | np.ndarray, "time batch"] | None = None,
     lengths: Integer[Array | np.ndarray, " batch"] | None = None,
@@ -134,29 +150,37 @@ def step(
     network: Network,
     params: Params,
     state: State,
-    inputs: Shaped[Array | np.ndarray, "batch *features"] | list,
+    inputs: GivenStep | Mapping[str, GivenStep],
     *,
     resets: Bool[Array | np.ndarray, " batch"] | None = None,
     reset_state: State | None = None,
     options: Options = Options(),  # noqa: B008 (frozen)
-) -> tuple[Float[Array, "batch outputs"], State]:
+) -> tuple[dict[str, Float[Array, "batch _size"]] | Float[Array, "batch outputs"], State]:
     """One time step: sampling, acting, streaming; all as for `unroll`, without the axis of time."""
-    inputs = inputs if isinstance(inputs, jax.Array) else np.asarray(inputs)
+    if network.runs_backward:
+        raise InputError("a network with backward layers cannot be stepped; give unroll all steps")
+    arrays = {
+        name: (array if isinstance(array, jax.Array) else np.asarray(array))[None]
+        for name, array in by_name(network, inputs).items()
+    }
+    chunk = arrays[INPUT] if network.takes_one_array else arrays
     resets = None if resets is None else resets[None]
     outputs, state = unroll(
-        network, params, state, inputs[None],
-        resets=resets, reset_state=reset_state, options=options,
-    )  # fmt: skip
-    return outputs[0], state
+        network, params, state, chunk, resets=resets, reset_state=reset_state, options=options
+    )
+    return jax.tree.map(lambda output: output[0], outputs), state
 
 
 def _run_chunk(
     network: Network, arrays: Arrays, how: How, segment: int | None
 ) -> tuple[tuple[Outputs, EveryCarry], State]:
     """The chunk in one piece or in segments; the layers' outputs and carries, and the state."""
-    length = segment_length(segment, arrays.inputs.shape[0])
+    if network.runs_backward:
+        segment = _one_piece(segment, how.stepwise)
+    time, batch = arrays.steps_and_lanes
+    length = segment_length(segment, time)
     dropout = how.dropout
-    shapes = None if arrays.reset_state is None else state_shapes(network, arrays.inputs.shape[1])
+    shapes = None if arrays.reset_state is None else state_shapes(network, batch)
 
     def run_whole(*whole: Any) -> tuple:
         params, state, reset_state, *sequences, key = whole
@@ -172,7 +196,7 @@ def _run_chunk(
             shown, state = _run(network, piece, how)
             return state, shown
 
-        if length == arrays.inputs.shape[0]:
+        if length == time:
             state, shown = run(state, sequences, None)
         else:
             state, shown = run_in_segments(run, state, sequences, length)
@@ -181,21 +205,41 @@ def _run_chunk(
     return with_automatic_axes(run_whole, arrays, _lanes(arrays))
 
 
+def _one_piece(segment: int | None, stepwise: bool) -> int:
+    """Of a network with backward layers, which begin where the chunk ends."""
+    for name, value in (("segment", segment), ("stepwise", stepwise)):
+        if value:
+            raise InputError(
+                f"a network with backward layers runs a chunk in one piece; leave {name} out"
+            )
+    return 0
+
+
 def _run(network: Network, arrays: Arrays, how: How) -> tuple[tuple[Outputs, EveryCarry], State]:
     """One chunk, or one segment of it: what is to be shown of it, and the state after it."""
     params, state, reset_state, inputs, resets, inside, key = arrays
+    time, batch = arrays.steps_and_lanes
     dtype = state_dtype(params)
-    if inputs.shape[0] == 0:
-        nothing = {x.name: jnp.zeros((0, inputs.shape[1], x.size), dtype) for x in network.layers}
+    if time == 0:
+        nothing = {x.name: jnp.zeros((0, batch, x.size), dtype) for x in network.layers}
         carried = {n: (x,) * len(state[n].carry) for n, x in nothing.items() if n in state}
         return (nothing, carried), state
     ages = ages_since(resets)
     masks = draw_masks(network, inputs, state, how.dropout, key, dtype)
-    sequences: dict[str, Sequence] = {INPUT: inputs}
+    sequences: dict[str, Sequence] = dict(inputs)
     carries, every_carry = {}, {}
+    lengths = None if inside is None else inside.sum(axis=0, dtype=jnp.int32)
+    forward = Way(lambda sequence: sequence, masks, resets, ages)
+    backward = None
+    if network.runs_backward:
+        cuts = turned_resets(resets, inside)
+        turn = partial(turned, lengths=lengths)
+        backward = Way(turn, turned_masks(masks, lengths), cuts, ages_since(cuts))
     for component in run_order(network, how.stepwise):
+        way = forward if backward is None or not component.is_backward else backward
+        heard = {c.source: way.turn(sequences[c.source]) for c in component.entering}
         drives = drives_of(
-            component, params, sequences, state, masks, ages, reset_state,
+            component, params, heard, state, way.masks, way.ages, reset_state,
             dtype=how.dtype, plain_autodiff=how.plain_autodiff,
         )  # fmt: skip
         memory = {
@@ -209,26 +253,25 @@ def _run(network: Network, arrays: Arrays, how: How) -> tuple[tuple[Outputs, Eve
             if reset_state and layer.cell.carries
         }
         weights = {c: params[c.target][c.key] for c in component.internal if c.kind != IDENTITY}
-        internal_masks = {c: masks[c] for c in component.internal if c in masks}
+        internal_masks = {c: way.masks[c] for c in component.internal if c in masks}
         outputs, final, every = run_component(
-            component, weights, drives, internal_masks, resets, memory, reset_carry,
+            component, weights, drives, internal_masks, way.resets, memory, reset_carry,
             dtype=how.dtype, plain_autodiff=how.plain_autodiff,
             every_carry=how.all_layers or inside is not None,
         )  # fmt: skip
-        sequences |= outputs
+        sequences |= {name: way.turn(output) for name, output in outputs.items()}
         carries |= beside_outputs(component, final)
-        every_carry |= every
-    lengths = None
-    if inside is not None:
-        lengths = inside.sum(axis=0, dtype=jnp.int32)
+        every_carry |= jax.tree.map(way.turn, every)
+    if lengths is not None:
         carries = _at_their_ends(every_carry, state, lengths)
     new_state = {}
     for name, old in state.items():
         returns = reset_state[name].past if reset_state else ()
         past = newest(sequences[name], old.past, ages, lengths, returns)
         new_state[name] = LayerState(past, carries.get(name, ()))
+    new_state |= {x.name: state[x.name] for x in network.layers if x.backward and x.name in state}
     if not how.all_layers:
-        shown = {OUTPUT: sequences[OUTPUT]}, {}
+        shown = {name: sequences[name] for name in network.outputs}, {}
     else:
         shown = {layer.name: sequences[layer.name] for layer in network.layers}, every_carry
     if inside is not None:
@@ -256,4 +299,5 @@ def _as_in_a_cell(state: LayerState, layer: Layer, memory: int) -> LayerState:
 
 
 def _lanes(arrays: Arrays) -> tuple[tuple[Array, int], ...]:
-    return ((arrays.inputs, 1), *((array, 0) for array in jax.tree.leaves(arrays.state)))
+    inputs = ((array, 1) for array in arrays.inputs.values())
+    return (*inputs, *((array, 0) for array in jax.tree.leaves(arrays.state)))
