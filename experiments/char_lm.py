@@ -23,7 +23,9 @@ from jaxrnn.core.parameters import Params
 from jaxrnn.learning.optimizers import OPTIMIZERS, SCHEDULES
 from jaxrnn.learning.parallel import data_mesh, placement
 from jaxrnn.learning.recipe import Recipe
+from jaxrnn.running import train
 from jaxrnn.running.devices import cores, devices_as_before, use_cores, worthwhile_devices
+from jaxrnn.running.directory import InDirectory
 from jaxrnn.running.exits import DIVERGED
 from jaxrnn.running.fitting import Fitted
 from jaxrnn.running.processes import (
@@ -35,7 +37,6 @@ from jaxrnn.running.processes import (
     least,
 )
 from jaxrnn.running.stopping import Stopping
-from jaxrnn.running.train import train
 from jaxrnn.running.workdir import (
     WorkDirectory,
     open_workdir,
@@ -280,8 +281,8 @@ def train_model(
     fitted = train(
         network, problem, recipe_of(settings), **stopping._asdict(), seed=settings["seed"],
         mesh=mesh, evaluate_every=settings["evaluate_every"],
-        checkpoint_every=settings["checkpoint_every"], workdir=workdir, display=display,
-        after=write,
+        checkpoint_every=settings["checkpoint_every"], workdir=InDirectory(workdir),
+        display=display, after=write,
     )  # fmt: skip
     return from_writer(lambda: conclude(settings, text, network, fitted, workdir, display))
 

@@ -1,1 +1,5 @@
-"""A training run: its loop, its end, its processes and devices."""
+"""A run: its loop, where it is kept, and the processes and devices that take part."""
+
+from jaxrnn.running.training import train
+
+__all__ = ["train"]

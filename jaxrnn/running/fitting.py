@@ -18,12 +18,11 @@ from jaxrnn.learning import parallel
 from jaxrnn.learning.optimizers import Schedule
 from jaxrnn.learning.stepping import in_calls
 from jaxrnn.learning.training import STEPS_PER_CALL, Report
-from jaxrnn.running.keeping import InDirectory, Keeper
+from jaxrnn.running.keeping import Keeper
 from jaxrnn.running.processes import any_of, from_writer, is_writer
 from jaxrnn.running.progress import Clock, Counted, Progress, evaluation_record
 from jaxrnn.running.stopping import Stopping, turn_towards, turned
 from jaxrnn.running.surroundings import surroundings
-from jaxrnn.running.workdir import WorkDirectory
 
 LOG_EVERY = 100  # steps
 
@@ -107,15 +106,15 @@ def fit(
     seed: int = 0,
     evaluate_every: int = 1000,
     checkpoint_every: int = 500,
-    workdir: WorkDirectory | None = None,
+    keeper: Keeper | None = None,
     display: Display | None = None,
     after: After | None = None,
 ) -> Fitted:
-    """Trains on from the work directory's last checkpoint, or from the start, until told to stop.
+    """Trains on from where a run was kept, or from the start, until told to stop.
 
     Whatever a step does is a function of the seed and the step's number, so that a resumed run
     equals one that was never interrupted, to the bit, unless `stopping` counts minutes. What it
-    depends on besides, `surroundings`, is noted in the work directory, and a change of it is said.
+    depends on besides, `surroundings`, is noted where it is kept, and a change of it is said.
     Where `stopping` has another length than so far, the rate turns (`jaxrnn.running.stopping`).
 
     All processes of a run (see `jaxrnn.running.processes`) call this and take the same decisions.
@@ -128,11 +127,11 @@ def fit(
       seed: decides the steps' keys.
       evaluate_every: steps between two evaluations, rounded up to whole calls.
       checkpoint_every: the same of checkpoints.
-      workdir: where the run is kept, and goes on from; None: nowhere, no signal is caught either.
+      keeper: where the run is kept, and goes on from; None: nowhere, no signal is caught either.
       display: where it is shown; None: nowhere.
       after: called with the step and what was learned after each evaluation, by the writer alone.
     """
-    keeper = Keeper() if workdir is None else InDirectory(workdir)
+    keeper = keeper or Keeper()
     run = _Run(learner, stopping, mesh, keeper, display or Quiet(), after)
     state = run.resume()
     if not run.progress.reason_to_stop(stopping):

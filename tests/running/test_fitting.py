@@ -24,6 +24,7 @@ from jaxrnn.learning.optimizers import make_optimizer, make_schedule
 from jaxrnn.learning.parallel import data_mesh, shardings
 from jaxrnn.learning.training import TrainingState, make_training_steps, start
 from jaxrnn.running import fitting
+from jaxrnn.running.directory import InDirectory
 from jaxrnn.running.fitting import Learner, fit
 from jaxrnn.running.progress import Counted, Progress
 from jaxrnn.running.stopping import Stopping
@@ -85,7 +86,7 @@ def fitted(tmp_path: Path):
             Counted("character", 10, BITS_PER_CHARACTER, BITS_PER_CHARACTER),
         )  # fmt: skip
         done = fit(
-            learner, schedule, stopping, mesh=data_mesh(2), workdir=workdir,
+            learner, schedule, stopping, mesh=data_mesh(2), keeper=InDirectory(workdir),
             display=ProgressDisplay(), **settings,
         )  # fmt: skip
         return Fitted(done.progress, done.reason, rates, keys, workdir)

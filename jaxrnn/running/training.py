@@ -15,9 +15,9 @@ from jaxrnn.learning.problem import Problem
 from jaxrnn.learning.recipe import Recipe
 from jaxrnn.learning.symbols import check_data
 from jaxrnn.running.fitting import After, Display, Fitted, Learner, fit
+from jaxrnn.running.keeping import Keeper
 from jaxrnn.running.progress import Counted
 from jaxrnn.running.stopping import Stopping
-from jaxrnn.running.workdir import WorkDirectory, open_workdir
 
 
 def train(
@@ -32,7 +32,7 @@ def train(
     mesh: Mesh | None = None,
     evaluate_every: int = 1000,
     checkpoint_every: int = 500,
-    workdir: WorkDirectory | Path | str | None = None,
+    workdir: Keeper | Path | str | None = None,
     display: Display | None = None,
     after: After | None = None,
 ) -> Fitted:
@@ -49,7 +49,8 @@ def train(
       mesh: the devices that lanes are spread over; None: as many as divide them.
       evaluate_every: as for `fit`, like all below.
       checkpoint_every: steps between two checkpoints.
-      workdir: a directory, which may hold the same training already; or an open one.
+      workdir: a directory, which may hold the same training already; None: all stays in memory.
+        Or an open one, an `InDirectory`.
       display: where the training is shown.
       after: called with the step and the parameters after each evaluation.
 
@@ -62,12 +63,17 @@ def train(
         raise InputError(f"training takes {steps or minutes or 0} steps or minutes; give more")
     mesh = mesh or data_mesh(problem.batch)
     with contextlib.ExitStack() as stack:
-        if isinstance(workdir, Path | str):
+        keeper = workdir
+        if isinstance(keeper, Path | str):
+            # Here, so that without files none of the libraries that write them is needed.
+            from jaxrnn.running.directory import InDirectory
+            from jaxrnn.running.workdir import open_workdir
+
             config = {
                 "network": network.to_dict(), "recipe": dataclasses.asdict(recipe), "seed": seed,
                 "batch": problem.batch,
             }  # fmt: skip
-            workdir = stack.enter_context(open_workdir(Path(workdir), config))
+            keeper = InDirectory(stack.enter_context(open_workdir(Path(keeper), config)))
         return fit(
             make_learner(network, problem, recipe, mesh, seed),
             recipe.make_schedule(),
@@ -76,7 +82,7 @@ def train(
             seed=seed,
             evaluate_every=evaluate_every,
             checkpoint_every=checkpoint_every,
-            workdir=workdir,
+            keeper=keeper,
             display=display,
             after=after,
         )
