@@ -14,6 +14,8 @@ from jaxrnn.core.errors import InputError
 from jaxrnn.running.exits import explain, program
 from jaxrnn.text.download import cache_folder
 
+HELP = {"--help", "-help", "-h", "--helpfull", "--helpshort"}
+
 _groups: list[tuple[str, list[flags.FlagHolder]]] = []
 
 
@@ -34,15 +36,16 @@ def launch(
     `defaults` are shown in `--help` for flags whose own default is None.
     """
     argv = list(sys.argv if argv is None else argv)
-    if {"--help", "-help", "-h", "--helpfull", "--helpshort"} & set(argv):
-        print(_help(description, defaults or {}))
-        sys.exit(0)
     try:
-        rest = _parsed(argv)[1:]
-        if rest:
-            raise InputError(f"'{rest[0]}' is not a flag; flags look like --corpus=shakespeare")
-        _keep_compiled_programs()
-        code = main()
+        if HELP & set(argv):
+            print(_help(description, defaults or {}))
+            code = 0
+        else:
+            rest = _parsed(argv)[1:]
+            if rest:
+                raise InputError(f"'{rest[0]}' is not a flag; flags look like --corpus=shakespeare")
+            _keep_compiled_programs()
+            code = main()
         sys.stdout.flush()  # here, where it is known what to do if nobody reads it
     except BaseException as error:
         code = explain(error)
@@ -81,8 +84,10 @@ def _help(description: str, defaults: Mapping[str, Any]) -> str:
             flag = flags.FLAGS[holder.name]
             names = f"--[no]{flag.name}" if flag.boolean else f"--{flag.name}=..."
             default = defaults.get(flag.name) if flag.default is None else flag.default
-            shown = ",".join(map(str, default)) if isinstance(default, list) else str(default)
-            text = flag.help if default in (None, "", []) else f"{flag.help} [{shown}]"
+            shown = (
+                ",".join(map(str, default)) if isinstance(default, list | tuple) else str(default)
+            )
+            text = flag.help if default in (None, "", [], ()) else f"{flag.help} [{shown}]"
             lines.append(f"  {names}")
             lines += textwrap.wrap(text, 90, initial_indent=" " * 6, subsequent_indent=" " * 6)
     return "\n".join(lines)

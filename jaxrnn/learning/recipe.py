@@ -11,42 +11,52 @@ from jaxrnn.core.engine.options import Options
 from jaxrnn.core.engine.unroll import Dropout
 from jaxrnn.core.errors import InputError
 from jaxrnn.core.network import Network
-from jaxrnn.core.parameters import init
+from jaxrnn.core.parameters import INITIALIZERS, init
 from jaxrnn.learning.loss import Loss, cross_entropy
-from jaxrnn.learning.optimizers import Schedule, make_optimizer, make_schedule
+from jaxrnn.learning.optimizers import (
+    OPTIMIZERS,
+    SCHEDULES,
+    Schedule,
+    make_optimizer,
+    make_schedule,
+)
 from jaxrnn.learning.training import TrainingState, TrainingSteps, make_training_steps, start
+from jaxrnn.storage.fields import check, setting
+
+DTYPES = ("float32", "bfloat16", "float64")
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a network is trained.
+    """How a network is trained."""
 
-    Attributes:
-      optimizer, clip_norm, clip_value: as for `make_optimizer`.
-      learning_rate: the highest of the schedule.
-      schedule: as for `make_schedule`.
-      dropout, locked, recurrent_dropout: as for `Dropout`, in which they are called rate, locked
-        and recurrent.
-      l1, l2: as for `weight_penalty`.
-      initializer, recurrent_initializer: as for `init`.
-      dtype: of the arithmetic: float32, float64, or bfloat16, which is for matrix products only.
-      segment: as for `Options`.
-    """
+    optimizer: str = setting("adam", "How to walk downhill.", choices=tuple(OPTIMIZERS))
+    learning_rate: float = setting(4e-3, "The highest of the schedule.", above=0)
+    schedule: str = setting("cosine", "cosine starts with a warm-up.", choices=SCHEDULES)
+    clip_norm: float | None = setting(1.0, "Scale gradients down to this norm; 0: never.", above=0)
+    clip_value: float | None = setting(None, "Cut gradients' entries to this; 0: never.", above=0)
+    dropout: float = setting(0.0, "Rate, on delay-0 connections only.", at_least=0, below=1)
+    locked: bool = setting(False, "Hold one dropout mask for a whole chunk.")
+    recurrent_dropout: bool = setting(False, "Drop on delayed connections too.")
+    l1: float = setting(0.0, "Weight of the sum of absolute weights in the loss.", at_least=0)
+    l2: float = setting(0.0, "Weight of half the sum of squared weights in the loss.", at_least=0)
+    initializer: str | None = setting(
+        None, "For matrices from below [as the cell recommends].", choices=tuple(INITIALIZERS)
+    )
+    recurrent_initializer: str | None = setting(
+        None, "For matrices of delayed connections [as the cell recommends].",
+        choices=tuple(INITIALIZERS),
+    )  # fmt: skip
+    dtype: str = setting(
+        "float32", "Of the arithmetic; bfloat16 is for matrix products only.", choices=DTYPES
+    )
+    segment: int | None = setting(
+        None, "Run chunks in segments of so many steps, which saves memory and costs one more"
+        " forward pass; 0: never [128 for chunks of 1024 and more].", at_least=0,
+    )  # fmt: skip
 
-    optimizer: str = "adam"
-    learning_rate: float = 4e-3
-    schedule: str = "cosine"
-    clip_norm: float | None = 1.0
-    clip_value: float | None = None
-    dropout: float = 0.0
-    locked: bool = False
-    recurrent_dropout: bool = False
-    l1: float = 0.0
-    l2: float = 0.0
-    initializer: str | None = None
-    recurrent_initializer: str | None = None
-    dtype: str = "float32"
-    segment: int | None = None
+    def __post_init__(self) -> None:
+        check(self)
 
     def make_optimizer(self) -> optax.GradientTransformationExtraArgs:
         """Takes its learning rate at each update."""

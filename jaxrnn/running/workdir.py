@@ -1,6 +1,7 @@
 """A run's work directory: its configuration, its measurements, its lock.
 
-config.json         everything resolved, and what has computed it: devices, cores, versions ...
+config.json         what decides the run, everything resolved, and what has computed it: devices,
+                    cores, versions ...
 metrics.jsonl       one object per logged step (of a study: trials.jsonl, one per trial)
 checkpoints/        see jaxrnn.storage.checkpoints
 result.json         written at the end
@@ -8,25 +9,17 @@ result.json         written at the end
 
 import contextlib
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from jaxrnn.core.errors import InputError, extra
 from jaxrnn.running.surroundings import change
+from jaxrnn.storage.fields import from_dict, leaves, to_dict
 from jaxrnn.storage.files import append_record, read_records, replace, to_json
 
 with extra("checkpoints"):
     import filelock
-
-# What a run may change when it goes on: when to stop, look and save, not what is trained.
-# Nor is it which modules register the cells: which cells there are is in the network.
-CHANGEABLE = (
-    "steps", "epochs", "minutes", "patience", "evaluate_every", "checkpoint_every", "cells",
-)  # fmt: skip
-# What follows from the rest: named only where nothing else differs.
-DERIVED = ("network", "vocabulary", "text")
-SURROUNDINGS = ("surroundings", "versions")  # the latter in older work directories
 
 
 class WorkDirectory:
@@ -93,15 +86,17 @@ class WorkDirectory:
 
 @contextlib.contextmanager
 def open_workdir(
-    path: Path, config: Mapping[str, Any], changeable: Collection[str] = CHANGEABLE
+    path: Path, config: Mapping[str, Any], settings: Any = None
 ) -> Iterator[WorkDirectory]:
     """Makes or re-opens a work directory, for one run at a time.
 
+    The directory holds one run: another configuration is refused, and so are other settings but for
+    the changeable ones, of which it keeps the latest.
+
     Args:
       path: the directory.
-      config: what decides the run. The directory keeps the one that it was made with: another one
-        is refused, but for some fields.
-      changeable: those fields.
+      config: what decides the run, or follows from the settings.
+      settings: as of `jaxrnn.storage.fields`, where a run has such; kept as "settings".
 
     Raises:
       InputError: the directory cannot be written, is in use, holds something else, or holds a run
@@ -125,9 +120,10 @@ def open_workdir(
         workdir = WorkDirectory(path)
         known = workdir.read_json("config.json")
         if known is not None:
-            _check_same(path, known, config, changeable)
+            _check_same(path, known, config, settings)
         history = [] if known is None else _surroundings(path, known)
-        workdir.write_json("config.json", {**config, "surroundings": history})
+        kept = {} if settings is None else {"settings": to_dict(settings)}
+        workdir.write_json("config.json", {**kept, **config, "surroundings": history})
         yield workdir
     finally:
         lock.release()
@@ -142,9 +138,11 @@ class _Silent(WorkDirectory):
 
 
 @contextlib.contextmanager
-def silent_workdir(path: Path, config: Mapping[str, Any]) -> Iterator[WorkDirectory]:
+def silent_workdir(
+    path: Path, config: Mapping[str, Any], settings: Any = None
+) -> Iterator[WorkDirectory]:
     """In place of `open_workdir` in a process that leaves all writing to another one."""
-    del config
+    del config, settings
     yield _Silent(path)
 
 
@@ -169,9 +167,8 @@ def surroundings_before(path: Path, step: int) -> dict[str, Any] | None:
 
 
 def _surroundings(path: Path, known: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """What has computed a run so far, from which step on; of older runs the versions alone."""
-    older = [{"from": 0, "versions": known["versions"]}] if "versions" in known else []
-    history = known.get("surroundings", older)
+    """What has computed a run so far, from which step on."""
+    history = known.get("surroundings", [])
     if not isinstance(history, list) or not all(
         isinstance(entry, dict)
         and isinstance(entry.get("from"), int)
@@ -204,21 +201,27 @@ def _check_is_ours(path: Path) -> None:
 
 
 def _check_same(
-    path: Path, known: Mapping[str, Any], config: Mapping[str, Any], changeable: Collection[str]
+    path: Path, known: Mapping[str, Any], config: Mapping[str, Any], settings: Any
 ) -> None:
-    config = json.loads(to_json(config))  # tuples as lists, as on disk
-    fields = [
-        name
-        for name in sorted((known.keys() | config.keys()) - {*changeable, *SURROUNDINGS})
-        if known.get(name) != config.get(name)
-    ]
-    if fields:
-        differences = "; ".join(
+    differences = []
+    if settings is not None:
+        there = from_dict(type(settings), known.get("settings"), path / "config.json")
+        differences = [
+            f"{leaf.as_flag(leaf.of(there))} there and {leaf.as_flag(leaf.of(settings))} here"
+            for leaf in leaves(type(settings))
+            if not leaf.meaning.changeable and leaf.of(there) != leaf.of(settings)
+        ]
+    if not differences:  # else the rest follows from them
+        config = json.loads(to_json(config))  # tuples as lists, as on disk
+        left_out = {"surroundings"} if settings is None else {"surroundings", "settings"}
+        differences = [
             f"{name} is {_short(known.get(name))} there and {_short(config.get(name))} here"
-            for name in [name for name in fields if name not in DERIVED] or fields
-        )
+            for name in sorted((known.keys() | config.keys()) - left_out)
+            if known.get(name) != config.get(name)
+        ]
+    if differences:
         raise InputError(
-            f"{path} holds a run of another configuration ({differences}); "
+            f"{path} holds a run of another configuration ({'; '.join(differences)}); "
             "give the same flags to go on with it, or another --workdir"
         )
 

@@ -19,10 +19,12 @@ from jaxrnn.learning.loss import bits_per_character
 from jaxrnn.running.workdir import read_json
 from jaxrnn.storage.checkpoints import Checkpoints
 from jaxrnn.storage.export import check_fit, load_model, save_model
+from jaxrnn.storage.fields import from_dict
 from jaxrnn.text import UNKNOWN, Vocabulary
 from jaxrnn.text.own_cells import asking_for
 from jaxrnn.text.problem import held_out
 from jaxrnn.text.sampling import Choice, Position, read, write, write_beams
+from jaxrnn.text.settings import Settings
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,17 +118,18 @@ def load_language_model(path: Path) -> LanguageModel:
 
 
 def _from_workdir(path: Path, config: dict[str, Any]) -> LanguageModel:
+    settings = from_dict(Settings, config.get("settings"), path / "config.json")
     try:
-        with asking_for(path, config.get("cells")):
+        with asking_for(path, settings.network.cells):
             network = Network.from_dict(config["network"])
         vocabulary = Vocabulary.from_dict(config["vocabulary"])
-        dtype = jnp.float64 if config.get("dtype") == "float64" else jnp.float32
-        if dtype == jnp.float64:
-            jax.config.update("jax_enable_x64", True)
     except KeyError as missing:
         raise InputError(
             f"{path / 'config.json'} lacks {missing}; give the work directory of a run"
         ) from None
+    dtype = jnp.float64 if settings.recipe.dtype == "float64" else jnp.float32
+    if dtype == jnp.float64:
+        jax.config.update("jax_enable_x64", True)
     checkpoints = Checkpoints(path)
     # A run that was stopped before its first evaluation has no best state yet.
     which = "best" if checkpoints.steps("best") else "last"
@@ -141,7 +144,7 @@ def _from_workdir(path: Path, config: dict[str, Any]) -> LanguageModel:
 
 def _from_export(path: Path) -> LanguageModel:
     model = load_model(path)
-    with asking_for(path, None):
+    with asking_for(path):
         network = Network.from_dict(model.network)
     vocabulary = Vocabulary.from_dict(model.vocabulary)
     if np.dtype(np.float64) in {array.dtype for array in jax.tree.leaves(model.params)}:

@@ -10,7 +10,6 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 from jaxrnn.core import cells
 from jaxrnn.core.cells import UnknownCell
@@ -22,9 +21,9 @@ HELP = (
 )
 
 
-def resolved(modules: Sequence[str]) -> list[str]:
+def resolved(modules: Sequence[str]) -> tuple[str, ...]:
     """The names as given, the paths from the root, so that they hold wherever one is."""
-    return [str(user_path(m).absolute()) if m.endswith(".py") else m for m in modules]
+    return tuple(str(user_path(m).absolute()) if m.endswith(".py") else m for m in modules)
 
 
 def load_cells(modules: Sequence[str]) -> None:
@@ -63,16 +62,15 @@ def naming_the_flag() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def asking_for(path: Path, modules: Any) -> Iterator[None]:
+def asking_for(path: Path, modules: Sequence[str] = ()) -> Iterator[None]:
     """Says which modules the model at a path needs, where one of its cells is unknown."""
     try:
         yield
     except UnknownCell as mistake:
-        named = isinstance(modules, list) and modules and all(isinstance(m, str) for m in modules)
-        which = ",".join(modules) if named else "MODULE"
         raise InputError(
-            f"the model in {path} has an {str(mistake).partition(';')[0]}; give --cells={which}, "
-            + ("which registered it for the run" if named else "one that registers it")
+            f"the model in {path} has an {str(mistake).partition(';')[0]}; "
+            f"give --cells={','.join(modules) or 'MODULE'}, "
+            + ("which registered it for the run" if modules else "one that registers it")
         ) from None
 
 

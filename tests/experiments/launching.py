@@ -17,6 +17,8 @@ from absl import flags
 from experiments.command_line import launch
 from jaxrnn import Network
 from jaxrnn.storage.checkpoints import Checkpoints, Restored
+from jaxrnn.storage.fields import from_dict
+from jaxrnn.text.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 
@@ -129,6 +131,15 @@ def result(workdir: Path) -> dict[str, Any]:
     return read((workdir / "result.json").read_text(encoding="utf-8"))
 
 
+def settings_of(workdir: Path) -> Settings:
+    file = workdir / "config.json"
+    return from_dict(Settings, read(file.read_text(encoding="utf-8"))["settings"], file)
+
+
+def network_of(workdir: Path) -> Network:
+    return Network.from_dict(read((workdir / "config.json").read_text(encoding="utf-8"))["network"])
+
+
 def last_state(
     workdir: Path, which: Literal["last", "best"] = "last"
 ) -> tuple[int, list[np.ndarray]]:
@@ -139,10 +150,10 @@ def last_state(
 
 def restored(workdir: Path, which: Literal["last", "best"] = "last") -> Restored:
     """The newest checkpoint."""
-    config = read((workdir / "config.json").read_text(encoding="utf-8"))
-    network = Network.from_json(json.dumps(config["network"]))
-    recipe = EXPERIMENTS["char_lm"].module.recipe_of(config)
-    template = recipe.start(network, config["batch"], jax.random.key(0))
+    settings = settings_of(workdir)
+    template = settings.recipe.start(
+        network_of(workdir), settings.text.batch, jax.random.key(settings.seed)
+    )
     return Checkpoints(workdir).restore(template, which=which)
 
 

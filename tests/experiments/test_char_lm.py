@@ -10,10 +10,19 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxrnn import CELLS, Network, initial_state, step
-from jaxrnn.text import encode_corpus, open_corpus
+from jaxrnn import CELLS, initial_state, step
+from jaxrnn.text.from_settings import read_text
 from jaxrnn.text.language_model import LanguageModel
-from tests.experiments.launching import launched, read, records, restored, result
+from jaxrnn.text.settings import PRESETS
+from tests.experiments.launching import (
+    launched,
+    network_of,
+    read,
+    records,
+    restored,
+    result,
+    settings_of,
+)
 
 
 def test_a_run_leaves_everything_in_its_work_directory(finished):
@@ -36,9 +45,11 @@ def test_the_configuration_is_resolved_and_says_what_computed(finished, corpus):
     assert (computed["from"], computed["devices"], computed["processes"]) == (0, 1, 1)
     assert (computed["platform"], computed["cores"]) == ("cpu", len(os.sched_getaffinity(0)))
     assert computed["versions"]["jax"] == jax.__version__
-    assert config["corpus"] == [str(corpus)]
-    assert (config["hidden"], config["cell"], config["steps"]) == ([8], "gru", 300)
-    assert config["optimizer"] == "adam"
+    assert config.keys() == {"settings", "network", "vocabulary", "text", "surroundings"}
+    assert settings_of(finished[0]) == PRESETS["quick"].but(
+        corpus=(str(corpus),), hidden=(8,), batch=4, chunk=8, steps=300, evaluate_every=100,
+        checkpoint_every=50,
+    )  # fmt: skip
     assert config["text"]["length"] == len(corpus.read_text())
     assert config["vocabulary"]["symbols"] == "".join(sorted(set(corpus.read_text())))
 
@@ -63,8 +74,7 @@ def test_the_result_holds_the_figures(finished):
 
 
 def test_the_figures_equal_those_computed_step_by_step_on_the_best_checkpoint(finished, corpus):
-    config = read((finished[0] / "config.json").read_text(encoding="utf-8"))
-    network = Network.from_json(json.dumps(config["network"]))
+    network = network_of(finished[0])
     best = restored(finished[0], "best")
     text = corpus.read_text()
     symbols = sorted(set(text))
@@ -87,7 +97,7 @@ def test_the_figures_equal_those_computed_step_by_step_on_the_best_checkpoint(fi
 
 def test_what_a_model_learns_shows(finished):
     """300 steps beat a model that knows nothing but the frequencies of characters."""
-    text = encode_corpus(open_corpus(read((finished[0] / "config.json").read_text())["corpus"]))
+    _, text = read_text(settings_of(finished[0]).text)
     counts = np.bincount(text.valid)
     entropy = -sum(p * math.log2(p) for p in counts[counts > 0] / counts.sum())
     assert result(finished[0])["valid_bits_per_character"] < entropy
@@ -163,8 +173,7 @@ def test_a_network_from_a_file_may_have_feedback_and_leave_sizes_out(command, tm
     flags += [f"--network={tmp_path / 'graph.json'}", f"--workdir={tmp_path / 'run'}"]
     outcome = launched("char_lm", *flags, "--steps=20")
     assert outcome.code == 0, outcome.err
-    config = read((tmp_path / "run" / "config.json").read_text())
-    assert (config["network"]["input"], config["hidden"], config["cell"]) == (19, None, None)
+    assert network_of(tmp_path / "run").input_size == 19
     assert result(tmp_path / "run")["steps_skipped"] == 0
     assert len(launched("sample", f"--workdir={tmp_path / 'run'}", "--length=7").out) == 8
 
@@ -175,8 +184,8 @@ def test_the_preset_seed_runs_on_ones_own_text(corpus, tmp_path):
         f"--workdir={tmp_path / 'run'}",
     )  # fmt: skip
     assert outcome.code == 0, outcome.err
-    config = read((tmp_path / "run" / "config.json").read_text())
-    assert (config["hidden"], config["cell"], config["clip_norm"]) == ([128, 128], "elu", None)
+    expected = PRESETS["seed"].but(corpus=(str(corpus),), steps=2)
+    assert settings_of(tmp_path / "run") == expected
 
 
 def test_a_run_that_diverges_stops_and_keeps_finite_parameters(command, tmp_path):

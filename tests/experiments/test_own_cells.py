@@ -12,7 +12,7 @@ import pytest
 from jaxrnn import CELLS
 from jaxrnn.text.language_model import load_language_model
 from jaxrnn.text.own_cells import load_cells
-from tests.experiments.launching import assert_refused, launched, read
+from tests.experiments.launching import assert_refused, launched, network_of, settings_of
 
 LEAKY = """
 import jax.numpy as jnp
@@ -60,9 +60,8 @@ def test_a_run_with_cells_of_one_s_own_does_all_that_others_do(command, corpus, 
     outcome = launched("char_lm", *flags, f"--cells={path}", f"--workdir={run}")
     assert outcome.code == 0, outcome.err
     assert "leaky" in outcome.out
-    config = read((run / "config.json").read_text())
-    assert config["cells"] == [str(tmp_path / path)]
-    assert config["network"]["layers"][0]["cell"] == "leaky"
+    assert settings_of(run).network.cells == (str(tmp_path / path),)
+    assert network_of(run).layers[0].cell.name == "leaky"
 
     forget(built_in)  # another process, which imports nothing by itself
     for program in (["sample", "--length=9"], ["evaluate"]):
@@ -83,7 +82,7 @@ def test_a_run_with_cells_of_one_s_own_does_all_that_others_do(command, corpus, 
     more = launched("char_lm", *flags, "--cells=moved.py", f"--workdir={run}", "--steps=30")
     assert more.code == 0, more.err  # the same cells from another place
     assert "Going on from step 20" in more.out
-    assert read((run / "config.json").read_text())["cells"] == [str(tmp_path / "moved.py")]
+    assert settings_of(run).network.cells == (str(tmp_path / "moved.py"),)
 
 
 def test_modules_are_found_by_name_and_may_import_each_other():

@@ -197,11 +197,11 @@ def test_a_run_keeps_its_number_of_devices_unless_told_otherwise(command, tmp_pa
 @pytest.mark.parametrize(
     ("flag", "named"),
     [
-        ("--hidden=9", "hidden is [8] there and [9] here"),
-        ("--learning_rate=0.1", "learning_rate is 0.008 there and 0.1 here"),
-        ("--seed=1", "seed is 0 there and 1 here"),
-        ("--dtype=bfloat16", 'dtype is "float32" there and "bfloat16" here'),
-        ("--lowercase", "lowercase is false there and true here"),
+        ("--hidden=9", "(--hidden=8 there and --hidden=9 here)"),
+        ("--learning_rate=0.1", "--learning_rate=0.008 there and --learning_rate=0.1 here"),
+        ("--seed=1", "--seed=0 there and --seed=1 here"),
+        ("--dtype=bfloat16", "--dtype=float32 there and --dtype=bfloat16 here"),
+        ("--lowercase", "--nolowercase there and --lowercase here"),
     ],
 )
 def test_another_configuration_is_refused(flag, named, command, finished):
@@ -259,7 +259,8 @@ def test_without_any_good_checkpoint_nothing_is_trained(command, run):
 
 def test_checkpoints_of_another_optimizer_are_refused(command, run):
     config = read((run / "config.json").read_text())
-    (run / "config.json").write_text(json.dumps(config | {"optimizer": "sgd"}))
+    config["settings"]["recipe"]["optimizer"] = "sgd"
+    (run / "config.json").write_text(json.dumps(config))
     outcome = launched("char_lm", *command, "--optimizer=sgd", f"--workdir={run}")
     assert_refused(outcome, "another network or optimiser", str(run))
 

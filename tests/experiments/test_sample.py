@@ -183,7 +183,7 @@ def test_what_is_no_model_is_refused(tmp_path, corpus):
     for path in (tmp_path / "nowhere", corpus, tmp_path):
         assert_refused(launched("sample", f"--workdir={path}"), str(path))
     (tmp_path / "config.json").write_text("{}")
-    assert_refused(launched("sample", f"--workdir={tmp_path}"), "lacks 'network'")
+    assert_refused(launched("sample", f"--workdir={tmp_path}"), "lacks 'settings'")
     (tmp_path / "config.json").write_text("{")
     assert_refused(launched("sample", f"--workdir={tmp_path}"), "config.json")
 

@@ -1,0 +1,103 @@
+"""Flags made from settings, one for each leaf; what is not given on the command line a preset says.
+
+A flag that was not given is None, and that is what tells it from one that was.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from absl import flags
+
+from experiments.command_line.launch import group
+from jaxrnn.core.errors import InputError
+from jaxrnn.storage.fields import Leaf, leaves
+from jaxrnn.storage.files import user_path
+from jaxrnn.text import NAMES, own_cells
+from jaxrnn.text.settings import GRAPH, LENGTHS, Settings
+
+TITLES = {
+    "text": "The text", "network": "The network", "recipe": "How it learns", "length": "How long",
+}  # fmt: skip
+OFF = ("clip_norm", "clip_value")  # by 0 on the command line, by None in settings
+
+flags.disclaim_key_flags()  # absl: flags that are defined here belong to the module that asks
+
+
+def define_flags(*first: flags.FlagHolder) -> None:
+    """Defines a flag for each leaf of `Settings`, under the titles of its parts.
+
+    Args:
+      first: flags that come before them in `--help`.
+    """
+    every = {leaf.path: _define(leaf) for leaf in leaves(Settings)}
+    group("The run", *first, *(flag for path, flag in every.items() if len(path) == 1))
+    for part, title in TITLES.items():
+        group(title, *(flag for path, flag in every.items() if path[0] == part))
+
+
+def settings_given(preset: Settings) -> Settings:
+    """A preset's settings, overridden by the flags that were given.
+
+    Raises:
+      InputError: a flag's value is not what it may be, or flags exclude each other.
+    """
+    given = {}
+    for leaf in leaves(Settings):
+        typed = flags.FLAGS[leaf.flag].value
+        if typed is not None:
+            given[leaf.name] = _value(leaf, typed)
+    lengths = [name for name in LENGTHS if name in given]
+    if len(lengths) > 1:
+        raise InputError(f"--{lengths[0]} and --{lengths[1]} both say how long; give one of them")
+    if lengths:
+        given = dict.fromkeys(LENGTHS) | given
+    if "graph" in given:
+        if not given.keys().isdisjoint(GRAPH):
+            names = ", ".join(f"--{name}" for name in GRAPH)
+            raise InputError(f"--network gives the whole graph; leave {names} out")
+        given |= dict.fromkeys(GRAPH)
+        given["graph"] = str(user_path(given["graph"]).absolute())
+    if "corpus" in given:
+        given["corpus"] = tuple(
+            name if name in NAMES else str(user_path(name).absolute()) for name in given["corpus"]
+        )
+    if "cells" in given:
+        given["cells"] = own_cells.resolved(given["cells"])
+    return preset.but(**given)
+
+
+def by_flag(settings: Settings) -> dict[str, Any]:
+    """The values by the names of the flags that set them."""
+    return {leaf.flag: leaf.of(settings) for leaf in leaves(Settings)}
+
+
+def _define(leaf: Leaf) -> flags.FlagHolder:
+    name, help = leaf.flag, leaf.meaning.help
+    if leaf.many:
+        return flags.DEFINE_list(name, None, help)
+    if leaf.meaning.choices:
+        return flags.DEFINE_enum(name, None, leaf.meaning.choices, help)
+    define: Mapping[type, Callable[..., flags.FlagHolder]] = {
+        bool: flags.DEFINE_boolean, int: flags.DEFINE_integer, float: flags.DEFINE_float,
+        str: flags.DEFINE_string,
+    }  # fmt: skip
+    return define[leaf.kind](name, None, help)
+
+
+def _value(leaf: Leaf, typed: Any) -> Any:
+    value = tuple(_parsed(leaf, text) for text in typed) if leaf.many else typed
+    if leaf.name in OFF and value == 0:
+        return None
+    if complaint := leaf.complaint(value):
+        raise InputError(f"{leaf.as_flag(value)} {complaint}")
+    return value
+
+
+def _parsed(leaf: Leaf, text: str) -> Any:
+    try:
+        return leaf.kind(text)
+    except ValueError:
+        raise InputError(
+            f"--{leaf.flag} has '{text}' where a {'whole ' * (leaf.kind is int)}number is expected;"
+            " separate numbers by commas"
+        ) from None

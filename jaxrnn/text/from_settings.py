@@ -1,0 +1,72 @@
+"""What the settings of a run describe: its text, its network, and when it ends."""
+
+import math
+from pathlib import Path
+
+from jaxrnn.core.errors import InputError
+from jaxrnn.core.network import Network, stacked
+from jaxrnn.running.fitting import Stopping
+from jaxrnn.text.batches import steps_per_epoch
+from jaxrnn.text.corpora import Corpus, open_corpus
+from jaxrnn.text.encoded import EncodedText
+from jaxrnn.text.encoding import encode_corpus
+from jaxrnn.text.own_cells import naming_the_flag
+from jaxrnn.text.settings import NetworkSettings, Settings, TextSettings
+
+
+def read_text(settings: TextSettings) -> tuple[Corpus, EncodedText]:
+    corpus = open_corpus(settings.corpus)
+    text = encode_corpus(
+        corpus, split=settings.split, level="byte" if settings.bytes else "character",
+        lowercase=settings.lowercase, collapse_whitespace=settings.collapse_whitespace,
+    )  # fmt: skip
+    return corpus, text
+
+
+def make_network(settings: NetworkSettings, symbols: int) -> Network:
+    """A network that reads and predicts so many symbols.
+
+    Raises:
+      InputError: there is no such network, or its file cannot be read or has other sizes.
+    """
+    if settings.graph is not None:
+        return _network_in(settings.graph, symbols)
+    assert settings.hidden is not None
+    assert settings.cell is not None
+    with naming_the_flag():
+        return stacked(
+            symbols, settings.hidden, symbols, settings.cell,
+            skip=bool(settings.skip), feedback=bool(settings.feedback),
+        )  # fmt: skip
+
+
+def make_stopping(settings: Settings, text: EncodedText) -> Stopping:
+    """When to stop; also where a text too short for its chunks or for evaluation is refused."""
+    length, batch = settings.length, settings.text.batch
+    lanes = 1 if settings.text.random_chunks else batch  # random chunks may overlap
+    readings = steps_per_epoch(len(text.train), batch=lanes, chunk=settings.text.chunk)
+    if len(text.valid) < 2:
+        raise InputError(
+            f"the validation split has {len(text.valid)} characters; give --split a larger second "
+            "fraction, or more text"
+        )
+    steps = length.steps
+    if length.epochs is not None:
+        steps = math.ceil(length.epochs * readings / (batch // lanes))
+    return Stopping(steps, length.minutes, length.patience)
+
+
+def _network_in(file: str, symbols: int) -> Network:
+    try:
+        with naming_the_flag():
+            network = Network.from_json(Path(file).read_text(encoding="utf-8"), symbols)
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"--network={file} cannot be read ({error})") from None
+    except InputError as mistake:
+        raise InputError(f"--network={file}: {mistake}") from None
+    if (network.input_size, network.size("output")) != (symbols, symbols):
+        raise InputError(
+            f"the network of {file} has {network.input_size} inputs and "
+            f"{network.size('output')} outputs but the text {symbols} symbols; leave both sizes out"
+        )
+    return network

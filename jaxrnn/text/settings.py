@@ -1,0 +1,144 @@
+"""Settings of a language-model run: what its command line sets, its work directory keeps, and a
+trained model is loaded by.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from jaxrnn.core.cells import CELLS
+from jaxrnn.core.errors import InputError
+from jaxrnn.learning.recipe import Recipe
+from jaxrnn.storage.fields import check, replaced, setting
+from jaxrnn.text import own_cells
+from jaxrnn.text.corpora import NAMES
+
+GRAPH = ("cell", "hidden", "skip", "feedback")  # what a network file says instead
+LENGTHS = ("steps", "epochs", "minutes")
+
+
+@dataclass(frozen=True)
+class TextSettings:
+    """Which text is read, and how it is fed."""
+
+    corpus: tuple[str, ...] = setting(
+        ("shakespeare",), f"Texts to read, joined: {', '.join(NAMES)}, or paths of files (also .gz,"
+        " .bz2, .xz, MediaWiki .xml) and directories of .txt files.",
+    )  # fmt: skip
+    split: tuple[float, ...] = setting(
+        (0.9, 0.05, 0.05), "Fractions of the text for training, validation, test."
+    )
+    bytes: bool = setting(False, "Read bytes instead of characters.")
+    lowercase: bool = setting(False, "Read the text in lower case.")
+    collapse_whitespace: bool = setting(False, "Read each run of white space as one space.")
+    chunk: int = setting(32, "Time steps that back-propagation through time sees.", at_least=1)
+    batch: int = setting(32, "Lanes: chunks in one step.", at_least=1)
+    random_chunks: bool = setting(
+        False, "Draw chunks at random and start each from the zero state, instead of reading on in"
+        " every lane with the state carried.",
+    )  # fmt: skip
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+@dataclass(frozen=True)
+class NetworkSettings:
+    """What the network is: a stack of layers, or the graph in a file.
+
+    A run that goes on may find the files that say it elsewhere: its network itself is compared.
+    """
+
+    cells: tuple[str, ...] = setting((), own_cells.HELP, changeable=True)
+    cell: str | None = setting(
+        "gru", f"What hidden layers are made of: {', '.join(CELLS)}, or one of yours."
+    )
+    hidden: tuple[int, ...] | None = setting(
+        (256,), "Sizes of the hidden layers, from the input up."
+    )
+    skip: bool | None = setting(False, "Connect the input and the output to every layer.")
+    feedback: bool | None = setting(False, "Connect each layer to the one below, delay 1.")
+    graph: str | None = setting(
+        None, "A JSON file with any graph, instead of the four flags above; sizes of input and"
+        " output may be left out.", flag="network", changeable=True,
+    )  # fmt: skip
+
+    def __post_init__(self) -> None:
+        check(self)
+        for name in GRAPH:
+            if (getattr(self, name) is None) != (self.graph is not None):
+                raise InputError(
+                    f"graph is {self.graph!r} and {name} is {getattr(self, name)!r}; give a graph, "
+                    f"or {', '.join(GRAPH)}"
+                )
+
+
+@dataclass(frozen=True)
+class LengthSettings:
+    """How long to train, and when to look and to save."""
+
+    steps: int | None = setting(8500, "Train for so many steps.", at_least=1, changeable=True)
+    epochs: float | None = setting(
+        None, "Or train until the training text was read so many times.", above=0, changeable=True
+    )
+    minutes: float | None = setting(
+        None, "Or train for so long; the schedule then follows the clock, so that no two runs are"
+        " quite equal.", above=0, changeable=True,
+    )  # fmt: skip
+    patience: int = setting(
+        0, "Stop after so many evaluations in a row without a new best; 0: never.", at_least=0,
+        changeable=True,
+    )  # fmt: skip
+    evaluate_every: int = setting(
+        1000, "Steps between two evaluations, rounded up to tens.", at_least=1, changeable=True
+    )
+    checkpoint_every: int = setting(
+        500, "Steps between two checkpoints, rounded up to tens.", at_least=1, changeable=True
+    )
+
+    def __post_init__(self) -> None:
+        check(self)
+        given = [name for name in LENGTHS if getattr(self, name) is not None]
+        if len(given) != 1:
+            told = " and ".join(given) or "nothing"
+            raise InputError(f"{told} says how long; give one of {', '.join(LENGTHS)}")
+
+    @property
+    def unit(self) -> str:
+        """What says how long."""
+        return next(name for name in LENGTHS if getattr(self, name) is not None)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All that decides a run."""
+
+    seed: int = setting(
+        0, "Decides parameters, chunks, dropout and samples.", at_least=0, at_most=2**32 - 1
+    )
+    text: TextSettings = field(default_factory=TextSettings)
+    network: NetworkSettings = field(
+        default_factory=NetworkSettings, metadata={"title": "The network"}
+    )
+    recipe: Recipe = field(default_factory=Recipe)
+    length: LengthSettings = field(default_factory=LengthSettings)
+
+    def __post_init__(self) -> None:
+        check(self)
+
+    def but(self, **leaves: Any) -> "Settings":
+        """The same, but for some leaves, by name, whichever part they are of."""
+        return replaced(self, **leaves)
+
+
+QUICK = Settings().but(learning_rate=8e-3)
+PRESETS = {
+    "quick": QUICK,
+    "seed": QUICK.but(
+        lowercase=True, collapse_whitespace=True, cell="elu", hidden=(128, 128), chunk=16,
+        random_chunks=True, steps=20_000, learning_rate=1e-3, schedule="constant", clip_norm=None,
+        evaluate_every=2000,
+    ),
+    "best": QUICK.but(
+        hidden=(320, 320), skip=True, chunk=64, steps=12_000, learning_rate=4e-3
+    ),
+}  # fmt: skip
