@@ -18,9 +18,9 @@ OWN_CELLS = flags.DEFINE_list("cells", [], HELP)
 PRIME = flags.DEFINE_string("prime", "", "Text to go on from; it is written first.")
 LENGTH = flags.DEFINE_integer("length", 1000, "Characters to write; 0: no end.", lower_bound=0)
 STREAMS = flags.DEFINE_integer("streams", 1, "Texts to write at once.", lower_bound=1)
-BEAMS = flags.DEFINE_integer(
-    "beams", 0, "Keep a population of so many texts, dropping unlikely ones every few characters,"
-    " and write the likeliest; 0: no population.", lower_bound=0,
+POPULATION = flags.DEFINE_integer(
+    "population", 0, "Write so many texts at once, put copies of the likelier half in the place of"
+    " the others every few characters, and show the likeliest; 0: do not.", lower_bound=0,
 )  # fmt: skip
 SEED = flags.DEFINE_integer(
     "seed", 0, "The same seed writes the same text.", lower_bound=0, upper_bound=2**32 - 1
@@ -41,7 +41,7 @@ EXPORT = flags.DEFINE_string(
 )
 
 group("The model", WORKDIR, OWN_CELLS, EXPORT)
-group("The text", PRIME, LENGTH, STREAMS, BEAMS, SEED)
+group("The text", PRIME, LENGTH, STREAMS, POPULATION, SEED)
 group("How each character is chosen", TEMPERATURE, TOP_K, TOP_P)
 
 
@@ -59,14 +59,16 @@ def main() -> int:
             ) from None
         print(f"The model is in {EXPORT.value}; sample it with --workdir={EXPORT.value}")
         return 0
-    if not LENGTH.value and (STREAMS.value > 1 or BEAMS.value):
-        raise InputError("--length=0 writes one text without end; leave --streams and --beams out")
-    if STREAMS.value > 1 and BEAMS.value:
-        raise InputError("--beams writes the likeliest text only; leave --streams out")
+    if not LENGTH.value and (STREAMS.value > 1 or POPULATION.value):
+        raise InputError(
+            "--length=0 writes one text without end; leave --streams and --population out"
+        )
+    if STREAMS.value > 1 and POPULATION.value:
+        raise InputError("--population writes the likeliest text only; leave --streams out")
     if any("\ud800" <= character <= "\udfff" for character in PRIME.value):
         raise InputError(f"--prime={PRIME.value!r} is not text in UTF-8")
     choice = Choice(TEMPERATURE.value, TOP_K.value, TOP_P.value)
-    if BEAMS.value:
+    if POPULATION.value:
         write_likeliest(model, choice)
     elif STREAMS.value > 1:
         write_texts(model, choice)
@@ -97,7 +99,7 @@ def write_texts(model: LanguageModel, choice: Choice) -> None:
 
 def write_likeliest(model: LanguageModel, choice: Choice) -> None:
     text, bits = model.likeliest_text(
-        LENGTH.value, prime=PRIME.value, beams=BEAMS.value, choice=choice, seed=SEED.value
+        LENGTH.value, prime=PRIME.value, population=POPULATION.value, choice=choice, seed=SEED.value
     )
     unit = model.vocabulary.level
     print(f"{PRIME.value}{text}\n\n({bits:.3f} bits per {unit} in the model's own eyes)")

@@ -23,7 +23,7 @@ from jaxrnn.storage.fields import from_dict
 from jaxrnn.text import UNKNOWN, Vocabulary
 from jaxrnn.text.own_cells import asking_for
 from jaxrnn.text.problem import held_out
-from jaxrnn.text.sampling import Choice, Position, read, write, write_beams
+from jaxrnn.text.sampling import Choice, Position, read, write, write_by_selection
 from jaxrnn.text.settings import Settings
 
 
@@ -60,11 +60,13 @@ class LanguageModel:
             yield decode(block[:, 0], False)
 
     def likeliest_text(
-        self, length: int, *, prime: str = "", beams: int, choice: Choice, seed: int
+        self, length: int, *, prime: str = "", population: int, choice: Choice, seed: int
     ) -> tuple[str, float]:
         """The likeliest of a population of streams, `length` symbols, and its bits per symbol."""
-        position, choice = self._read(prime, beams, choice)
-        symbols, nats = write_beams(self.network, self.params, position, _key(seed), length, choice)
+        position, choice = self._read(prime, population, choice)
+        symbols, nats = write_by_selection(
+            self.network, self.params, position, _key(seed), length, choice
+        )
         text = self.vocabulary.incremental_decoder()(symbols, False)  # no half of a character
         return text, bits_per_character(-nats / length)
 

@@ -85,7 +85,7 @@ def write(
         block += 1
 
 
-def write_beams(
+def write_by_selection(
     network: Network,
     params: Params,
     position: Position,
@@ -95,10 +95,12 @@ def write_beams(
     *,
     interval: int = 8,
 ) -> tuple[Int[np.ndarray, " length"], float]:
-    """Keeps a population of streams, and returns the likeliest of them.
+    """Keeps a population of streams by truncation selection, and returns the likeliest of them.
 
     Every `interval` symbols the less likely half of the streams is dropped, and each one dropped
-    becomes a copy of a stream drawn from the rest.
+    becomes a copy of a stream drawn uniformly from the rest (Mühlenbein and Schlierkamp-Voosen
+    1993, Predictive models for the breeder genetic algorithm). This is no beam search, which would
+    score all extensions of each stream: here each stream draws its own symbols.
 
     Args:
       network: what writes.

@@ -81,12 +81,12 @@ def test_streams_are_several_texts(model):
     assert all(text.startswith("rose") for text in texts)
 
 
-def test_beams_write_a_likelier_text_and_say_how_likely(model):
-    out = sample(model, "--beams=8", "--length=50", "--prime=sun")
+def test_a_population_writes_its_likeliest_text_and_says_how_likely(model):
+    out = sample(model, "--population=8", "--length=50", "--prime=sun")
     text, note = out.rsplit("\n\n", 1)
     assert len(text) == 53
     assert note.endswith("bits per character in the model's own eyes)\n")
-    assert sample(model, "--beams=8", "--length=50", "--prime=sun") == out
+    assert sample(model, "--population=8", "--length=50", "--prime=sun") == out
 
 
 def test_at_temperature_0_the_seed_does_not_matter(model):
@@ -96,7 +96,11 @@ def test_at_temperature_0_the_seed_does_not_matter(model):
 
 
 def test_an_exported_model_writes_the_same_text(model, exported):
-    for flags in (["--length=80"], ["--streams=2", "--length=40"], ["--beams=4", "--length=40"]):
+    for flags in (
+        ["--length=80"],
+        ["--streams=2", "--length=40"],
+        ["--population=4", "--length=40"],
+    ):
         assert sample(exported, *flags) == sample(model, *flags)
     facts = json.loads((exported / "model.json").read_text())["facts"]
     assert facts == json.loads((model / "result.json").read_text())
@@ -113,7 +117,7 @@ def test_bytes_are_written_as_characters(byte_model):
     streams = sample(byte_model, "--length=30", "--streams=2", "--prime=春は", "--temperature=0.3")
     texts = [part.split(" ---\n")[1] for part in streams.split("--- text ")[1:]]
     assert [len(text) for text in texts] == [2 + 30 + 2] * 2
-    assert sample(byte_model, "--length=30", "--beams=2")
+    assert sample(byte_model, "--length=30", "--population=2")
 
 
 @pytest.mark.parametrize(
@@ -156,9 +160,9 @@ def sampling(model: Path, *flags: str) -> subprocess.Popen:
         (["--prime=\udce9"], "'\\udce9'"),
         (["--length=-1"], "--length=-1"),
         (["--length=0", "--streams=2"], "--length=0"),
-        (["--length=0", "--beams=2"], "--length=0"),
-        (["--beams=2", "--streams=2"], "--beams"),
-        (["--beams=1"], "population of 1"),
+        (["--length=0", "--population=2"], "--length=0"),
+        (["--population=2", "--streams=2"], "--population"),
+        (["--population=1"], "population of 1"),
         (["--streams=0"], "--streams=0"),
         (["--temperature=-1"], "--temperature=-1"),
         (["--temperature=nan"], "temperature is nan"),

@@ -1,14 +1,14 @@
 import json
+from dataclasses import dataclass
 
 import filelock
 import pytest
 
 from jaxrnn.core.errors import InputError
 from jaxrnn.running.workdir import WorkDirectory, open_workdir, read_json, surroundings_before
+from jaxrnn.storage.fields import setting
 
-CONFIG = {"hidden": [8], "steps": 10, "corpus": ["a.txt"], "network": {"input": 3}}
-
-
+CONFIG = {"hidden": [8], "corpus": ["a.txt"], "network": {"input": 3}}
 NOW = {"devices": 2, "cores": 2, "platform": "cpu", "versions": {"jax": "0.10.2"}}
 
 
@@ -28,7 +28,7 @@ def test_what_computed_is_kept_and_all_that_did_before_it(tmp_path):
     with open_workdir(tmp_path, CONFIG) as workdir:
         assert workdir.note_surroundings(0, NOW) is None
         assert workdir.note_surroundings(50, NOW) is None
-    with open_workdir(tmp_path, CONFIG | {"steps": 20}) as workdir:
+    with open_workdir(tmp_path, CONFIG) as workdir:
         said = workdir.note_surroundings(100, NOW | {"devices": 1, "versions": {"jax": "0.11"}})
     assert said is not None
     assert "Going on with jax 0.11, 1 device where so far it was jax 0.10.2, 2 devices:" in said
@@ -55,18 +55,6 @@ def test_what_computed_only_steps_that_were_lost_is_forgotten(tmp_path):
     assert config_of(tmp_path)["surroundings"] == [{"from": 0, **NOW}]
 
 
-def test_an_older_work_directory_knows_its_versions_alone(tmp_path):
-    with open_workdir(tmp_path, CONFIG) as workdir:
-        workdir.write_json("config.json", CONFIG | {"versions": {"jax": "0.1"}})
-    with open_workdir(tmp_path, CONFIG) as workdir:
-        said = workdir.note_surroundings(10, NOW)
-    assert said is not None
-    assert said.startswith("Going on with jax 0.10.2 where so far it was jax 0.1:")
-    assert config_of(tmp_path)["surroundings"] == [
-        {"from": 0, "versions": {"jax": "0.1"}}, {"from": 10, **NOW}
-    ]  # fmt: skip
-
-
 @pytest.mark.parametrize(
     "history", [3, {"from": 0}, [3], [{"from": "0"}], [{}], [{"from": 0, "versions": 1}]]
 )
@@ -84,30 +72,63 @@ def test_tuples_equal_the_lists_that_they_become(tmp_path):
             pass
 
 
-def test_all_fields_that_differ_are_named_but_those_that_follow_from_them(tmp_path):
+def test_all_fields_that_differ_are_named(tmp_path):
     with open_workdir(tmp_path, CONFIG):
         pass
-    other = CONFIG | {"hidden": [9], "corpus": ["b.txt"], "network": {"input": 4}, "seed": 1}
+    other = CONFIG | {"hidden": [9], "corpus": ["b.txt"], "seed": 1}
     with pytest.raises(InputError) as refused, open_workdir(tmp_path, other):
         pass
     for named in ("hidden is [8] there and [9] here", "corpus", "seed is null there and 1 here"):
         assert named in str(refused.value)
-    assert "network" not in str(refused.value)
+    assert config_of(tmp_path)["hidden"] == [8]
+
+
+@dataclass(frozen=True)
+class Settings:
+    seed: int = setting(0, "")
+    rates: tuple[float, ...] = setting((0.5, 0.25), "")
+    skip: bool = setting(False, "")
+    clip: float | None = setting(1.0, "", flag="clip_norm")
+    steps: int = setting(10, "", changeable=True)
+
+
+def test_settings_that_differ_are_named_as_flags_and_alone(tmp_path):
+    with open_workdir(tmp_path, CONFIG, Settings()):
+        pass
+    assert config_of(tmp_path)["settings"]["rates"] == [0.5, 0.25]
+    other = Settings(seed=1, rates=(0.125,), skip=True, clip=None, steps=20)
     with (
-        pytest.raises(InputError, match="network is"),
-        open_workdir(tmp_path, CONFIG | {"network": {"input": 4}}),
+        pytest.raises(InputError) as refused,
+        open_workdir(tmp_path, CONFIG | {"network": {"input": 4}}, other),
     ):
         pass
-    config = read_json(tmp_path / "config.json")
-    assert config is not None
-    assert config["hidden"] == [8]
+    assert (
+        "(--seed=0 there and --seed=1 here; --rates=0.5,0.25 there and --rates=0.125 here; "
+        "--noskip there and --skip here; --clip_norm=1.0 there and no --clip_norm here); "
+    ) in str(refused.value)
+    with (  # what follows from settings is named where they are the same
+        pytest.raises(InputError, match=r'network is {"input": 3} there'),
+        open_workdir(tmp_path, CONFIG | {"network": {"input": 4}}, Settings()),
+    ):
+        pass
+    assert config_of(tmp_path)["settings"]["steps"] == 10
 
 
-def test_when_to_stop_may_change(tmp_path):
+def test_changeable_settings_may_change(tmp_path):
     for steps in (10, 20):
-        with open_workdir(tmp_path, CONFIG | {"steps": steps}):
+        with open_workdir(tmp_path, CONFIG, Settings(steps=steps)):
             pass
-    assert config_of(tmp_path)["steps"] == 20
+        assert config_of(tmp_path)["settings"]["steps"] == steps
+
+
+def test_a_run_without_settings_is_refused_where_there_should_be_some(tmp_path):
+    with open_workdir(tmp_path, CONFIG):
+        pass
+    with (
+        pytest.raises(InputError, match=r"config\.json lacks 'settings'; "),
+        open_workdir(tmp_path, CONFIG, Settings()),
+    ):
+        pass
 
 
 def test_a_directory_is_for_one_run_at_a_time_and_free_afterwards(tmp_path):

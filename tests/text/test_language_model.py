@@ -13,10 +13,12 @@ from jaxrnn.core.keys import derive
 from jaxrnn.learning import optimizers
 from jaxrnn.learning.training import TrainingState
 from jaxrnn.storage.checkpoints import Checkpoints
+from jaxrnn.storage.fields import to_dict
 from jaxrnn.text import Vocabulary
 from jaxrnn.text.language_model import LanguageModel, load_language_model
 from jaxrnn.text.problem import CUT
 from jaxrnn.text.sampling import Choice, write
+from jaxrnn.text.settings import Settings
 
 
 def language_model(symbols: str | bytes, **options: bool) -> LanguageModel:
@@ -53,9 +55,9 @@ def test_a_text_of_bytes_has_whole_characters():
     model = language_model(bytes(sorted(set("äöü".encode()))))
     (text,) = model.texts(50, choice=Choice(temperature=0.1), seed=0)
     assert len(text) == 50
-    beams, bits = model.likeliest_text(31, beams=4, choice=Choice(), seed=0)
+    text, bits = model.likeliest_text(31, population=4, choice=Choice(), seed=0)
     assert bits > 0
-    assert len(beams) <= 31
+    assert len(text) <= 31
 
 
 @pytest.mark.parametrize("symbols", ["a", " ab", "\n", "日本", b"\x80\xe3", "語".encode()])
@@ -86,16 +88,18 @@ def test_a_saved_model_is_the_same_to_the_bit(tmp_path):
 
 def trained(path, optimizer_state) -> LanguageModel:
     """A work directory as of a run, whose optimiser's state is this."""
-    (path / "config.json").write_text(
-        json.dumps({"network": ABC.network.to_dict(), "vocabulary": ABC.vocabulary.to_dict()})
-    )
+    config = {
+        "settings": to_dict(Settings()), "network": ABC.network.to_dict(),
+        "vocabulary": ABC.vocabulary.to_dict(),
+    }  # fmt: skip
+    (path / "config.json").write_text(json.dumps(config))
     state = TrainingState(ABC.params, optimizer_state, initial_state(ABC.network, 2))
     Checkpoints(path).save(1, state, metrics={})
     return ABC
 
 
 def test_a_model_is_loaded_whatever_its_optimiser_called_its_state(tmp_path, monkeypatch):
-    """And no optimiser is made for it, nor is any other setting of its training looked at."""
+    """And no optimiser is made for it."""
     monkeypatch.setattr(optimizers, "make_optimizer", None)
     expected = trained(tmp_path, {"momenta": jnp.ones(3), "nothing": jnp.zeros((0, 2))})
     loaded = load_language_model(tmp_path)

@@ -21,7 +21,7 @@ from jaxrnn.text.sampling import (
     log_probabilities,
     read,
     write,
-    write_beams,
+    write_by_selection,
 )
 from tests import reference
 from tests.networks import compiled, examples, random_params
@@ -259,9 +259,9 @@ def rescored(symbols: np.ndarray) -> float:
     return float(sum(np.log(softmax(row)[s]) for row, s in zip(logits, symbols, strict=True)))
 
 
-def beams(length, seed=0, streams=8, **options):
+def selected(length, seed=0, streams=8, **options):
     position = read(NETWORK, PARAMS, PRIME, streams)
-    return write_beams(NETWORK, PARAMS, position, jax.random.key(seed), length, **options)
+    return write_by_selection(NETWORK, PARAMS, position, jax.random.key(seed), length, **options)
 
 
 @pytest.mark.parametrize(
@@ -277,7 +277,7 @@ def beams(length, seed=0, streams=8, **options):
 def test_the_winner_has_the_length_and_the_likelihood_that_are_told(
     length, interval, streams, choice
 ):
-    symbols, nats = beams(length, streams=streams, choice=choice, interval=interval)
+    symbols, nats = selected(length, streams=streams, choice=choice, interval=interval)
     assert symbols.shape == (length,)
     assert nats == pytest.approx(rescored(symbols), rel=1e-4, abs=1e-5)
     assert not np.isin(symbols, choice.banned).any()
@@ -285,7 +285,7 @@ def test_the_winner_has_the_length_and_the_likelihood_that_are_told(
 
 def test_a_population_without_comparisons_returns_the_likeliest_of_its_streams():
     position = read(NETWORK, PARAMS, PRIME, 8)
-    _, nats = beams(BLOCK, interval=BLOCK)
+    _, nats = selected(BLOCK, interval=BLOCK)
     write_key = derive(jax.random.fold_in(jax.random.key(0), 0), "symbols")
     noise = jax.random.gumbel(write_key, (BLOCK, 8, SYMBOLS))
     take, texts = compiled(partial(step, NETWORK)), []
@@ -299,13 +299,13 @@ def test_a_population_without_comparisons_returns_the_likeliest_of_its_streams()
 def test_comparisons_make_the_winner_likelier_than_independent_streams():
     length, seeds = BLOCK, range(6)
     alone = [[rescored(text) for text in blocks(seed=seed, streams=8).T] for seed in seeds]
-    winners = [beams(length, seed, interval=4)[1] for seed in seeds]
+    winners = [selected(length, seed, interval=4)[1] for seed in seeds]
     assert (np.array(winners) >= np.median(alone, axis=1)).all()
     assert np.mean(winners) > np.mean(np.max(alone, axis=1))
 
 
 def test_the_same_key_gives_the_same_winner():
-    (first, _), (second, _), (other, _) = (beams(12, seed, interval=4) for seed in (0, 0, 1))
+    (first, _), (second, _), (other, _) = (selected(12, seed, interval=4) for seed in (0, 0, 1))
     np.testing.assert_array_equal(first, second)
     assert (first != other).any()
 
@@ -323,7 +323,7 @@ def test_the_same_key_gives_the_same_winner():
     ],
 )
 def test_a_choice_that_leaves_nothing_is_refused_in_one_sentence(choice, message):
-    for attempt in (blocks, lambda choice: beams(4, choice=choice)):
+    for attempt in (blocks, lambda choice: selected(4, choice=choice)):
         with pytest.raises(InputError) as refusal:
             attempt(choice)
         assert str(refusal.value) == message
@@ -347,11 +347,11 @@ def test_a_choice_that_leaves_nothing_is_refused_in_one_sentence(choice, message
             f"{SYMBOLS - 1}; encode them with the vocabulary that it was made for",
         ),
         (
-            lambda: beams(4, streams=1),
+            lambda: selected(4, streams=1),
             "a population of 1 leaves nothing to choose from; take 2 or more",
         ),
         (
-            lambda: beams(4, interval=0),
+            lambda: selected(4, interval=0),
             "the interval between comparisons is 0; it must be at least 1",
         ),
     ],
