@@ -100,7 +100,7 @@ class LengthSettings:
         given = [name for name in LENGTHS if getattr(self, name) is not None]
         if len(given) != 1:
             told = " and ".join(given) or "nothing"
-            raise InputError(f"{told} says how long; give one of {', '.join(LENGTHS)}")
+            raise InputError(f"how long is said by {told}; give one of {', '.join(LENGTHS)}")
 
     @property
     def unit(self) -> str:

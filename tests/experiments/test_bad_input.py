@@ -35,66 +35,37 @@ def refused(command, tmp_path):
         (["--cell=gruu"], "'gruu'"),
         (["--preset=slow"], "preset"),
         (["--optimizer=sdg"], "optimizer"),
-        (["--schedule=linear"], "schedule"),
-        (["--initializer=ones"], "initializer"),
-        (["--dtype=float16"], "dtype"),
         (["--hiden=8"], "'hiden'"),
         (["corpus.txt"], "'corpus.txt'"),
         (["--hidden=0"], "size 0"),
-        (["--hidden=8,-8"], "size -8"),
-        (["--hidden=abc"], "'abc'"),
-        (["--hidden=8x8"], "'8x8'"),
-        (["--hidden=8.5"], "'8.5'"),
-        (["--chunk=0"], "--chunk=0"),
+        (["--hidden=8x8"], "'8x8' where a whole number is expected"),
+        (["--hidden=8.5"], "'8.5' where a whole number is expected"),
+        (["--chunk=0"], "--chunk=0 must be at least 1"),
         (["--chunk=many"], "--chunk=many"),
         (["--chunk=100000"], "100000"),
-        (["--batch=-1"], "--batch=-1"),
         (["--batch=100000"], "100000 lanes"),
         (["--random_chunks", "--chunk=2433"], "chunk"),
-        (["--dropout=1"], "--dropout=1"),
-        (["--dropout=-0.1"], "--dropout=-0.1"),
-        (["--dropout=nan"], "--dropout=nan"),
-        (["--learning_rate=0"], "--learning_rate=0"),
-        (["--learning_rate=-1"], "--learning_rate=-1"),
-        (["--learning_rate=nan"], "--learning_rate=nan"),
+        (["--dropout=1"], "--dropout=1.0 must be at least 0 and below 1"),
+        (["--dropout=nan"], "--dropout=nan must be a finite number"),
+        (["--learning_rate=0"], "--learning_rate=0.0 must be above 0"),
         (["--learning_rate=inf"], "--learning_rate=inf"),
         (["--learning_rate=fast"], "--learning_rate=fast"),
         (["--clip_norm=-1"], "--clip_norm=-1"),
-        (["--clip_norm=nan"], "--clip_norm=nan"),
-        (["--clip_value=nan"], "--clip_value=nan"),
-        (["--l1=-1"], "--l1=-1"),
-        (["--l1=nan"], "--l1=nan"),
-        (["--l2=-0.5"], "--l2=-0.5"),
-        (["--seed=-1"], "--seed=-1"),
         (["--seed=99999999999999999999"], "--seed=99999999999999999999"),
         (["--split=0.5,0.5"], "0.5, 0.5"),
         (["--split=0.9,0.2,0.1"], "0.9, 0.2, 0.1"),
         (["--split=1,0,0"], "validation split"),
         (["--split=nan,0.5,0.5"], "nan"),
-        (["--split=most,some,few"], "'most'"),
-        (["--steps=0"], "--steps=0"),
-        (["--steps=-5"], "--steps=-5"),
+        (["--split=most,some,few"], "'most' where a number is expected"),
         (["--epochs=0", "--steps=5"], "--epochs=0"),
         (["--minutes=1"], "--steps and --minutes"),
         (["--epochs=1"], "--steps and --epochs"),
-        (["--patience=-1"], "--patience=-1"),
-        (["--evaluate_every=0"], "--evaluate_every=0"),
-        (["--checkpoint_every=0"], "--checkpoint_every=0"),
         (["--lowercase", "--bytes"], "lowercase"),
         (["--flagfile=nowhere.flags"], "nowhere.flags"),
     ],
 )
 def test_a_flag_out_of_its_range_is_refused(flags, named, refused):
     assert_refused(refused(*flags), named)
-
-
-@pytest.mark.parametrize(
-    "flag", ["--minutes=0", "--minutes=-1", "--minutes=nan", "--epochs=nan", "--epochs=inf"]
-)
-def test_a_length_out_of_its_range_is_refused(flag, corpus, tmp_path):
-    outcome = launched("char_lm", f"--corpus={corpus}", f"--workdir={tmp_path / 'run'}", flag)
-    assert_refused(outcome, flag)
-    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(
