@@ -41,7 +41,7 @@ def settings_given(preset: Settings) -> Settings:
     Raises:
       InputError: a flag's value is not what it may be, or flags exclude each other.
     """
-    given = {}
+    given: dict[str, Any] = {}
     for leaf in leaves(Settings):
         typed = flags.FLAGS[leaf.flag].value
         if typed is not None:

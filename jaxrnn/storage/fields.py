@@ -18,15 +18,19 @@ from typing import Any, NamedTuple, TypeVar
 from jaxrnn.core.checks import shown
 from jaxrnn.core.errors import InputError
 
-_KINDS = {  # in a sentence: one, and a tuple of them
-    bool: ("true or false", "a list of true and false"),
-    int: ("a whole number", "a list of whole numbers"),
-    float: ("a number", "a list of numbers"),
-    str: ("a string", "a list of strings"),
-}
-
 Bound = float | int | None
 S = TypeVar("S")  # settings: a frozen dataclass
+
+
+class _Word(NamedTuple):
+    one: str
+    plural: str
+
+
+_KINDS = {
+    bool: _Word("true or false", "true and false"), int: _Word("a whole number", "whole numbers"),
+    float: _Word("a number", "numbers"), str: _Word("a string", "strings"),
+}  # fmt: skip
 
 
 class Meaning(NamedTuple):
@@ -75,21 +79,22 @@ class Leaf(NamedTuple):
         """What a value would have to be; None if it is."""
         if value is None and self.optional:
             return None
-        kind = _KINDS[self.kind][self.many]
-        if self.many and not isinstance(value, tuple):
-            return f"must be {kind}"
-        for each in value if self.many else (value,):
-            if not isinstance(each, (int, float) if self.kind is float else self.kind):
-                return f"must be {kind}"
-            if isinstance(each, bool) and self.kind is not bool:
-                return f"must be {kind}"
-            if isinstance(each, float) and not math.isfinite(each):
-                return "must be finite numbers" if self.many else "must be a finite number"
-            if self.meaning.choices and each not in self.meaning.choices:
-                return f"must be one of {', '.join(self.meaning.choices)}"
-            if not self._within(each):
-                return f"must be {self._bounds()}"
-        return None
+        if not self.many:
+            return self._complaint_of_one(value)
+        if not isinstance(value, tuple):
+            return f"must be a list of {_KINDS[self.kind].plural}"
+        complaints = (self._complaint_of_one(each) for each in value)
+        return next((f"has an entry that {each}" for each in complaints if each), None)
+
+    def _complaint_of_one(self, value: Any) -> str | None:
+        kinds = (int, float) if self.kind is float else self.kind
+        if not isinstance(value, kinds) or (isinstance(value, bool) and self.kind is not bool):
+            return f"must be {_KINDS[self.kind].one}"
+        if isinstance(value, float) and not math.isfinite(value):
+            return "must be a finite number"
+        if self.meaning.choices and value not in self.meaning.choices:
+            return f"must be one of {', '.join(self.meaning.choices)}"
+        return None if self._within(value) else f"must be {self._bounds()}"
 
     def _within(self, value: Any) -> bool:
         m = self.meaning

@@ -71,7 +71,8 @@ def test_a_value_is_shown_as_it_is_typed():
 WRONG = {
     "eggs": [(-1, "must be at least 0"), (2.0, "must be a whole number"), (None, "a whole number"),
              (True, "must be a whole number"), ("2", "must be a whole number")],
-    "times": [([5, 0], "must be at least 1"), ([5, 0.5], "must be a list of whole numbers"),
+    "times": [([5, 0], "has an entry that must be at least 1"),
+              ([5, 0.5], "has an entry that must be a whole number"),
               (5, "must be a list of whole numbers"), ("55", "must be a list of whole numbers")],
     "sweet": [(0, "must be true or false")],
     "oven": [(None, "lacks 'settings.oven'"), ([], "not an object"), ({}, "lacks"),

@@ -28,7 +28,8 @@ OUT_OF_BOUNDS = {
     "seed": (-1, 2**32), "chunk": (0,), "batch": (0,), "learning_rate": (0.0,), "clip_norm": (0.0,),
     "clip_value": (0.0,), "dropout": (-0.1, 1.0), "l1": (-0.1,), "l2": (-0.1,), "segment": (-1,),
     "optimizer": ("sdg",), "schedule": ("linear",), "initializer": ("ones",),
-    "recurrent_initializer": ("ones",), "dtype": ("float16",), "steps": (0,), "epochs": (0.0,), "minutes": (0.0,), "patience": (-1,),
+    "recurrent_initializer": ("ones",), "dtype": ("float16",), "steps": (0,),
+    "epochs": (0.0,), "minutes": (0.0,), "patience": (-1,),
     "evaluate_every": (0,), "checkpoint_every": (0,),
 }  # fmt: skip
 
