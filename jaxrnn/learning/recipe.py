@@ -35,9 +35,9 @@ class Recipe:
     schedule: str = setting("cosine", "cosine starts with a warm-up.", choices=SCHEDULES)
     clip_norm: float | None = setting(1.0, "Scale gradients down to this norm; 0: never.", above=0)
     clip_value: float | None = setting(None, "Cut gradients' entries to this; 0: never.", above=0)
-    dropout: float = setting(0.0, "Rate, on delay-0 connections only.", at_least=0, below=1)
+    dropout: float = setting(0.0, "Rate, on delay-0 connections.", at_least=0, below=1)
     locked: bool = setting(False, "Hold one dropout mask for a whole chunk.")
-    recurrent_dropout: bool = setting(False, "Drop on delayed connections too.")
+    recurrent_dropout: bool = setting(False, "Drop on delayed connections as well.")
     l1: float = setting(0.0, "Weight of the sum of absolute weights in the loss.", at_least=0)
     l2: float = setting(0.0, "Weight of half the sum of squared weights in the loss.", at_least=0)
     initializer: str | None = setting(
