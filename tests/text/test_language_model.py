@@ -10,7 +10,7 @@ import pytest
 from jaxrnn import init, initial_state, stacked
 from jaxrnn.core.errors import InputError
 from jaxrnn.core.keys import derive
-from jaxrnn.learning import optimizers
+from jaxrnn.learning import recipe
 from jaxrnn.learning.training import TrainingState
 from jaxrnn.storage.checkpoints import Checkpoints
 from jaxrnn.storage.fields import to_dict
@@ -100,7 +100,7 @@ def trained(path, optimizer_state) -> LanguageModel:
 
 def test_a_model_is_loaded_whatever_its_optimiser_called_its_state(tmp_path, monkeypatch):
     """And no optimiser is made for it."""
-    monkeypatch.setattr(optimizers, "make_optimizer", None)
+    monkeypatch.setattr(recipe, "make_optimizer", None)
     expected = trained(tmp_path, {"momenta": jnp.ones(3), "nothing": jnp.zeros((0, 2))})
     loaded = load_language_model(tmp_path)
     assert jax.tree.structure(loaded.params) == jax.tree.structure(expected.params)
