@@ -40,6 +40,7 @@ from jaxrnn.text.from_settings import make_network, make_stopping, read_text
 from jaxrnn.text.language_model import LanguageModel
 from jaxrnn.text.own_cells import load_cells
 from jaxrnn.text.problem import text_problem
+from jaxrnn.text.saved_run import consequences
 from jaxrnn.text.settings import PRESETS, Settings
 
 PRESET = flags.DEFINE_enum(
@@ -93,11 +94,7 @@ def run() -> int:
     if devices is None and is_split:
         devices = worthwhile_devices(network, batch, settings.text.chunk)
     mesh = data_mesh(batch, devices)
-    config = {
-        "network": network.to_dict(),
-        "vocabulary": text.vocabulary.to_dict(),
-        "text": {"sha256": text.sha256, "length": text.length},
-    }
+    config = consequences(network, text)
     check_alike(by_flag(settings) | config | jax_settings() | {"data_parallel": mesh.size})
     with contextlib.ExitStack() as stack:
         opened = open_workdir if is_writer() else silent_workdir

@@ -7,14 +7,12 @@ from absl import flags
 
 from experiments.command_line.launch import group, launch
 from jaxrnn.core.errors import InputError
-from jaxrnn.running.workdir import read_json
-from jaxrnn.storage.fields import from_dict
 from jaxrnn.storage.files import user_path
 from jaxrnn.text import UNKNOWN, encode_corpus, open_corpus
 from jaxrnn.text.from_settings import read_text
 from jaxrnn.text.language_model import load_language_model
 from jaxrnn.text.own_cells import HELP, load_cells
-from jaxrnn.text.settings import Settings
+from jaxrnn.text.saved_run import read_run
 
 WORKDIR = flags.DEFINE_string("workdir", "runs/quick", "A work directory, or an exported model.")
 OWN_CELLS = flags.DEFINE_list("cells", [], HELP)
@@ -29,15 +27,14 @@ def main() -> int:
     path = user_path(WORKDIR.value)
     load_cells(OWN_CELLS.value)
     model = load_language_model(path)
-    config = read_json(path / "config.json")
+    run = read_run(path)
     if CORPUS.value is not None:
         corpus = open_corpus(CORPUS.value)
         text = encode_corpus(corpus, split=[1.0, 0.0, 0.0], vocabulary=model.vocabulary)
         parts = {"the whole text": text.train}
-    elif config is not None:
-        settings = from_dict(Settings, config["settings"], path / "config.json")
-        corpus, text = read_text(settings.text)
-        if text.sha256 != config["text"]["sha256"]:
+    elif run is not None:
+        corpus, text = read_text(run.settings.text)
+        if text.sha256 != run.sha256:
             raise InputError(
                 f"{corpus.description} has changed since {path} was trained on it; give it as "
                 "--corpus to evaluate it as a whole"

@@ -16,15 +16,13 @@ from jaxrnn.core.network import Network
 from jaxrnn.core.parameters import Params, parameter_shapes
 from jaxrnn.learning.evaluation import evaluate
 from jaxrnn.learning.loss import bits_per_character
-from jaxrnn.running.workdir import read_json
 from jaxrnn.storage.checkpoints import Checkpoints
 from jaxrnn.storage.export import check_fit, load_model, save_model
-from jaxrnn.storage.fields import from_dict
 from jaxrnn.text import UNKNOWN, Vocabulary
 from jaxrnn.text.own_cells import asking_for
 from jaxrnn.text.problem import held_out
 from jaxrnn.text.sampling import Choice, Position, read, write, write_by_selection
-from jaxrnn.text.settings import Settings
+from jaxrnn.text.saved_run import SavedRun, read_run
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,21 +113,12 @@ def load_language_model(path: Path) -> LanguageModel:
     """
     if not path.is_dir():
         raise InputError(f"there is no directory {path}; give a work directory or an export")
-    config = read_json(path / "config.json")
-    return _from_export(path) if config is None else _from_workdir(path, config)
+    run = read_run(path)
+    return _from_export(path) if run is None else _from_workdir(path, run)
 
 
-def _from_workdir(path: Path, config: dict[str, Any]) -> LanguageModel:
-    settings = from_dict(Settings, config.get("settings"), path / "config.json")
-    try:
-        with asking_for(path, settings.network.cells):
-            network = Network.from_dict(config["network"])
-        vocabulary = Vocabulary.from_dict(config["vocabulary"])
-    except KeyError as missing:
-        raise InputError(
-            f"{path / 'config.json'} lacks {missing}; give the work directory of a run"
-        ) from None
-    dtype = jnp.float64 if settings.recipe.dtype == "float64" else jnp.float32
+def _from_workdir(path: Path, run: SavedRun) -> LanguageModel:
+    dtype = jnp.float64 if run.settings.recipe.dtype == "float64" else jnp.float32
     if dtype == jnp.float64:
         jax.config.update("jax_enable_x64", True)
     checkpoints = Checkpoints(path)
@@ -138,10 +127,10 @@ def _from_workdir(path: Path, config: dict[str, Any]) -> LanguageModel:
     # The parameters alone: what an optimiser's state is called may change with optax.
     template = {
         layer: {name: jax.ShapeDtypeStruct(shape, dtype) for name, shape in shapes.items()}
-        for layer, shapes in parameter_shapes(network).items()
+        for layer, shapes in parameter_shapes(run.network).items()
     }
     restored = checkpoints.restore(template, which=which, part=".params")
-    return LanguageModel(network, restored.state, vocabulary)
+    return LanguageModel(run.network, restored.state, run.vocabulary)
 
 
 def _from_export(path: Path) -> LanguageModel:

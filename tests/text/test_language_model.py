@@ -90,7 +90,7 @@ def trained(path, optimizer_state) -> LanguageModel:
     """A work directory as of a run, whose optimiser's state is this."""
     config = {
         "settings": to_dict(Settings()), "network": ABC.network.to_dict(),
-        "vocabulary": ABC.vocabulary.to_dict(),
+        "vocabulary": ABC.vocabulary.to_dict(), "text": {"sha256": "", "length": 9},
     }  # fmt: skip
     (path / "config.json").write_text(json.dumps(config))
     state = TrainingState(ABC.params, optimizer_state, initial_state(ABC.network, 2))
@@ -106,6 +106,16 @@ def test_a_model_is_loaded_whatever_its_optimiser_called_its_state(tmp_path, mon
     assert jax.tree.structure(loaded.params) == jax.tree.structure(expected.params)
     leaves = zip(jax.tree.leaves(loaded.params), jax.tree.leaves(expected.params), strict=True)
     assert all(np.asarray(a).tobytes() == np.asarray(b).tobytes() for a, b in leaves)
+
+
+@pytest.mark.parametrize("name", ["settings", "network", "vocabulary", "text"])
+@pytest.mark.parametrize("wrong", [None, 3])
+def test_a_run_whose_configuration_is_not_whole_is_refused(name, wrong, tmp_path):
+    trained(tmp_path, ())
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(config | {name: wrong}))
+    with pytest.raises(InputError, match=r"config\.json|network|vocabulary"):
+        load_language_model(tmp_path)
 
 
 def test_parameters_of_another_network_are_refused_in_a_checkpoint_too(tmp_path):

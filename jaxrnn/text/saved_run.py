@@ -1,0 +1,54 @@
+"""What a work directory's config.json says of a run: its settings, and what follows from them."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from jaxrnn.core.errors import InputError
+from jaxrnn.core.network import Network
+from jaxrnn.running.workdir import read_json
+from jaxrnn.storage.fields import from_dict
+from jaxrnn.text.encoded import EncodedText
+from jaxrnn.text.own_cells import asking_for
+from jaxrnn.text.settings import Settings
+from jaxrnn.text.vocabulary import Vocabulary
+
+
+class SavedRun(NamedTuple):
+    """As `read_run` finds it."""
+
+    settings: Settings
+    network: Network
+    vocabulary: Vocabulary
+    sha256: str  # of the text, normalised
+
+
+def consequences(network: Network, text: EncodedText) -> dict[str, Any]:
+    """What config.json holds beside the settings."""
+    return {
+        "network": network.to_dict(),
+        "vocabulary": text.vocabulary.to_dict(),
+        "text": {"sha256": text.sha256, "length": text.length},
+    }
+
+
+def read_run(workdir: Path) -> SavedRun | None:
+    """The run of a work directory; None if there is no config.json.
+
+    Raises:
+      InputError: that is of another program or of an older version, is damaged, or names cells that
+        are not known.
+    """
+    file = workdir / "config.json"
+    config = read_json(file)
+    if config is None:
+        return None
+    settings = from_dict(Settings, config.get("settings"), file)
+    try:
+        with asking_for(workdir, settings.network.cells):
+            network = Network.from_dict(config["network"])
+        vocabulary = Vocabulary.from_dict(config["vocabulary"])
+        return SavedRun(settings, network, vocabulary, config["text"]["sha256"])
+    except (KeyError, TypeError) as error:
+        raise InputError(
+            f"{file} lacks what a run writes ({error}); give the work directory of a run"
+        ) from None
