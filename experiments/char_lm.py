@@ -86,25 +86,41 @@ def run() -> int:
     corpus, text = read_text(settings.text)
     network = make_network(settings.network, text.vocabulary.size)
     stopping = make_stopping(settings, text)
-    workdir_path = user_path(WORKDIR.value or f"runs/{PRESET.value}")
-    batch = settings.text.batch
-    jax.devices()  # JAX begins in all processes at once, not in the writer while the others wait
-    kept = from_writer(lambda: devices_so_far(workdir_path, batch))
-    devices = DATA_PARALLEL.value or kept
-    if devices is None and is_split:
-        devices = worthwhile_devices(network, batch, settings.text.chunk)
-    mesh = data_mesh(batch, devices)
+    path = user_path(WORKDIR.value or f"runs/{PRESET.value}")
+    mesh, devices = choose_devices(settings, network, path, is_split)
     config = consequences(network, text)
     check_alike(by_flag(settings) | config | jax_settings() | {"data_parallel": mesh.size})
     with contextlib.ExitStack() as stack:
         opened = open_workdir if is_writer() else silent_workdir
-        workdir = stack.enter_context(opened(workdir_path, config, settings))
+        workdir = stack.enter_context(opened(path, config, settings))
         display = stack.enter_context(ProgressDisplay(unit=text.vocabulary.level))
         display.say(f"{network}\n\n{describe(corpus, text)}\n")
-        if mesh.size > 1 or (jax.device_count() > 1 and (kept or not is_split)):
-            display.say(f"{placement(mesh, batch)}\n")
+        if devices:
+            display.say(f"{devices}\n")
         progress, reason = train(settings, text, network, stopping, mesh, workdir, display)
         return from_writer(lambda: conclude(settings, text, progress, reason, workdir, display))
+
+
+def choose_devices(
+    settings: Settings, network: Network, workdir: Path, is_split: bool
+) -> tuple[Mesh, str | None]:
+    """The devices to train on, and what is to be said of them, if anything.
+
+    Args:
+      settings: of the run.
+      network: what is trained.
+      workdir: of the run, whether it is there or not.
+      is_split: whether a CPU's cores were made devices, unasked.
+    """
+    batch = settings.text.batch
+    jax.devices()  # JAX begins in all processes at once, not in the writer while the others wait
+    kept = from_writer(lambda: devices_so_far(workdir, batch))
+    count = DATA_PARALLEL.value or kept
+    if count is None and is_split:
+        count = worthwhile_devices(network, batch, settings.text.chunk)
+    mesh = data_mesh(batch, count)
+    is_news = mesh.size > 1 or (jax.device_count() > 1 and (kept or not is_split))
+    return mesh, placement(mesh, batch) if is_news else None
 
 
 def devices_so_far(workdir: Path, batch: int) -> int | None:
