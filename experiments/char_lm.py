@@ -16,9 +16,9 @@ from experiments.command_line.launch import group, launch
 from experiments.command_line.progress import ProgressDisplay
 from jaxrnn import Network
 from jaxrnn.core.parameters import Params
-from jaxrnn.learning.parallel import data_mesh, own_lanes, placement, shardings
+from jaxrnn.learning.parallel import data_mesh, placement
 from jaxrnn.running.devices import cores, devices_as_before, use_cores, worthwhile_devices
-from jaxrnn.running.fitting import Progress, Stopping, Task, fit
+from jaxrnn.running.fitting import Fitted
 from jaxrnn.running.processes import (
     check_alike,
     from_writer,
@@ -27,6 +27,8 @@ from jaxrnn.running.processes import (
     joined,
     least,
 )
+from jaxrnn.running.stopping import Stopping
+from jaxrnn.running.train import train
 from jaxrnn.running.workdir import (
     WorkDirectory,
     open_workdir,
@@ -93,12 +95,12 @@ def run() -> int:
     with contextlib.ExitStack() as stack:
         opened = open_workdir if is_writer() else silent_workdir
         workdir = stack.enter_context(opened(path, config, settings))
-        display = stack.enter_context(ProgressDisplay(unit=text.vocabulary.level))
+        display = stack.enter_context(ProgressDisplay())
         display.say(f"{network}\n\n{describe(corpus, text)}\n")
         if devices:
             display.say(f"{devices}\n")
-        progress, reason = train(settings, text, network, stopping, mesh, workdir, display)
-        return from_writer(lambda: conclude(settings, text, progress, reason, workdir, display))
+        fitted = train_model(settings, text, network, stopping, mesh, workdir, display)
+        return from_writer(lambda: conclude(settings, text, fitted, workdir, display))
 
 
 def choose_devices(
@@ -129,7 +131,7 @@ def devices_so_far(workdir: Path, batch: int) -> int | None:
     return devices_as_before(surroundings_before(workdir, last), batch)
 
 
-def train(
+def train_model(
     settings: Settings,
     text: EncodedText,
     network: Network,
@@ -137,29 +139,22 @@ def train(
     mesh: Mesh,
     workdir: WorkDirectory,
     display: ProgressDisplay,
-) -> tuple[Progress, str]:
-    """Trains, or goes on, until told to stop; returns how far it came, and why it stopped."""
-    batch, recipe, lanes = settings.text.batch, settings.recipe, own_lanes(settings.text.batch)
+) -> Fitted:
+    """Trains, or goes on, until told to stop."""
     problem = text_problem(
-        text.train, text.valid, batch=batch, chunk=settings.text.chunk,
+        text.train, text.valid, batch=settings.text.batch, chunk=settings.text.chunk,
         carried=not settings.text.random_chunks, level=text.vocabulary.level,
     )  # fmt: skip
 
-    def show(params: Params) -> str:
-        return sample(LanguageModel(network, params, text.vocabulary), PREVIEW, settings.seed)
+    def write(step: int, params: Params) -> None:
+        model = LanguageModel(network, params, text.vocabulary)
+        display.say(sample(model, PREVIEW, settings.seed))
 
-    task = Task(
-        lambda step: problem.data(settings.seed, step, lanes),
-        batch * settings.text.chunk,
-        evaluate=lambda params: problem.evaluate(network, params),
-        sample=show,
-    )
-    state = recipe.start(network, batch, jax.random.key(settings.seed))
-    training_steps = recipe.training_steps(network, problem.loss.of, shardings=shardings(mesh))
-    return fit(
-        task, training_steps, state, recipe.make_schedule(), stopping, mesh=mesh,
-        seed=settings.seed, evaluate_every=settings.length.evaluate_every,
+    return train(
+        network, problem, settings.recipe, **stopping._asdict(), seed=settings.seed, mesh=mesh,
+        evaluate_every=settings.length.evaluate_every,
         checkpoint_every=settings.length.checkpoint_every, workdir=workdir, display=display,
+        after=write,
     )  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from experiments.command_line.learning_curve import draw_learning_curve
 from experiments.command_line.progress import ProgressDisplay
 from jaxrnn.running.exits import DIVERGED
-from jaxrnn.running.fitting import Progress
+from jaxrnn.running.fitting import Fitted
 from jaxrnn.running.workdir import WorkDirectory
 from jaxrnn.text import EncodedText
 from jaxrnn.text.language_model import LanguageModel, load_language_model
@@ -22,13 +22,14 @@ SAMPLE_LENGTH = 2000  # characters
 def conclude(
     settings: Settings,
     text: EncodedText,
-    progress: Progress,
-    reason: str,
+    fitted: Fitted,
     workdir: WorkDirectory,
     display: ProgressDisplay,
 ) -> int:
     """Writes what a run leaves behind and says how it ended; returns the exit code."""
-    draw_learning_curve(workdir.metrics(), workdir.path / "learning_curve.png")
+    progress, reason = fitted.progress, fitted.reason
+    picture = workdir.path / "learning_curve.png"
+    draw_learning_curve(workdir.metrics(), picture, text.vocabulary.level)
     if reason in ("SIGINT", "SIGTERM"):
         display.say(f"\nStopped at step {progress.step:,} and saved; the same command goes on.")
         return 128 + signal.Signals[reason]
@@ -47,7 +48,7 @@ def conclude(
         display.say(f"This run is finished; give it {how} to go on.\n{_summary(known)}")
         return 0
     best = load_language_model(workdir.path)
-    result = _result(settings, text, best, progress, reason)
+    result = _result(settings, text, best, fitted)
     written = sample(best, SAMPLE_LENGTH, settings.seed)
     workdir.write_text("sample.txt", written + "\n")
     workdir.write_json("result.json", result)
@@ -63,8 +64,9 @@ def sample(model: LanguageModel, length: int, seed: int) -> str:
 
 
 def _result(
-    settings: Settings, text: EncodedText, best: LanguageModel, progress: Progress, reason: str
+    settings: Settings, text: EncodedText, best: LanguageModel, fitted: Fitted
 ) -> dict[str, Any]:
+    progress = fitted.progress
     characters = progress.step * settings.text.batch * settings.text.chunk
     test = best.bits_per_character(text.test) if len(text.test) > 1 else None
     return {
@@ -78,7 +80,7 @@ def _result(
         "steps": progress.step,
         "steps_skipped": progress.skipped,
         "lanes_restarted": progress.restarted,
-        "stopped_because": reason,
+        "stopped_because": fitted.reason,
     }
 
 

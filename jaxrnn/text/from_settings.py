@@ -5,7 +5,7 @@ from pathlib import Path
 
 from jaxrnn.core.errors import InputError
 from jaxrnn.core.network import Network, stacked
-from jaxrnn.running.fitting import Stopping
+from jaxrnn.running.stopping import Stopping
 from jaxrnn.text.batches import steps_per_epoch
 from jaxrnn.text.corpora import Corpus, open_corpus
 from jaxrnn.text.encoded import EncodedText
