@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from jaxrnn.core import cells
+from jaxrnn.storage.fields import leaves
+from jaxrnn.text.settings import Settings
 
 ROOT = Path(__file__).parent.parent
 MADE = ("docs/reference.md", "docs/map.md")  # from the source, which other tests look after
@@ -56,6 +58,7 @@ def test_flags_on_a_page_exist(page):
     others |= {"cov", "numprocesses", "dist"}  # of pytest
     others |= {"nodes", "ntasks", "gpus", "zone", "worker", "command"}  # of Slurm and Google Cloud
     others |= {"xla_force_host_platform_device_count"}
+    others |= {leaf.flag for leaf in leaves(Settings)}
     # Not the dashes of a sample's prose, which follow a word or its punctuation.
     found = re.findall(r"(?:^|[\s`\"(|,;=])--([a-z_\d]+)", PAGES[page])
     for flag in set(found) - others:
