@@ -17,7 +17,9 @@ from experiments.command_line.progress import ProgressDisplay
 from jaxrnn import Network
 from jaxrnn.core.parameters import Params
 from jaxrnn.learning.parallel import data_mesh, placement
+from jaxrnn.running import train
 from jaxrnn.running.devices import cores, devices_as_before, use_cores, worthwhile_devices
+from jaxrnn.running.directory import InDirectory
 from jaxrnn.running.fitting import Fitted
 from jaxrnn.running.processes import (
     check_alike,
@@ -28,7 +30,6 @@ from jaxrnn.running.processes import (
     least,
 )
 from jaxrnn.running.stopping import Stopping
-from jaxrnn.running.train import train
 from jaxrnn.running.workdir import (
     WorkDirectory,
     open_workdir,
@@ -153,8 +154,8 @@ def train_model(
     return train(
         network, problem, settings.recipe, **stopping._asdict(), seed=settings.seed, mesh=mesh,
         evaluate_every=settings.length.evaluate_every,
-        checkpoint_every=settings.length.checkpoint_every, workdir=workdir, display=display,
-        after=write,
+        checkpoint_every=settings.length.checkpoint_every, workdir=InDirectory(workdir),
+        display=display, after=write,
     )  # fmt: skip
 
 

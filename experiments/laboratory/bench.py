@@ -104,7 +104,7 @@ class Bench:
           trials: how many there will be, as far as one can tell.
         """
         config = {"experiment": self._name, **self.settings}
-        self.workdir = self._stack.enter_context(open_workdir(self._path, config, changeable=()))
+        self.workdir = self._stack.enter_context(open_workdir(self._path, config))
         records = self.workdir.records("trials.jsonl", trial=str, seconds=(int, float))
         self._known = {record["trial"]: record for record in records}
         self._count = trials
