@@ -4,7 +4,8 @@ import math
 from pathlib import Path
 
 from jaxrnn.core.errors import InputError
-from jaxrnn.core.network import Network, stacked
+from jaxrnn.core.network import Network
+from jaxrnn.core.stacks import stacked
 from jaxrnn.running.stopping import Stopping
 from jaxrnn.text.batches import steps_per_epoch
 from jaxrnn.text.corpora import Corpus, open_corpus
