@@ -19,7 +19,7 @@ class Batch(NamedTuple):
       resets: `[time, batch]`, as for `unroll`.
       weights: `[time, batch]`: how much each time step counts in the loss, a mean; None: all the
         same. They are treated as `jaxrnn.learning.weighting` says.
-      lengths: `[batch]`: where the lanes end; steps beyond count for nothing. None: nowhere.
+      lengths: `[batch]`, as for `unroll`: steps beyond them count for nothing.
     """
 
     inputs: Any

@@ -30,8 +30,9 @@ def score(
     """The sum of the metric, times weights (nats for cross-entropy), and the state afterwards."""
     weights = step_weights(batch)
     outputs, state = unroll(
-        network, params, state, readable(network, batch.inputs, weights), resets=batch.resets
-    )
+        network, params, state, readable(network, batch.inputs, weights),
+        resets=batch.resets, lengths=batch.lengths,
+    )  # fmt: skip
     return weighted(metric, outputs, batch.targets, weights).sum(), state
 
 

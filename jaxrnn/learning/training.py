@@ -113,7 +113,7 @@ def make_training_steps(
         weights = step_weights(batch)
         outputs, state = unroll(
             network, params, state, readable(network, batch.inputs, weights),
-            resets=batch.resets, dropout=dropout, dropout_key=key,
+            resets=batch.resets, lengths=batch.lengths, dropout=dropout, dropout_key=key,
             options=options,
         )  # fmt: skip
         losses = weighted(loss, outputs, batch.targets, weights)

@@ -431,6 +431,28 @@ def test_what_steps_of_weight_0_hold_is_of_no_account(junk):
     assert_different(results[0][1], zeros(results[0][1]))
 
 
+@pytest.mark.parametrize("junk", [0.5, np.nan])
+def test_what_lies_beyond_a_lanes_length_is_of_no_account_nor_does_the_state_go_there(junk):
+    rng, lengths = np.random.default_rng(0), np.array([TIME, 3], np.int32)
+    inputs = rng.normal(size=(TIME, BATCH, 3)).astype(np.float32)
+    targets = rng.normal(size=(TIME, BATCH)).astype(np.float32)
+    weights = (np.arange(TIME)[:, None] < lengths).astype(np.float32)
+    x, y = inputs.copy(), targets.copy()
+    x[weights == 0], y[weights == 0] = junk, junk
+    results = []
+    for batch in (Batch(x, y, lengths=lengths), Batch(inputs, targets, weights=weights)):
+        chunk = jax.tree.map(lambda array: jnp.asarray(array[None]), batch)
+        report, moved, state = weighted_step(FEATURES, chunk, squared_error)
+        figure = evaluate(FEATURES, params_of(FEATURES), [batch], metric=squared_error)
+        results.append((report, moved, np.array(figure), state))
+    assert results[0][0].finite[0]
+    assert_close(results[0][:3], results[1][:3], 1e-5)
+    short = jax.tree.map(lambda array: array[None, :3], Batch(inputs, targets))
+    _, _, state = weighted_step(FEATURES, short, squared_error)
+    after = jax.tree.map(lambda array: array[1], (results[0][3], state))
+    assert_close(*after, 1e-5)
+
+
 def test_symbols_of_weight_0_may_be_out_of_range():
     weights = np.ones((1, TIME, BATCH), np.float32)
     weights[:, 3:, 1] = 0
