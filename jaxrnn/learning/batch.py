@@ -14,8 +14,9 @@ class Batch(NamedTuple):
     NumPy's arrays on the host, JAX's on the devices.
 
     Attributes:
-      inputs: `[time, batch]` symbols or `[time, batch, features]`, as for `unroll`.
-      targets: `[time, batch, ...]`: what the loss compares the outputs with.
+      inputs: `[time, batch]` symbols or `[time, batch, features]`, or several by name, as for
+        `unroll`.
+      targets: `[time, batch, ...]`, or several: what the loss compares the outputs with.
       resets: `[time, batch]`, as for `unroll`.
       weights: `[time, batch]`: how much each time step counts in the loss, a mean; None: all the
         same. They are treated as `jaxrnn.learning.weighting` says.
@@ -34,11 +35,16 @@ def stack(batches: Iterable[Batch]) -> Batch:
     return jax.tree.map(lambda *arrays: np.stack(arrays), *batches)
 
 
+def time_and_lanes(batch: Batch) -> tuple[int, int]:
+    """Of one step's batch: how many time steps it has, and how many lanes."""
+    return jax.tree.leaves(batch.inputs)[0].shape[:2]
+
+
 def step_weights(batch: Batch) -> Any:
     """How much each time step counts, the lengths included, `[time, batch]`; None: all the same."""
     if batch.lengths is None:
         return batch.weights
-    within = np.arange(batch.targets.shape[0])[:, None] < batch.lengths
+    within = np.arange(time_and_lanes(batch)[0])[:, None] < batch.lengths
     if batch.weights is None:
         return jnp.asarray(within, jnp.float32)
     return jnp.where(within, batch.weights, 0)

@@ -17,7 +17,7 @@ from jaxrnn.core.engine.unroll import unroll
 from jaxrnn.core.errors import InputError
 from jaxrnn.core.network import Network
 from jaxrnn.core.parameters import Params, State, initial_state, state_dtype
-from jaxrnn.learning.batch import Batch, step_weights
+from jaxrnn.learning.batch import Batch, step_weights, time_and_lanes
 from jaxrnn.learning.loss import Loss, cross_entropy
 from jaxrnn.learning.symbols import check_data
 from jaxrnn.learning.weighting import readable, weighted
@@ -48,7 +48,8 @@ def mean_metric(
         total, state = score(network, params, state, batch, metric=metric)
         return state, (total, jnp.asarray(_weight(batch), total.dtype))
 
-    state = initial_state(network, batches.targets.shape[2], state_dtype(params))
+    lanes = jax.tree.leaves(batches.inputs)[0].shape[2]
+    state = initial_state(network, lanes, state_dtype(params))
     _, (totals, weights) = jax.lax.scan(body, state, jax.tree.map(jnp.asarray, batches))
     return totals.sum() / weights.sum()
 
@@ -71,7 +72,7 @@ def evaluate(
     state, lanes, total, weight = None, 0, 0.0, 0.0
     for batch in batches:
         if state is None:
-            lanes = batch.inputs.shape[1]
+            _, lanes = time_and_lanes(batch)
             state = initial_state(network, lanes, state_dtype(params))
         _check_batch(network, lanes, batch, metric)
         scored, state = score(network, params, state, batch, metric=metric)
@@ -87,23 +88,21 @@ def evaluate(
 def _weight(batch: Batch) -> Any:
     """Of all that counts."""
     weights = step_weights(batch)
-    lanes = batch.targets.shape[:2]
-    return float(np.prod(lanes)) if weights is None else weights.sum()
+    return float(np.prod(time_and_lanes(batch))) if weights is None else weights.sum()
 
 
 def _check_batch(network: Network, lanes: int, batch: Batch, metric: Loss) -> None:
     """Refuses what cannot be evaluated; on the host, where it costs little."""
-    inputs, targets, weights = batch.inputs, batch.targets, batch.weights
-    if weights is None:
-        weights = np.ones(targets.shape[:2], np.float32)
-    shapes = {array.shape[:2] for array in (inputs, targets, weights)}
-    if shapes != {(inputs.shape[0], lanes)}:
+    time, _ = time_and_lanes(batch)
+    weights = np.ones((time, lanes)) if batch.weights is None else np.asarray(batch.weights)
+    arrays = batch.inputs, batch.targets, weights
+    if {array.shape[:2] for array in jax.tree.leaves(arrays)} != {(time, lanes)}:
+        inputs, targets, _ = jax.tree.map(lambda array: list(array.shape), arrays)
         raise InputError(
-            f"a batch has inputs of shape {list(inputs.shape)}, targets of {list(targets.shape)} "
-            f"and weights of {list(weights.shape)}; give [time, batch] arrays of one shape, with "
-            f"{lanes} lanes as in the first batch"
+            f"a batch has inputs of shape {inputs}, targets of {targets} and weights of "
+            f"{list(weights.shape)}; give [time, batch] arrays of one shape, with {lanes} lanes as "
+            "in the first batch"
         )
-    weights = np.asarray(weights)
     if not (np.isfinite(weights) & (weights >= 0)).all():
         raise InputError("a batch has weights that are negative or not finite; give 0 or more")
     check_data(network, batch, metric)

@@ -6,6 +6,7 @@ Inside a compiled program nothing can be: there such a symbol makes its lane's n
 import numpy as np
 from jaxtyping import Integer
 
+from jaxrnn.core.engine.arguments import by_name
 from jaxrnn.core.errors import InputError
 from jaxrnn.core.layers import OUTPUT
 from jaxrnn.core.network import Network
@@ -28,14 +29,16 @@ def check_data(network: Network, batch: Batch, loss: Loss) -> None:
 
     Where a weight is 0 they may be anything. Any axes may lie in front of the batch's.
     """
-    inputs, targets = np.asarray(batch.inputs), np.asarray(batch.targets)
+    given = by_name(network, batch.inputs)
     counts = ... if batch.weights is None else np.asarray(batch.weights) != 0
     if batch.lengths is not None:
         lengths = np.asarray(batch.lengths)
-        time = np.arange(inputs.shape[lengths.ndim - 1])[:, None]
-        within = time < lengths[..., None, :]
+        time = next(iter(given.values())).shape[lengths.ndim - 1]
+        within = np.arange(time)[:, None] < lengths[..., None, :]
         counts = within if batch.weights is None else within & counts
-    if np.issubdtype(inputs.dtype, np.integer):
-        check_symbols(inputs[counts], network.input_size, "the inputs")
+    for name, size in network.inputs:
+        inputs = np.asarray(given[name])
+        if np.issubdtype(inputs.dtype, np.integer):
+            check_symbols(inputs[counts], size, "the inputs")
     if loss in (cross_entropy, is_right):
-        check_symbols(targets[counts], network.size(OUTPUT), "the targets")
+        check_symbols(np.asarray(batch.targets)[counts], network.size(OUTPUT), "the targets")

@@ -213,7 +213,7 @@ def _hears_rates(optimizer: optax.GradientTransformationExtraArgs, state: Traini
 
 
 def _check_steps(batches: Batch, keys: Array, rates: Array | None) -> None:
-    steps = batches.inputs.shape[0]
+    steps = jax.tree.leaves(batches)[0].shape[0]
     if jnp.issubdtype(keys.dtype, jnp.floating):
         raise InputError("keys are numbers; training steps take (state, batches, keys, rates)")
     for name, array in (("keys", keys), ("rates", rates)):

@@ -5,6 +5,10 @@ there, features that are not finite and symbols that are out of range, reads as 
 weight has no meaning in a mean, and makes the loss NaN.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Shaped
 
@@ -12,16 +16,20 @@ from jaxrnn.core.network import Network
 from jaxrnn.learning.loss import Loss
 
 
-def readable(
-    network: Network,
-    inputs: Shaped[Array, "time batch *features"],
-    weights: Float[Array, "time batch"] | None,
-) -> Shaped[Array, "time batch *features"]:
-    """Inputs, where they have no weight with zeros for what a network cannot read."""
+def readable(network: Network, inputs: Any, weights: Float[Array, "time batch"] | None) -> Any:
+    """Inputs, or several by name, where they have no weight with zeros for what cannot be read."""
     if weights is None:
         return inputs
+    if isinstance(inputs, Mapping):
+        return {name: _readable(inputs[name], size, weights) for name, size in network.inputs}
+    return _readable(inputs, network.input_size, weights)
+
+
+def _readable(
+    inputs: Shaped[Array, "time batch *features"], size: int, weights: Float[Array, "time batch"]
+) -> Shaped[Array, "time batch *features"]:
     if jnp.issubdtype(inputs.dtype, jnp.integer):
-        unreadable = (inputs < 0) | (inputs >= network.input_size)
+        unreadable = (inputs < 0) | (inputs >= size)
     else:
         unreadable = ~jnp.isfinite(inputs)
     return jnp.where(unreadable & _alike(weights == 0, inputs), jnp.zeros_like(inputs), inputs)
@@ -29,17 +37,20 @@ def readable(
 
 def weighted(
     loss: Loss,
-    outputs: Float[Array, "time batch outputs"],
-    targets: Shaped[Array, "time batch *outputs"],
+    outputs: Any,
+    targets: Any,
     weights: Float[Array, "time batch"] | None,
 ) -> Float[Array, "time batch"]:
-    """Losses times their weights: 0, and so is the gradient, where the weight is 0."""
+    """Losses times their weights: 0, and so is the gradient, where the weight is 0.
+
+    Outputs and targets are `[time, batch, ...]`, or several in one structure.
+    """
     if weights is None:
         return loss(outputs, targets)
     counts = weights != 0
     # Before the loss too: the gradient of a NaN that is left out only afterwards is 0 * NaN.
-    outputs, targets = (
-        jnp.where(_alike(counts, x), x, jnp.zeros_like(x)) for x in (outputs, targets)
+    outputs, targets = jax.tree.map(
+        lambda x: jnp.where(_alike(counts, x), x, jnp.zeros_like(x)), (outputs, targets)
     )
     weights = jnp.where(weights < 0, jnp.nan, weights)
     return jnp.where(counts, weights * loss(outputs, targets), 0)

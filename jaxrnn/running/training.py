@@ -10,6 +10,7 @@ from jax.sharding import Mesh
 
 from jaxrnn.core.errors import InputError
 from jaxrnn.core.network import Network
+from jaxrnn.learning.batch import time_and_lanes
 from jaxrnn.learning.parallel import data_mesh, own_lanes, shardings
 from jaxrnn.learning.problem import Problem
 from jaxrnn.learning.recipe import Recipe
@@ -108,6 +109,6 @@ def make_learner(
         evaluate=lambda params: problem.evaluate(network, params),
         shardings=places,
         counted=Counted(
-            problem.counted, len(first.targets) * problem.batch, problem.loss, problem.judged
+            problem.counted, time_and_lanes(first)[0] * problem.batch, problem.loss, problem.judged
         ),
     )

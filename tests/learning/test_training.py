@@ -453,6 +453,42 @@ def test_what_lies_beyond_a_lanes_length_is_of_no_account_nor_does_the_state_go_
     assert_close(*after, 1e-5)
 
 
+def test_several_inputs_teach_as_one_that_has_their_features_side_by_side():
+    rng = np.random.default_rng(0)
+    layers = [Layer("hidden", 3, "tanh"), Layer("output", 1, "linear")]
+    rest = [Connection("hidden", "hidden", 1), Connection("hidden", "output")]
+    one = Network(3, layers, [Connection("input", "hidden"), *rest])
+    several = Network(
+        {"left": 2, "right": 1},
+        layers,
+        [Connection("left", "hidden"), Connection("right", "hidden"), *rest],
+    )
+    params = params_of(one)
+    together = params["hidden"]["input@0"]
+    apart = dict(params["hidden"]) | {"left@0": together[:2], "right@0": together[2:]}
+    del apart["input@0"]
+    inputs = rng.normal(size=(TIME, BATCH, 3)).astype(np.float32)
+    targets = rng.normal(size=(TIME, BATCH)).astype(np.float32)
+    weights = np.ones((TIME, BATCH), np.float32)
+    weights[2], inputs[2] = 0, np.nan  # reads as zero
+    named = {"left": inputs[..., :2], "right": inputs[..., 2:]}
+    results = []
+    both = (one, params, inputs), (several, {**params, "hidden": apart}, named)
+    for network, theirs, given in both:
+        batch, optimizer = Batch(given, targets, weights=weights), optax.sgd(1.0)
+        figure = evaluate(network, theirs, [batch], metric=squared_error)
+        after, report = steps_of(network, optimizer, loss=squared_error)(
+            begin(optimizer, theirs, network),
+            jax.tree.map(lambda x: jnp.asarray(x[None]), batch), keys_from(0, 1),
+        )  # fmt: skip
+        hidden = after.params["hidden"]
+        learned = hidden.get("input@0")
+        if learned is None:
+            learned = np.concatenate([hidden["left@0"], hidden["right@0"]])
+        results.append((np.array(figure), report.losses, learned, after.params["output"]))
+    assert_close(*results, 1e-5)
+
+
 def test_symbols_of_weight_0_may_be_out_of_range():
     weights = np.ones((1, TIME, BATCH), np.float32)
     weights[:, 3:, 1] = 0
