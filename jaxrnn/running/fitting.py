@@ -5,7 +5,7 @@ import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any
 
 import jax
 import numpy as np
@@ -18,60 +18,17 @@ from jaxrnn.learning import parallel
 from jaxrnn.learning.optimizers import Schedule
 from jaxrnn.learning.stepping import in_calls
 from jaxrnn.learning.training import STEPS_PER_CALL, Report
+from jaxrnn.running.display import Display, Quiet
 from jaxrnn.running.keeping import Keeper
+from jaxrnn.running.learner import Learner
 from jaxrnn.running.processes import any_of, from_writer, is_writer
-from jaxrnn.running.progress import Clock, Counted, Progress, evaluation_record
+from jaxrnn.running.progress import Clock, Progress, evaluation_record
 from jaxrnn.running.stopping import Stopping, turn_towards, turned
 from jaxrnn.running.surroundings import surroundings
 
 LOG_EVERY = 100  # steps
 
 After = Callable[[int, Params], object]
-
-
-@runtime_checkable
-class Display(Protocol):
-    """Where a run is shown while it trains."""
-
-    def update(self, step: int, fraction: float, facts: str, seconds_left: float) -> None:
-        """Shows where training is; `fraction` of it is done."""
-
-    def say(self, text: str = "") -> None:
-        """Shows text as it is."""
-
-
-class Quiet:
-    """A display that shows nothing."""
-
-    def update(self, step: int, fraction: float, facts: str, seconds_left: float) -> None:
-        pass
-
-    def say(self, text: str = "") -> None:
-        pass
-
-
-class Learner(NamedTuple):
-    """Whatever learns in steps; the loop knows its state as a pytree only.
-
-    Attributes:
-      start: -> the state before the first step.
-      steps: `(state, data, keys, rates) -> (state, report)`: as many steps as there are keys. The
-        state is donated.
-      data: a step's number -> what it learns from, a pytree of NumPy arrays `[time, lanes, ...]`,
-        this process's own lanes; the steps get several, stacked along a new first axis.
-      learned: of a state, what is evaluated.
-      evaluate: -> the figure by which it is judged, in its unit.
-      shardings: where the state lies, a prefix of its tree.
-      counted: what is counted, and how it is called.
-    """
-
-    start: Callable[[], Any]
-    steps: Callable[..., tuple[Any, Report]]
-    data: Callable[[int], Any]
-    learned: Callable[[Any], Params]
-    evaluate: Callable[[Params], float]
-    shardings: Any
-    counted: Counted
 
 
 @dataclass(frozen=True, eq=False)

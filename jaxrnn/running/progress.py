@@ -3,11 +3,11 @@
 import math
 import time
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 
 from jaxrnn.learning.loss import Measure
+from jaxrnn.running.learner import Counted
 from jaxrnn.running.processes import agreed_time
 from jaxrnn.running.stopping import Stopping, Turn
 
@@ -59,22 +59,6 @@ class Progress:
         self.stale = 0 if is_best else self.stale + 1
         self.evaluated = self.step
         return is_best
-
-
-class Counted(NamedTuple):
-    """What a step counts, and in what its loss and an evaluation are said.
-
-    Attributes:
-      name: what is counted, one of them, as "character".
-      per_step: how many a training step takes.
-      loss: what steps report; its function is not called here.
-      judged: what evaluations find; likewise.
-    """
-
-    name: str
-    per_step: int
-    loss: Measure
-    judged: Measure
 
 
 class Clock:

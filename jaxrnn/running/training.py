@@ -15,9 +15,10 @@ from jaxrnn.learning.parallel import data_mesh, own_lanes, shardings
 from jaxrnn.learning.problem import Problem
 from jaxrnn.learning.recipe import Recipe
 from jaxrnn.learning.symbols import check_data
-from jaxrnn.running.fitting import After, Display, Fitted, Learner, fit
+from jaxrnn.running.display import Display
+from jaxrnn.running.fitting import After, Fitted, fit
 from jaxrnn.running.keeping import Keeper
-from jaxrnn.running.progress import Counted
+from jaxrnn.running.learner import Counted, Learner
 from jaxrnn.running.stopping import Stopping
 
 

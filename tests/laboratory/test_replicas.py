@@ -1,5 +1,7 @@
 """Replicas against single runs by `make_training_steps`, and the tuning of their rates."""
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,6 +13,7 @@ from jaxrnn import Dropout, InputError, init, stacked, unroll
 from jaxrnn.core.keys import derive
 from jaxrnn.core.parameters import initial_state
 from jaxrnn.learning.batch import stack
+from jaxrnn.learning.loss import ACCURACY
 from jaxrnn.learning.optimizers import make_optimizer, make_schedule
 from jaxrnn.learning.recipe import Recipe
 from jaxrnn.learning.training import make_training_steps, start
@@ -151,6 +154,15 @@ def test_tuning_from_rates_that_are_one_or_unsorted_or_twice_or_all_too_high(mon
     assert (best, asked) == (0.0625, [[1.0, 4.0], [0.0625, 0.25]])
     best, asked = tuned(lambda rate: -1.0 - (rate == 2.0), [1.0, 2.0, 4.0], 2)  # below 0
     assert best == 2.0
+
+
+def test_where_more_is_better_tuning_takes_the_rate_that_gets_most_and_none_that_diverged(
+    monkeypatch,
+):
+    figures = {0.1: 0.5, 0.2: 0.8, 0.4: 0.7, 0.8: None}
+    monkeypatch.setattr(replicas, "train_replicas", made_up(figures.get, []))
+    problem = replace(PROBLEM, metric=ACCURACY)
+    assert tune(NETWORK, RECIPE, problem, steps=1, rates=list(figures))[0] == 0.2
 
 
 @pytest.mark.parametrize("rates", [[], [0.1, 0.0], [-1.0], [float("nan")], [float("inf")]])

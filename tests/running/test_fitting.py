@@ -25,8 +25,9 @@ from jaxrnn.learning.parallel import data_mesh, shardings
 from jaxrnn.learning.training import TrainingState, make_training_steps, start
 from jaxrnn.running import fitting
 from jaxrnn.running.directory import InDirectory
-from jaxrnn.running.fitting import Learner, fit
-from jaxrnn.running.progress import Counted, Progress
+from jaxrnn.running.fitting import fit
+from jaxrnn.running.learner import Counted, Learner
+from jaxrnn.running.progress import Progress
 from jaxrnn.running.stopping import Stopping
 from jaxrnn.running.workdir import WorkDirectory
 from jaxrnn.storage import checkpoints

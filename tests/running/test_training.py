@@ -16,8 +16,8 @@ from jaxrnn.learning.optimizers import make_schedule
 from jaxrnn.learning.parallel import data_mesh, everywhere
 from jaxrnn.learning.training import Report
 from jaxrnn.running import train
-from jaxrnn.running.fitting import Learner, fit
-from jaxrnn.running.progress import Counted
+from jaxrnn.running.fitting import fit
+from jaxrnn.running.learner import Counted, Learner
 from jaxrnn.running.stopping import Stopping
 
 NETWORK = stacked(3, [4], 3, "gru")
