@@ -33,7 +33,7 @@ from experiments.laboratory.statistics import (
 from experiments.laboratory.stopwatch import Contender, Spread, take_turns
 from experiments.laboratory.study import Results, Study, conduct
 from experiments.laboratory.tables import Table
-from jaxrnn import InputError, Network, Params, init, initial_state, stacked, unroll
+from jaxrnn import InputError, Network, Options, Params, init, initial_state, stacked, unroll
 from jaxrnn.learning.batch import Batch
 from jaxrnn.learning.evaluation import mean_metric
 from jaxrnn.learning.loss import BITS_PER_CHARACTER, cross_entropy

@@ -331,6 +331,11 @@ def weighed_backward(connection: Connection, source, delta, params):
     return source.T @ delta, delta @ weights.T
 
 
+def beside_output(network: Network, name: str, carry: tuple) -> tuple:
+    """What is carried but for the output."""
+    return carry[network.layer(name).cell.carries_output :] if carry else ()
+
+
 def in_order(network: Network) -> list[Layer]:
     """The layers, each after the sources of its delay-0 connections."""
     placed, waiting = ["input"], list(network.layers)
