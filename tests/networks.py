@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 
 from jaxrnn import Connection, Dropout, Layer, Network, initial_state
-from jaxrnn.core.engine.dropout import draw_masks
+from jaxrnn.core.engine.dropout import draw_masks, dropped_on
 from jaxrnn.core.layers import KINDS
 
 CELLS = (
@@ -137,7 +137,8 @@ class Case:
         inputs = jnp.asarray(self.symbols if symbols else self.inputs)
         state = jax.tree.map(jnp.asarray, self.state)
         kind = jnp.dtype(jnp.float64)
-        masks = draw_masks(self.network, inputs, state, self.dropout, self.key, kind)
+        dropped = dropped_on(self.network, self.dropout)
+        masks = draw_masks(self.network, {"input": inputs}, state, dropped, self.key, kind)
         size = self.network.size
         return {
             c: np.broadcast_to(m, (self.time, self.batch, size(c.source))) for c, m in masks.items()

@@ -26,7 +26,7 @@ from jaxrnn import (
     unroll_layers,
 )
 from jaxrnn.core.engine.components import run_order
-from jaxrnn.core.engine.dropout import draw_masks
+from jaxrnn.core.engine.dropout import draw_masks, dropped_on
 from jaxrnn.core.parameters import LayerState
 from tests import reference
 from tests.networks import Case, cases, compiled, equations, examples, made, random_params
@@ -412,9 +412,13 @@ def test_another_connection_leaves_the_masks_of_all_others_as_they_were():
     layers = [Layer("a", 3, "tanh"), Layer("b", 3, "tanh"), Layer("output", 3, "linear")]
     edges = [Connection("input", "a"), Connection("a", "b"), Connection("b", "output")]
     more = [Connection("input", "b"), *edges, Connection("a", "output")]
-    options = jnp.ones((4, 2, 3)), {}, Dropout(0.5), jax.random.key(0), jnp.dtype(jnp.float32)
-    few = draw_masks(Network(3, layers, edges), *options)
-    many = draw_masks(Network(3, layers, more), *options)
+    few, many = (
+        draw_masks(
+            network, {"input": jnp.ones((4, 2, 3))}, {}, dropped_on(network, Dropout(0.5)),
+            jax.random.key(0), jnp.dtype(jnp.float32),
+        )
+        for network in (Network(3, layers, edges), Network(3, layers, more))
+    )  # fmt: skip
     assert len(many) == len(few) + 2
     for connection in edges:
         np.testing.assert_array_equal(few[connection], many[connection])

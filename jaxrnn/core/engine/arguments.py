@@ -8,10 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Integer, PRNGKeyArray, Shaped
 
-from jaxrnn.core.engine.dropout import Dropout
+from jaxrnn.core.engine.dropout import Dropout, is_traced
 from jaxrnn.core.engine.placement import varying_alike
 from jaxrnn.core.errors import InputError
-from jaxrnn.core.layers import INPUT
+from jaxrnn.core.layers import INPUT, Connection
 from jaxrnn.core.network import Network
 from jaxrnn.core.parameters import Params, State, parameter_shapes, state_dtype, state_shapes
 
@@ -31,6 +31,7 @@ class Arrays(NamedTuple):
     resets: Bool[Array, "time batch"] | None
     inside: Bool[Array, "time batch"] | None  # of steps before a lane's end; None: all are
     dropout_key: PRNGKeyArray | None
+    rates: dict[Connection, Float[Array, ""]]  # of dropout, where they are traced
 
     @property
     def steps_and_lanes(self) -> tuple[Any, Any]:
@@ -46,7 +47,7 @@ def enter(
     resets: Any,
     lengths: Any,
     reset_state: State | None,
-    dropout: Dropout | None,
+    dropped: dict[Connection, Dropout],
     dropout_key: PRNGKeyArray | None,
     compute_dtype: jnp.dtype | None,
 ) -> tuple[Arrays, jnp.dtype]:
@@ -63,7 +64,9 @@ def enter(
         _check_symbols(array, network.size(name), _called(network, name))
     given = {name: jnp.asarray(array) for name, array in named.items()}
     resets = None if resets is None else jnp.asarray(resets)
-    _check(network, params, state, given, resets, dropout, dropout_key)
+    _check(network, params, state, given, resets)
+    if dropped and dropout_key is None:
+        raise InputError("dropout needs a dropout_key; give one, or leave dropout out")
     lanes = next(iter(given.values())).shape[1]
     _check_reset_state(network, reset_state, lanes)
     if resets is None:
@@ -77,7 +80,8 @@ def enter(
     params = jax.tree.map(lambda array: array.astype(working), params)
     given = {name: x.astype(working) if x.ndim == 3 else x for name, x in given.items()}
     arrays = varying_alike((params, state, reset_state, given, resets, inside))
-    return Arrays(*arrays, dropout_key), dtype
+    rates = {c: jnp.asarray(own.rate) for c, own in dropped.items() if is_traced(own.rate)}
+    return Arrays(*arrays, dropout_key, rates), dtype
 
 
 def by_name(network: Network, inputs: Any) -> dict[str, Any]:
@@ -105,7 +109,7 @@ def _cut_to(lengths: Any, given: dict[str, Any]) -> tuple[Array | None, dict[str
     """Which steps are before a lane's end, and inputs with zeros beyond it."""
     if lengths is None:
         return None, given
-    known = not isinstance(lengths, jax.core.Tracer)
+    known = not is_traced(lengths)
     arrays = {n: x if isinstance(x, jax.Array) else np.asarray(x) for n, x in given.items()}
     inputs = next(iter(arrays.values()))
     counts = np.asarray(lengths) if known else lengths
@@ -140,8 +144,6 @@ def _check(
     state: State,
     inputs: dict[str, Inputs],
     resets: Array | None,
-    dropout: Dropout | None,
-    dropout_key: PRNGKeyArray | None,
 ) -> None:
     """Refuses what does not fit the network, or does not fit together, by its shape."""
     for name, array in inputs.items():
@@ -166,10 +168,6 @@ def _check(
         state, state_shapes(network, lanes),
         f"state does not fit the network and {lanes} lanes", "one with initial_state",
     )  # fmt: skip
-    if dropout is not None and not 0 <= dropout.rate < 1:
-        raise InputError(f"the dropout rate is {dropout.rate}; it must be at least 0 and below 1")
-    if dropout is not None and dropout.rate and dropout_key is None:
-        raise InputError("dropout needs a dropout_key; give one, or leave dropout out")
 
 
 def _check_input(array: Inputs, size: int, what: str) -> None:

@@ -1,52 +1,90 @@
 """Dropout: which connections hear what, and the masks that say so."""
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Integer, PRNGKeyArray, Shaped
 
 from jaxrnn.core.engine.delays import Past, remembered
+from jaxrnn.core.errors import InputError
 from jaxrnn.core.keys import derive
 from jaxrnn.core.layers import IDENTITY, Connection
 from jaxrnn.core.network import Network
-from jaxrnn.core.parameters import State
+from jaxrnn.core.parameters import Ends, State, by_connection
 
 
 class Dropout(NamedTuple):
     """Dropout on delay-0 connections, not on delayed ones (Zaremba and others 2014).
 
-    Identities always hear all: what they add may be a stream that a deep stack rests on.
+    Identities hear all: what they add may be a stream that a deep stack rests on. Given for one
+    connection, by a mapping, it is for that one, whatever its delay and kind.
 
     Attributes:
-      rate: the share of a source's outputs that a connection does not hear, in [0, 1).
+      rate: the share of a source's outputs that a connection does not hear, in [0, 1). May be
+        traced, as by a schedule; it must be in that range then too.
       locked: hold one mask for the whole chunk (Gal and Ghahramani 2016) instead of drawing a
         fresh one at each time step.
       recurrent: drop on delayed connections as well; locked, as Gal and Ghahramani propose.
     """
 
-    rate: float
+    rate: Any
     locked: bool = False
     recurrent: bool = False
+
+
+def dropped_on(
+    network: Network, dropout: Dropout | Mapping[Connection | Ends, Dropout] | None
+) -> dict[Connection, Dropout]:
+    """What is dropped, by connection.
+
+    Raises:
+      InputError: a rate is out of range, or a connection not the network's.
+    """
+    if dropout is None:
+        return {}
+    given = [dropout] if isinstance(dropout, Dropout) else dropout.values()
+    for rate in (one.rate for one in given):
+        if not is_traced(rate) and not 0 <= rate < 1:
+            raise InputError(f"the dropout rate is {rate}; it must be at least 0 and below 1")
+    if isinstance(dropout, Dropout):
+        dropped = {
+            c: dropout
+            for c in network.connections
+            if c.kind != IDENTITY and (dropout.recurrent or not c.delay)
+        }
+    else:
+        dropped = by_connection(network, dropout, "dropout")
+    return {c: own for c, own in dropped.items() if is_traced(own.rate) or own.rate}
+
+
+def is_traced(rate: Any) -> bool:
+    return isinstance(rate, Tracer)
 
 
 def draw_masks(
     network: Network,
     inputs: dict[str, Shaped[Array, "time batch *_features"]],
     state: State,
-    dropout: Dropout | None,
+    dropped: dict[Connection, Dropout],
     key: PRNGKeyArray | None,
     dtype: jnp.dtype,
+    segment: Array | int | None = None,
 ) -> dict[Connection, Float[Array, "time_or_1 batch _size_or_1"]]:
-    """For each connection to drop on: 0 where its source is not heard, else 1 / (1 - rate)."""
-    if dropout is None or key is None or not dropout.rate:
+    """For each connection to drop on: 0 where its source is not heard, else 1 / (1 - rate).
+
+    Where the chunk is run in segments, other ones in each, unless they are locked.
+    """
+    if key is None or not dropped:
         return {}
+    fresh = key if segment is None else jax.random.fold_in(derive(key, "segments"), segment)
     time, batch = next(iter(inputs.values())).shape[:2]
     masks = {}
-    for connection in network.connections:
-        if connection.kind == IDENTITY or (connection.delay and not dropout.recurrent):
-            continue
-        mask_key = derive(key, connection.target, connection.key)
+    for connection, dropout in dropped.items():
+        own_key = key if dropout.locked else fresh
+        mask_key = derive(own_key, connection.target, connection.key)
         source = connection.source
         if source in inputs and inputs[source].ndim == 2:
             past = state[source].past[: connection.delay] if connection.delay else ()

@@ -24,16 +24,15 @@ from jaxrnn.core.engine.delays import (
 )
 from jaxrnn.core.engine.directions import turned, turned_masks, turned_resets
 from jaxrnn.core.engine.drives import Sequence, drives_of
-from jaxrnn.core.engine.dropout import Dropout, draw_masks
+from jaxrnn.core.engine.dropout import Dropout, draw_masks, dropped_on
 from jaxrnn.core.engine.options import Options
 from jaxrnn.core.engine.placement import with_automatic_axes
 from jaxrnn.core.engine.recurrence import EveryCarry, Outputs, beside_outputs, run_component
 from jaxrnn.core.engine.segments import run_in_segments, segment_length
 from jaxrnn.core.errors import InputError
-from jaxrnn.core.keys import derive
 from jaxrnn.core.layers import IDENTITY, INPUT, OUTPUT, Connection, Layer
 from jaxrnn.core.network import Network
-from jaxrnn.core.parameters import LayerState, Params, State, state_dtype, state_shapes
+from jaxrnn.core.parameters import Ends, LayerState, Params, State, state_dtype, state_shapes
 
 GivenStep = Shaped[Array | np.ndarray, "batch *_features"] | list
 
@@ -50,7 +49,7 @@ class Way(NamedTuple):
 class How(NamedTuple):
     """`Options`, settled, and what is dropped."""
 
-    dropout: Dropout | None
+    dropped: dict[Connection, Dropout]
     dtype: jnp.dtype
     plain_autodiff: bool
     stepwise: bool
@@ -66,7 +65,7 @@ def unroll(
     resets: Bool[Array | np.ndarray, "time batch"] | None = None,
     lengths: Integer[Array | np.ndarray, " batch"] | None = None,
     reset_state: State | None = None,
-    dropout: Dropout | None = None,
+    dropout: Dropout | Mapping[Connection | Ends, Dropout] | None = None,
     dropout_key: PRNGKeyArray | None = None,
     options: Options = Options(),  # noqa: B008 (frozen)
 ) -> tuple[Outputs | Float[Array, "time batch outputs"], State]:
@@ -87,7 +86,8 @@ def unroll(
       reset_state: what resets return to, learned or given, instead of zeros; what the network would
         remember had it run until now. As from `initial_state`, for each lane or, of a batch of 1,
         for all.
-      dropout: left out when not training.
+      dropout: one for all connections, or one each by connection, which may be given by its
+        source, its target and, unless 0, its delay. Left out when not training.
       dropout_key: decides what is dropped; needed with `dropout`.
       options: types of products, segments, and other ways to run the chunk.
 
@@ -95,11 +95,12 @@ def unroll(
       InputError: parameters, state, inputs, resets, dropout, types or segment do not fit the
         network or each other.
     """
+    dropped = dropped_on(network, dropout)
     arrays, dtype = enter(
-        network, params, state, inputs, resets, lengths, reset_state, dropout, dropout_key,
+        network, params, state, inputs, resets, lengths, reset_state, dropped, dropout_key,
         options.compute_dtype,
     )  # fmt: skip
-    how = How(dropout, dtype, options.plain_autodiff, options.stepwise)
+    how = How(dropped, dtype, options.plain_autodiff, options.stepwise)
     (outputs, _), state = _run_chunk(network, arrays, how, options.segment)
     return outputs[OUTPUT] if network.returns_one_array else outputs, state
 
@@ -128,16 +129,17 @@ def unroll_layers(
     resets: Bool[Array | np.ndarray, "time batch"] | None = None,
     lengths: Integer[Array | np.ndarray, " batch"] | None = None,
     reset_state: State | None = None,
-    dropout: Dropout | None = None,
+    dropout: Dropout | Mapping[Connection | Ends, Dropout] | None = None,
     dropout_key: PRNGKeyArray | None = None,
     options: Options = Options(),  # noqa: B008 (frozen)
 ) -> Unrolled:
     """`unroll`, returning what every layer puts out and carries, by the layer's name."""
+    dropped = dropped_on(network, dropout)
     arrays, dtype = enter(
-        network, params, state, inputs, resets, lengths, reset_state, dropout, dropout_key,
+        network, params, state, inputs, resets, lengths, reset_state, dropped, dropout_key,
         options.compute_dtype,
     )  # fmt: skip
-    how = How(dropout, dtype, options.plain_autodiff, options.stepwise, all_layers=True)
+    how = How(dropped, dtype, options.plain_autodiff, options.stepwise, all_layers=True)
     (outputs, others), state = _run_chunk(network, arrays, how, options.segment)
     carries = {
         layer.name: (outputs[layer.name],) * layer.cell.carries_output + others.get(layer.name, ())
@@ -179,21 +181,17 @@ def _run_chunk(
         segment = _one_piece(segment, how.stepwise)
     time, batch = arrays.steps_and_lanes
     length = segment_length(segment, time)
-    dropout = how.dropout
     shapes = None if arrays.reset_state is None else state_shapes(network, batch)
 
     def run_whole(*whole: Any) -> tuple:
-        params, state, reset_state, *sequences, key = whole
+        params, state, reset_state, *sequences, key, rates = whole
         # One for all lanes becomes one for each.
         reset_state = jax.tree.map(jnp.broadcast_to, reset_state, shapes)
 
         def run(state: State, sequences: list, index: Array | int | None) -> tuple[State, tuple]:
-            drawn = key
-            if index is not None and key is not None and not (dropout and dropout.locked):
-                drawn = jax.random.fold_in(derive(key, "segments"), index)
             inputs, resets, inside = sequences
-            piece = Arrays(params, state, reset_state, inputs, resets, inside, drawn)
-            shown, state = _run(network, piece, how)
+            piece = Arrays(params, state, reset_state, inputs, resets, inside, key, rates)
+            shown, state = _run(network, piece, how, index)
             return state, shown
 
         if length == time:
@@ -215,9 +213,11 @@ def _one_piece(segment: int | None, stepwise: bool) -> int:
     return 0
 
 
-def _run(network: Network, arrays: Arrays, how: How) -> tuple[tuple[Outputs, EveryCarry], State]:
+def _run(
+    network: Network, arrays: Arrays, how: How, index: Array | int | None
+) -> tuple[tuple[Outputs, EveryCarry], State]:
     """One chunk, or one segment of it: what is to be shown of it, and the state after it."""
-    params, state, reset_state, inputs, resets, inside, key = arrays
+    params, state, reset_state, inputs, resets, inside, key, rates = arrays
     time, batch = arrays.steps_and_lanes
     dtype = state_dtype(params)
     if time == 0:
@@ -225,7 +225,8 @@ def _run(network: Network, arrays: Arrays, how: How) -> tuple[tuple[Outputs, Eve
         carried = {n: (x,) * len(state[n].carry) for n, x in nothing.items() if n in state}
         return (nothing, carried), state
     ages = ages_since(resets)
-    masks = draw_masks(network, inputs, state, how.dropout, key, dtype)
+    dropped = {c: own._replace(rate=rates.get(c, own.rate)) for c, own in how.dropped.items()}
+    masks = draw_masks(network, inputs, state, dropped, key, dtype, index)
     sequences: dict[str, Sequence] = dict(inputs)
     carries, every_carry = {}, {}
     lengths = None if inside is None else inside.sum(axis=0, dtype=jnp.int32)
