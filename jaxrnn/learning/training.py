@@ -1,6 +1,6 @@
 """Training: a state, and one jitted function that takes several steps."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -12,8 +12,9 @@ from jaxtyping import Array, Bool, Float, Integer, Key, PRNGKeyArray
 from jaxrnn.core.engine.options import Options
 from jaxrnn.core.engine.unroll import Dropout, unroll
 from jaxrnn.core.errors import InputError
+from jaxrnn.core.layers import Connection
 from jaxrnn.core.network import Network
-from jaxrnn.core.parameters import Params, State, initial_state, state_dtype
+from jaxrnn.core.parameters import Ends, Params, State, initial_state, state_dtype
 from jaxrnn.learning.batch import Batch, step_weights
 from jaxrnn.learning.loss import Loss, cross_entropy, weight_penalty
 from jaxrnn.learning.weighting import readable, weighted
@@ -24,9 +25,12 @@ STEPS_PER_CALL = 10
 
 
 class TrainingState(NamedTuple):
-    """All that training changes."""
+    """All that training changes.
 
-    params: Params
+    `params` are the network's; or, with a `transform`, what that makes these of.
+    """
+
+    params: Any
     optimizer_state: optax.OptState
     network_state: State  # carried from chunk to chunk
 
@@ -53,7 +57,7 @@ TrainingSteps = Callable[..., tuple[TrainingState, Report]]
 
 
 def start(
-    network: Network, params: Params, optimizer: optax.GradientTransformation, batch_size: int
+    network: Network, params: Any, optimizer: optax.GradientTransformation, batch_size: int
 ) -> TrainingState:
     """The training state before the first step; the first step takes the `params` given with it."""
     # Copies: some of optax's states hold one array twice, and no array can be donated twice.
@@ -67,7 +71,8 @@ def make_training_steps(
     optimizer: optax.GradientTransformation,
     *,
     loss: Loss = cross_entropy,
-    dropout: Dropout | None = None,
+    dropout: Dropout | Mapping[Connection | Ends, Dropout] | None = None,
+    transform: Callable[[Any], Params] | None = None,
     l1: float = 0.0,
     l2: float = 0.0,
     options: Options = Options(),  # noqa: B008 (frozen)
@@ -94,7 +99,10 @@ def make_training_steps(
       network: what is trained.
       optimizer: any of optax, as `optax.adam(1e-3)`, or as from `make_optimizer`.
       loss: `(outputs, targets)` of a chunk -> loss of each time step in each lane.
-      dropout: while training.
+      dropout: while training, as for `unroll`.
+      transform: what is learned -> the network's parameters, where these are not the same: matrices
+        that are tied or shared, weight normalisation. The loss and its penalties are taken there;
+        who evaluates applies it too.
       l1: as for `weight_penalty`, which is added to the loss.
       l2: likewise.
       options: as for `unroll`.
@@ -108,8 +116,9 @@ def make_training_steps(
     optimizer = optax.with_extra_args_support(optimizer)
 
     def objective(
-        params: Params, state: State, batch: Batch, key: PRNGKeyArray
+        learned: Any, state: State, batch: Batch, key: PRNGKeyArray
     ) -> tuple[Float[Array, ""], tuple[Float[Array, ""], Float[Array, "time batch"], State]]:
+        params = learned if transform is None else transform(learned)
         weights = step_weights(batch)
         outputs, state = unroll(
             network, params, state, readable(network, batch.inputs, weights),
@@ -202,7 +211,7 @@ def _stay_finite(new: Any, old: Any, zero: Float[Array, ""]) -> Bool[Array, ""]:
 def _hears_rates(optimizer: optax.GradientTransformationExtraArgs, state: TrainingState) -> bool:
     """Whether the learning rate that is given takes part in an update."""
 
-    def update(rate: Array, params: Params, optimizer_state: optax.OptState) -> Any:
+    def update(rate: Array, params: Any, optimizer_state: optax.OptState) -> Any:
         return optimizer.update(
             params, optimizer_state, params, value=jnp.zeros(()), learning_rate=rate
         )
