@@ -82,7 +82,8 @@ class Network:
         if len(self.inputs) > 1:
             names = ", ".join(name for name, _ in self.inputs)
             raise InputError(f"the network has several inputs ({names}); ask for size(name) of one")
-        return self.inputs[0][1]
+        ((_, size),) = self.inputs
+        return size
 
     @functools.cached_property
     def _sizes(self) -> dict[str, int]:

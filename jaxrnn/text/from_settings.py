@@ -11,6 +11,7 @@ from jaxrnn.text.batches import steps_per_epoch
 from jaxrnn.text.corpora import Corpus, open_corpus
 from jaxrnn.text.encoded import EncodedText
 from jaxrnn.text.encoding import encode_corpus
+from jaxrnn.text.language_model import check_predicts
 from jaxrnn.text.own_cells import naming_the_flag
 from jaxrnn.text.settings import NetworkSettings, Settings, TextSettings
 
@@ -64,10 +65,6 @@ def _network_in(file: str, symbols: int) -> Network:
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"--network={file} cannot be read ({error})") from None
     except InputError as mistake:
-        raise InputError(f"--network={file}: {mistake}") from None
-    if (network.input_size, network.size("output")) != (symbols, symbols):
-        raise InputError(
-            f"the network of {file} has {network.input_size} inputs and "
-            f"{network.size('output')} outputs but the text {symbols} symbols; leave both sizes out"
-        )
+        raise type(mistake)(f"--network={file}: {mistake}") from None
+    check_predicts(network, symbols, f"the network of {file}")
     return network

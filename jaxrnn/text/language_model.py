@@ -103,6 +103,32 @@ def _key(seed: int) -> PRNGKeyArray:
     return derive(jax.random.key(seed), "samples")
 
 
+def check_predicts(network: Network, symbols: int, whose: str) -> None:
+    """Refuses a network that cannot say of each symbol which one comes next.
+
+    Args:
+      network: which.
+      symbols: how many there are.
+      whose: how a sentence about the network begins.
+    """
+    if not network.takes_one_array or not network.returns_one_array:
+        raise InputError(
+            f"{whose} has inputs or outputs by name; for a language model give one called 'input' "
+            "and one called 'output'"
+        )
+    if network.runs_backward:
+        raise InputError(
+            f"{whose} has layers that run backward, which would read what is to be predicted; "
+            "leave backward out"
+        )
+    sizes = network.input_size, network.size("output")
+    if sizes != (symbols, symbols):
+        raise InputError(
+            f"{whose} has {sizes[0]} inputs and {sizes[1]} outputs but the text {symbols} symbols; "
+            "leave both sizes out"
+        )
+
+
 def load_language_model(path: Path) -> LanguageModel:
     """The best model of a work directory, or an exported one.
 
@@ -140,11 +166,6 @@ def _from_export(path: Path) -> LanguageModel:
     vocabulary = Vocabulary.from_dict(model.vocabulary)
     if np.dtype(np.float64) in {array.dtype for array in jax.tree.leaves(model.params)}:
         jax.config.update("jax_enable_x64", True)
-    sizes = {network.input_size, network.size("output")}
-    if sizes != {vocabulary.size}:
-        raise InputError(
-            f"the network in {path} has {network.input_size} inputs and {network.size('output')} "
-            f"outputs but its vocabulary {vocabulary.size} symbols; export the model again"
-        )
+    check_predicts(network, vocabulary.size, f"the network in {path}")
     check_fit(model.params, parameter_shapes(network), file=path)
     return LanguageModel(network, jax.tree.map(jnp.asarray, model.params), vocabulary)

@@ -61,6 +61,24 @@ REFUSED = {
     "slash in a name": (with_layers("a/b"), [HEARD], r"'a/b' cannot name a layer"),
     "at in a name": (with_layers("a@1"), [HEARD], r"'a@1' cannot name a layer"),
     "no name": (with_layers(""), [HEARD], r"'' cannot name a layer"),
+    "an identity between unequal sizes": (
+        with_layers(), [Connection("input", "output", kind="identity")],
+        r"input -> output \(identity\) leads from 3 units to 2; make the sizes equal",
+    ),
+    "a diagonal between unequal sizes": (
+        with_layers(), [HEARD, Connection("input", "output", 1, "diagonal")],
+        r"input -> output \(delay 1, diagonal\) leads from 3 units to 2",
+    ),
+    "an identity to several gates": (
+        [Layer("a", 2, "lstm"), Layer("b", 2, "lstm"), OUTPUT],
+        [HEARD, Connection("input", "a"), Connection("a", "b", kind="identity")],
+        r"a -> b \(identity\) leads to the cell 'lstm', in which connections add to 4 gates",
+    ),
+    "two kinds at one delay": (
+        with_layers(), [HEARD, Connection("output", "output", 1),
+                        Connection("output", "output", 1, "identity")],
+        r"output -> output \(delay 1\) is given 2 times",
+    ),
 }  # fmt: skip
 
 
@@ -309,6 +327,20 @@ def test_skip_and_feedback_add_their_connections_to_a_stack():
     }  # fmt: skip
     assert plain < skip
     assert plain < feedback
+
+
+def test_residual_stacks_add_to_a_stream_what_is_heard_through_a_norm():
+    network = stacked(3, [4, 4], 2, "min_gru", residual=True, normalised=True)
+    assert set(map(str, network.connections)) == {
+        "input -> embedding", "embedding -> norm1 (identity)", "norm1 -> hidden1",
+        "embedding -> sum1 (identity)", "hidden1 -> sum1 (identity)", "sum1 -> norm2 (identity)",
+        "norm2 -> hidden2", "sum1 -> sum2 (identity)", "hidden2 -> sum2 (identity)",
+        "sum2 -> norm (identity)", "norm -> output",
+    }  # fmt: skip
+    plain = stacked(3, [4, 5], 2, "lstm", normalised=True)
+    assert {"input -> hidden1", "hidden1 -> norm2 (identity)"} < set(map(str, plain.connections))
+    with pytest.raises(InputError, match=r"hidden sizes are \[4, 5\]; with residual=True"):
+        stacked(3, [4, 5], 2, residual=True)
 
 
 def test_a_layer_takes_a_cell_or_its_name():

@@ -71,6 +71,47 @@ def test_a_state_is_zeros_for_what_delays_and_carries_need_and_nothing_else(netw
             np.testing.assert_array_equal(array, np.zeros((2, network.size(name))))
 
 
+def test_initialisers_may_be_chosen_by_connection():
+    layers = [Layer("h", 3, "gru"), Layer("output", 3, "tanh")]
+    diagonal = Connection("output", "output", 1, "diagonal")
+    edges = [("input", "h"), ("h", "h", 1), ("h", "h", 2), ("h", "output"), diagonal]
+    network, key = Network(3, layers, edges), jax.random.key(0)
+    usual = init(network, key)
+    chosen = init(network, key, initializer="gaussian", initializers={
+        ("input", "h"): "identity", ("h", "h", 1): "identity", diagonal: "ones",
+    })  # fmt: skip
+    eye = np.tile(np.eye(3), 3)
+    np.testing.assert_array_equal(chosen["h"]["input@0"], eye)
+    np.testing.assert_array_equal(chosen["h"]["h@1"], eye)
+    np.testing.assert_array_equal(chosen["h"]["h@2"], usual["h"]["h@2"])
+    np.testing.assert_array_equal(chosen["output"]["output@1"], np.ones(3))
+    assert np.any(np.asarray(chosen["output"]["h@0"] != usual["output"]["h@0"]))
+    assert np.all(np.asarray(usual["output"]["output@1"]) >= 0)
+    assert np.all(np.asarray(usual["output"]["output@1"]) < 1)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (
+            {("input", "output"): "orthogonal"},
+            r"name \('input', 'output'\), which is no",
+        ),
+        (
+            {Connection("input", "h", 1): "orthogonal"},
+            r"which is no connection of the",
+        ),
+        ({("input", "h"): "best"}, r"unknown initialiser 'best'; they are gaussian"),
+        ({("h", "output"): "orthogonal"}, r"unknown initialiser 'orthogonal' of .*; they are unif"),
+    ],
+)
+def test_initialisers_of_no_connection_or_of_no_name_are_refused(given, message):
+    layers = [Layer("h", 3, "gru"), Layer("output", 3, "tanh")]
+    edges = [("input", "h"), ("h", "output", 0, "diagonal")]
+    with pytest.raises(InputError, match=message):
+        init(Network(3, layers, edges), jax.random.key(0), initializers=given)
+
+
 def test_no_two_arrays_of_a_state_share_a_buffer_so_that_it_can_be_donated():
     network = Network(2, [Layer("output", 2, "lstm")], [
         Connection("input", "output", 3), Connection("output", "output", 2)

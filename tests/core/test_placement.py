@@ -25,10 +25,13 @@ from jaxrnn.learning.training import make_training_steps, start
 NETWORK = Network(
     5,
     [Layer("low", 4, "gru"), Layer("high", 3, "lstm"), Layer("far", 3, "tanh"),
-     Layer("linear", 3, "rg_lru"), Layer("output", 5, "linear")],
+     Layer("linear", 3, "rg_lru"), Layer("norm", 3, "layer_norm", bias=False),
+     Layer("mixing", 3, "layer_norm_lstm"), Layer("output", 5, "linear")],
     [Connection("input", "low"), Connection("input", "low", 2), Connection("low", "low", 1),
      Connection("low", "high"), Connection("high", "low", 1), Connection("high", "far"),
      Connection("far", "far", 3), Connection("far", "linear"), Connection("linear", "output"),
+     Connection("linear", "norm", kind="identity"), Connection("norm", "mixing"),
+     Connection("mixing", "mixing", 1, "diagonal"), Connection("mixing", "output"),
      Connection("low", "output", 4)],
 )
 TIME, BATCH = 6, 8
@@ -92,6 +95,24 @@ for kind, given in inputs.items():
             )
             result, gradient, past = quick(program)(params, state, given, resets)
             facts["shard_map"][f"{kind} {name}"] = difference(alone, (result, (gradient, past)))
+
+both = Network(
+    {"symbols": 5, "features": 5},
+    [Layer("ahead", 3, "gru"), Layer("back", 3, "min_gru", backward=True),
+     Layer("output", 2, "tanh")],
+    [("symbols", "ahead"), ("ahead", "ahead", 1), ("symbols", "back"), ("features", "back"),
+     ("ahead", "output"), ("back", "output")],
+)
+counts = jnp.asarray(rng.integers(TIME + 1, size=BATCH))
+both_params, both_state = init(both, jax.random.key(0)), initial_state(both, BATCH)
+run_both = quick(partial(unroll, both))
+alone = run_both(both_params, both_state, inputs, resets=resets, lengths=counts)
+with jax.set_mesh(mesh):
+    together = run_both(
+        everywhere(both_params), states(both_state), jax.tree.map(lanes, inputs),
+        resets=lanes(resets), lengths=states(counts),
+    )
+    facts["explicit"]["both ways"] = difference(alone, together)
 
 # A state that is made inside is the same on all devices; what the loop makes of it is not.
 def from_zero(params, given):

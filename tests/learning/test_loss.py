@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxrnn import init, stacked
+from jaxrnn import Layer, Network, init
 from jaxrnn.learning.loss import bits_per_character, cross_entropy, weight_penalty
 from tests.networks import compiled
 from tests.reference import one_hot
@@ -95,19 +95,24 @@ def test_a_uniform_guess_among_eight_symbols_costs_three_bits():
 
 
 def penalised_params() -> dict:
-    params = init(stacked(3, [2], 4, "lstm"), jax.random.key(0))
+    layers = [Layer("h", 2, "lstm"), Layer("output", 4, "linear")]
+    edges = [("input", "h"), ("h", "h", 1, "diagonal"), ("h", "output")]
+    params = init(Network(3, layers, edges), jax.random.key(0))
     return jax.tree.map(lambda x: x + 0.1, params)  # biases that are not zero
 
 
 def matrices_only(params: dict) -> dict:
     return {
-        layer: {name: np.asarray(x, np.float64) * (name != "bias") for name, x in arrays.items()}
+        layer: {
+            name: np.asarray(x, np.float64) * (name not in ("bias", "h@1"))
+            for name, x in arrays.items()
+        }
         for layer, arrays in params.items()
     }
 
 
 @pytest.mark.parametrize(("l1", "l2"), [(0.0, 0.0), (0.3, 0.0), (0.0, 0.7), (0.3, 0.7)])
-def test_the_penalty_and_its_gradient_are_of_matrices_and_not_of_biases(l1, l2):
+def test_the_penalty_and_its_gradient_are_of_matrices_alone(l1, l2):
     params = penalised_params()
     penalty, gradient = jax.value_and_grad(weight_penalty)(params, l1, l2)
     weights = matrices_only(params)
@@ -122,9 +127,9 @@ def test_the_penalty_and_its_gradient_are_of_matrices_and_not_of_biases(l1, l2):
     )
 
 
-def test_biases_alone_cost_nothing():
+def test_biases_and_diagonals_alone_cost_nothing():
     params = penalised_params()
     for arrays in params.values():
-        for name in arrays.keys() - {"bias"}:
+        for name in arrays.keys() - {"bias", "h@1"}:
             arrays[name] = jnp.zeros_like(arrays[name])
     assert weight_penalty(params, 1.0, 1.0) == 0

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxrnn import init, initial_state, stacked
+from jaxrnn import Layer, Network, init, initial_state, stacked
 from jaxrnn.core.errors import InputError
 from jaxrnn.core.keys import derive
 from jaxrnn.learning import recipe
@@ -15,7 +15,7 @@ from jaxrnn.learning.training import TrainingState
 from jaxrnn.storage.checkpoints import Checkpoints
 from jaxrnn.storage.fields import to_dict
 from jaxrnn.text import Vocabulary
-from jaxrnn.text.language_model import LanguageModel, load_language_model
+from jaxrnn.text.language_model import LanguageModel, check_predicts, load_language_model
 from jaxrnn.text.problem import CUT
 from jaxrnn.text.sampling import Choice, write
 from jaxrnn.text.settings import Settings
@@ -27,6 +27,7 @@ def language_model(symbols: str | bytes, **options: bool) -> LanguageModel:
     return LanguageModel(network, init(network, jax.random.key(1)), vocabulary)
 
 
+HEARD = [("input", "output")]
 ABC = language_model("\n abc")
 
 
@@ -141,3 +142,22 @@ def test_what_is_no_model_is_refused(tmp_path):
         load_language_model(tmp_path / "nowhere")
     with pytest.raises(InputError, match=r"model\.json"):
         load_language_model(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("network", "message"),
+    [
+        (
+            Network(3, [Layer("output", 3, "tanh", backward=True)], HEARD),
+            r"layers that run back",
+        ),
+        (
+            Network({"x": 3}, [Layer("output", 3, "tanh")], [("x", "output")]),
+            r"inputs or outputs",
+        ),
+        (Network(4, [Layer("output", 3, "tanh")], HEARD), r"has 4 inputs and 3 outputs but the"),
+    ],
+)
+def test_a_network_that_cannot_predict_the_next_symbol_is_refused(network, message):
+    with pytest.raises(InputError, match=message):
+        check_predicts(network, 3, "the network")

@@ -36,7 +36,8 @@ class Arrays(NamedTuple):
     @property
     def steps_and_lanes(self) -> tuple[Any, Any]:
         """Numbers, or symbols of `jax.export` that stand for them."""
-        return next(iter(self.inputs.values())).shape[:2]
+        time, batch, *_ = next(iter(self.inputs.values())).shape
+        return time, batch
 
 
 def enter(

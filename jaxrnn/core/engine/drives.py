@@ -75,10 +75,12 @@ def _drive(
         source, past = sequences[connection.source], ()
         if connection.delay:
             past = state[connection.source].past[: connection.delay]
-        weights, mask = params[layer.name].get(connection.key), masks.get(connection)
+        mask = masks.get(connection)
         if connection.kind == FULL:
-            heard = _through_matrix(source, past, weights, mask, ages, multiply)
+            matrix = params[layer.name][connection.key]
+            heard = _through_matrix(source, past, matrix, mask, ages, multiply)
         else:
+            weights = params[layer.name].get(connection.key)
             if source.ndim == 2:
                 source = one_hot(source, layer.size, state_dtype(params))
             heard = _elementwise(connection, source, past, weights, mask, ages, layer)
@@ -159,11 +161,11 @@ def _from_reset_state(
     multiply: Callable[[Array, Array], Array],
 ) -> Float[Array, "time batch sums"]:
     """What a delayed connection hears of the state that resets return to; zeros at other steps."""
-    weights = params[layer.name].get(connection.key)
 
     def through(source: Float[Array, "time batch source"]) -> Float[Array, "time batch sums"]:
         if connection.kind == FULL:
-            return multiply(source, weights)
+            return multiply(source, params[layer.name][connection.key])
+        weights = params[layer.name].get(connection.key)
         return jnp.concatenate(added(connection.kind, source, weights, layer, source.dtype), -1)
 
     before = remembered(reset_state[connection.source].past[: connection.delay])

@@ -7,7 +7,7 @@ its own for back-propagation through time.
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -35,6 +35,9 @@ from jaxrnn.core.network import Network
 from jaxrnn.core.parameters import Ends, LayerState, Params, State, state_dtype, state_shapes
 
 GivenStep = Shaped[Array | np.ndarray, "batch *_features"] | list
+Returned = Any  # one array, or arrays by name: which of them it is the network says
+if not TYPE_CHECKING:
+    Returned = Float[Array, "*time batch outputs"] | dict[str, Float[Array, "*time batch _size"]]
 
 
 class Way(NamedTuple):
@@ -68,8 +71,11 @@ def unroll(
     dropout: Dropout | Mapping[Connection | Ends, Dropout] | None = None,
     dropout_key: PRNGKeyArray | None = None,
     options: Options = Options(),  # noqa: B008 (frozen)
-) -> tuple[Outputs | Float[Array, "time batch outputs"], State]:
-    """Runs a chunk; returns the output layer's outputs and the state after the last step.
+) -> tuple[Returned, State]:
+    """Runs a chunk; returns the network's outputs and the state after the last step.
+
+    Inputs and outputs are one array each, `[time, batch, ...]`, unless the network has several
+    inputs or outputs, or others than "input" and "output": then they are arrays by name.
 
     Args:
       network: static under `jit`, like `dropout` and `options`.
@@ -157,7 +163,7 @@ def step(
     resets: Bool[Array | np.ndarray, " batch"] | None = None,
     reset_state: State | None = None,
     options: Options = Options(),  # noqa: B008 (frozen)
-) -> tuple[dict[str, Float[Array, "batch _size"]] | Float[Array, "batch outputs"], State]:
+) -> tuple[Returned, State]:
     """One time step: sampling, acting, streaming; all as for `unroll`, without the axis of time."""
     if network.runs_backward:
         raise InputError("a network with backward layers cannot be stepped; give unroll all steps")
