@@ -23,7 +23,7 @@ Every public name, with its signature and what its docstring says: made from the
 ROOMS = (
     "experiments", "experiments/examples", "experiments/benchmark", "experiments/benchmark/peers",
     "experiments/laboratory", "experiments/command_line", "jaxrnn/text", "jaxrnn/running",
-    "jaxrnn/learning", "jaxrnn/storage", "jaxrnn/core/engine", "jaxrnn/core",
+    "jaxrnn/learning", "jaxrnn/storage", "jaxrnn/core/weights", "jaxrnn/core/engine", "jaxrnn/core",
 )  # fmt: skip
 MAP = """# Map of the code
 

@@ -16,6 +16,14 @@ from jaxrnn.core.parameters import (
     state_dtype,
 )
 from jaxrnn.core.stacks import stacked
+from jaxrnn.core.weights.exchange import (
+    from_flax,
+    from_haiku,
+    from_torch,
+    to_flax,
+    to_haiku,
+    to_torch,
+)
 
 __version__ = "0.2.0"
 
@@ -32,6 +40,9 @@ __all__ = [
     "Options",
     "Params",
     "State",
+    "from_flax",
+    "from_haiku",
+    "from_torch",
     "init",
     "initial_state",
     "linear_cell",
@@ -39,6 +50,9 @@ __all__ = [
     "stacked",
     "state_dtype",
     "step",
+    "to_flax",
+    "to_haiku",
+    "to_torch",
     "unroll",
     "unroll_layers",
 ]

@@ -15,6 +15,7 @@ ROOT = Path(__file__).parent.parent
 ROOMS = {
     "jaxrnn/core": {"jax", "jaxtyping", "numpy"},
     "jaxrnn/core/engine": {"jax", "jaxtyping", "numpy"},
+    "jaxrnn/core/weights": {"jax", "numpy"},
     "jaxrnn/storage": {"absl", "jax", "jaxtyping", "numpy", "orbax", "safetensors"},
     "jaxrnn/learning": {"jax", "jaxtyping", "numpy", "optax"},
     "jaxrnn/running": {"filelock", "jax", "jaxtyping", "numpy", "optax"},

@@ -1,7 +1,8 @@
 """Weights of PyTorch's, Flax's and Haiku's recurrent modules: taken over, and given back.
 
-What goes both ways is a stack: recurrent layers one above the other, and linear ones. They become
-layers `hidden1`, `hidden2`, ... and `output`, the uppermost one, be it linear or recurrent.
+What goes both ways is a stack: recurrent layers one above the other, an embedding below them and a
+linear layer on top where there is one. Theirs become layers `hidden1`, `hidden2`, ... and `output`,
+the uppermost one, be it linear or recurrent.
 
     arrays = {name: tensor.numpy() for name, tensor in model.state_dict().items()}
     network, params = from_torch(arrays, ["rnn", "decoder"])
@@ -10,7 +11,7 @@ layers `hidden1`, `hidden2`, ... and `output`, the uppermost one, be it linear o
 
 Outputs are equal up to rounding, from a state of zeros. `unroll` takes [time, batch, features], as
 torch.nn does; Flax's RNN takes [batch, time, features]. Matrices come back to the bit, biases as
-each function says.
+each function says. Matrices that a model ties come apart.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,8 +21,9 @@ import numpy as np
 
 from jaxrnn.core.network import Network
 from jaxrnn.core.parameters import Params
-from jaxrnn.core.weight_forms import FLAX, HAIKU, LINEN, NNX, TORCH
-from jaxrnn.core.weight_stacks import give, take
+from jaxrnn.core.weights.forms import FLAX, HAIKU, LINEN, NNX, TORCH
+from jaxrnn.core.weights.giving import give
+from jaxrnn.core.weights.taking import take
 
 Modules = Sequence[str]
 Arrays = Mapping[str, Any]
@@ -30,15 +32,17 @@ Arrays = Mapping[str, Any]
 def from_torch(
     arrays: Arrays, modules: Modules = ("",), *, cell: str = "tanh"
 ) -> tuple[Network, Params]:
-    """The network of a `state_dict` with torch.nn.RNN, LSTM, GRU, their cells and Linear.
+    """The network of a `state_dict` with torch.nn.Embedding, RNN, LSTM, GRU, their cells, Linear.
 
     An LSTM's gates are i, f, g, o on both sides, a GRU's r, z, n. The two biases of each gate are
-    added to one; but b_hn of a GRU's candidate stays apart, in the cell `gru_recurrent_bias`. What
-    has no biases gets zeros.
+    added to one; but b_hn of a GRU's candidate stays apart, in the cell `gru_recurrent_bias`. With
+    bias=False layers have none. Of a bidirectional module, each layer becomes two: `hidden1` and
+    `hidden1_backward`; if nothing lies above, `output` and `output_backward` are both outputs.
 
     Args:
       arrays: NumPy's by name: `weight_ih_l0` [gates * size, inputs], `weight_hh_l0` [gates * size,
-        size], `bias_ih_l0`, `bias_hh_l0` [gates * size], and so on for each layer.
+        size], `bias_ih_l0`, `bias_hh_l0` [gates * size], and so on for each layer. The lowest of
+        several modules, if all that it has is `weight`, is an Embedding.
       modules: names, within the state_dict, of those to take over, from the input up; by default
         the state_dict is one module's own.
       cell: what an RNN's arrays do not tell, its nonlinearity: tanh or relu.
@@ -47,8 +51,7 @@ def from_torch(
       Parameters of the arrays' type (float64 if JAX has it enabled).
 
     Raises:
-      InputError: arrays are missing, unknown or of another shape; the module runs in both
-        directions or has a proj_size.
+      InputError: arrays are missing, unknown or of another shape, or have a proj_size.
     """
     return take(TORCH, arrays, modules, cell)
 
@@ -56,11 +59,12 @@ def from_torch(
 def to_torch(network: Network, params: Params, modules: Modules = ("",)) -> dict[str, np.ndarray]:
     """What `from_torch` would take as that network, for `load_state_dict`.
 
-    `bias_ih` holds the whole bias and `bias_hh` zeros, but for a GRU's b_hn.
+    `bias_ih` holds the whole bias and `bias_hh` zeros, but for a GRU's b_hn. Both are trained
+    there: by plain gradient descent their sum moves twice as far as one bias would.
 
     Args:
       network: a stack of layers with the cells tanh, relu, lstm, gru or gru_recurrent_bias, and
-        linear ones.
+        linear ones. The lowest is an Embedding if it is linear and has no bias.
       params: its parameters.
       modules: names from the input up; one for all recurrent layers that lie upon each other, or
         one for each layer.
@@ -74,10 +78,11 @@ def to_torch(network: Network, params: Params, modules: Modules = ("",)) -> dict
 def from_flax(
     arrays: Arrays, modules: Modules = ("",), *, cell: str = "tanh"
 ) -> tuple[Network, Params]:
-    """The network of Flax's SimpleCell, LSTMCell, OptimizedLSTMCell, GRUCell and Dense or Linear.
+    """The network of Flax's Embed, SimpleCell, LSTMCell, OptimizedLSTMCell, GRUCell, Dense, Linear.
 
     An LSTM's gates are i, f, g, o, a GRU's r, z, n, as here; linen has an array for each. linen's
-    GRUCell has a bias b_hn (the cell `gru_recurrent_bias`), that of nnx has none (`gru`).
+    GRUCell has a bias b_hn (the cell `gru_recurrent_bias`), that of nnx has none (`gru`), whatever
+    its documentation says.
 
     Args:
       arrays: nested, as linen's `variables["params"]`, or for nnx
@@ -96,7 +101,7 @@ def to_flax(
 ) -> dict[str, Any]:
     """What `from_flax` would take as that network: nested arrays of linen's cells, or of nnx's.
 
-    As LSTM, nnx gets OptimizedLSTMCell. All comes back to the bit.
+    As an LSTM, nnx gets an OptimizedLSTMCell. All comes back to the bit; a missing bias as zeros.
 
     Raises:
       InputError: the network is no stack of such cells (b_hn has no place in nnx), or the modules
@@ -113,7 +118,7 @@ def to_flax(
 
 
 def from_haiku(arrays: Arrays, modules: Modules) -> tuple[Network, Params]:
-    """The network of Haiku's VanillaRNN (relu), LSTM and Linear.
+    """The network of Haiku's Embed, VanillaRNN (relu), LSTM and Linear.
 
     An LSTM's gates are i, g, f, o there, and 1 is added to f as it runs: here that 1 is part of the
     bias. Two biases of a VanillaRNN are added to one. Haiku's GRU is refused: its candidate hears
