@@ -234,6 +234,15 @@ def test_a_stack_becomes_modules_of_its_own_or_layers_of_one():
     assert [layer.name for layer in network.layers] == ["hidden1", "output"]
 
 
+def test_without_a_layer_above_both_directions_are_outputs():
+    case = "torch.nn.GRU in both directions"
+    arrays = filled(RECORD[case]["shapes"])
+    outputs = run(*from_torch(arrays, ["rnn"]), sequences())
+    joined = np.concatenate([outputs["output"], outputs["output_backward"]], axis=2)
+    found = joined @ arrays["head.weight"].T + arrays["head.bias"]
+    np.testing.assert_allclose(found, RECORD[case]["outputs"], rtol=2e-6, atol=2e-6)
+
+
 def test_what_is_given_may_be_written_to():
     network = stacked(3, [4], 2)
     for array in to_torch(network, made(network)[0], ["rnn", "head"]).values():
@@ -251,7 +260,7 @@ def lstm_arrays(**changes):
     ("changes", "modules", "message"),
     [
         ({}, [""], "'head.bias' is no array of a module .* name the modules"),
-        ({}, ["lstm"], "no array lies in the module 'lstm'; arrays lie in head, rnn"),
+        ({}, ["lstm"], "no array lies in the module 'lstm'; those with arrays are 'head', 'rnn'"),
         ({}, [], "no modules are named"),
         ({}, "rnn", "modules are 'rnn'; give a list"),
         ({}, ["head", "rnn"], r"'rnn.weight_ih_l0' has the shape \[16, 3\]; expected \[16, 2\]"),
@@ -278,8 +287,11 @@ def test_arrays_that_are_no_modules_are_refused(changes, modules, message):
 @pytest.mark.usefixtures("unchecked")
 def test_what_has_no_counterpart_is_refused():
     shapes = {"gru/w_i": [3, 12], "gru/w_h": [4, 12], "gru/b": [12]}
-    with pytest.raises(InputError, match=r"'gru/' is a haiku.GRU, which resets the outputs before"):
+    with pytest.raises(InputError, match=r"'gru/b' is a haiku.GRU's, which resets the outputs"):
         from_haiku(in_pairs(filled(shapes)), ["gru"])
+    stacked_arrays = in_pairs(filled({"linear/w": [2, 16], "linear/b": [16]}))
+    with pytest.raises(InputError, match=r"\[2, 16\]; expected \[5, 16\], for a haiku.LSTM of 1"):
+        from_haiku(stacked_arrays, [""])
     with pytest.raises(InputError, match=r"cell is 'elu'; a torch.nn.RNN can be tanh or relu"):
         from_torch(filled(RECORD["torch.nn.RNN"]["shapes"]), ["rnn"], cell="elu")
     with pytest.raises(InputError, match="the arrays are 3; give a mapping"):

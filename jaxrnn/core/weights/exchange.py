@@ -135,7 +135,9 @@ def from_haiku(arrays: Arrays, modules: Modules) -> tuple[Network, Params]:
 
 
 def to_haiku(network: Network, params: Params, modules: Modules) -> dict[str, Any]:
-    """What `from_haiku` would take as that network; a VanillaRNN's second bias is zero.
+    """What `from_haiku` would take as that network.
+
+    A VanillaRNN's second bias is zero, and an LSTM's forget gate has 1 less, up to rounding.
 
     Raises:
       InputError: the network is no stack of such layers, or the modules are not as many.

@@ -120,7 +120,7 @@ def _places(
         kinds = [(x.size, x.cell, x.bias) for i in run for x in levels[i]]
         if len(set(kinds)) > 1 or len({len(levels[i]) for i in run}) > 1:
             raise InputError(f"the layers of module '{path}' are not alike; name a module for each")
-        before = path + library.separator * bool(path)
+        before = f"{path}{library.separator}" if path else ""
         is_numbered = library is TORCH and bool(forms[run[0]].recurrent)
         places += [(before, f"_l{i}" if is_numbered else "") for i in range(len(run))]
     return places

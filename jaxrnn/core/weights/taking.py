@@ -72,7 +72,7 @@ def _names(count: int) -> list[str]:
 
 def _levels(library: Library, given: Mapping[str, Any], module: str) -> list[list[_Held]]:
     """What lies in a module: in torch, its layers, of one direction or of both; else one layer."""
-    before = module + library.separator * bool(module)
+    before = f"{module}{library.separator}" if module else ""
     found: dict[str, dict[str, np.ndarray]] = {}
     paths = list(_flattened(given, library.separator))
     for path, value in paths:
@@ -87,10 +87,9 @@ def _levels(library: Library, given: Mapping[str, Any], module: str) -> list[lis
                 )
             found.setdefault(after, {})[name] = _array(path, value)
     if not found:
-        folders = sorted({path.rpartition(library.separator)[0] for path, _ in paths})
-        raise InputError(
-            f"no array lies in the module '{module}'; arrays lie in {', '.join(folders)}"
-        )
+        folders = {path.rpartition(library.separator)[0] for path, _ in paths}
+        known = ", ".join(f"'{folder}'" for folder in sorted(folders)) or "none"
+        raise InputError(f"no array lies in the module '{module}'; those with arrays are {known}")
     if "" in found:  # no layers with numbers, or not those alone
         arrays = {f"{name}{after}": x for after, own in found.items() for name, x in own.items()}
         return [[_Held(before, "", arrays)]]
@@ -144,7 +143,7 @@ def _form(library: Library, layer: _Held, cell: str, lowest: bool) -> Form:
         forms = fitting
     form = forms[0]
     if form.refused:
-        raise InputError(f"module '{layer.before}' is a {form.module}, which {form.refused}")
+        raise InputError(f"'{layer.path(min(names))}' is a {form.module}'s, which {form.refused}")
     if form.gates == 1 and form.recurrent and cell not in form.cells:
         raise InputError(f"cell is {shown(cell)}; a {form.module} can be {' or '.join(form.cells)}")
     return form
@@ -153,9 +152,11 @@ def _form(library: Library, layer: _Held, cell: str, lowest: bool) -> Form:
 def _unlike(library: Library, layer: _Held) -> str:
     """What is wrong with the names of a module's arrays, by those modules that are most like it."""
     names = set(layer.arrays)
-    likeness = {form: len(form.names & names) for form in library.forms}
+    likeness = {
+        form: (len(form.names & names), -len(form.required - names)) for form in library.forms
+    }
     best = max(likeness.values())
-    nearest = [form for form, alike in likeness.items() if alike == best > 0]
+    nearest = [form for form, alike in likeness.items() if alike == best and best[0]]
     if not nearest:
         known = ", ".join(form.module for form in library.forms if not form.refused)
         return (
@@ -180,7 +181,7 @@ def _sizes(form: Form, layer: _Held, below: int) -> tuple[int, int]:
         shape = list(layer.arrays[first].shape)
         raise InputError(f"'{layer.path(first)}' has the shape {shape}; expected a matrix")
     inputs, size = form.sizes(layer.arrays)
-    inputs = below or inputs
+    inputs = below or max(inputs, 1)
     for name, shape in form.shapes(inputs, size).items():
         if name in layer.arrays and layer.arrays[name].shape != shape:
             raise InputError(
