@@ -96,8 +96,8 @@ class Form:
 
     def has_room(self, arrays: Arrays) -> bool:
         """Whether the recurrent matrix is as wide as the gates of its units."""
-        rows, *width = self._turned(arrays[self.recurrent]).shape
-        return width == [rows * self.gates]
+        shape = self._turned(arrays[self.recurrent]).shape
+        return len(shape) == 2 and shape[1] == shape[0] * self.gates
 
     def read(self, arrays: Arrays, cell: str) -> Weights:
         """The layer; `cell` says what it is where the arrays do not tell."""

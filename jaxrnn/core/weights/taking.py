@@ -34,25 +34,25 @@ def take(
     library: Library, given: Mapping[str, Any], modules: Sequence[str], cell: str
 ) -> tuple[Network, Params]:
     """The modules as a network, from the input up."""
-    levels = [
-        level for path in listed(modules, "modules") for level in _levels(library, given, path)
-    ]
-    if not levels:
+    paths = listed(modules, "modules")
+    if not paths:
         raise InputError("no modules are named; name them from the input up")
+    levels = [level for path in paths for level in _levels(library, given, path)]
+    forward_names = [*(f"hidden{i}" for i in range(1, len(levels))), OUTPUT]
     layers, chain, loops, params = [], [], [], {}
     sizes: dict[str, int] = {}
     below = [INPUT]
-    for level, name in zip(levels, _names(len(levels)), strict=True):
-        names = [name, f"{name}{BACKWARD}"][: len(level)]
+    for level, forward in zip(levels, forward_names, strict=True):
+        names = [forward, f"{forward}{BACKWARD}"][: len(level)]
         for name, held in zip(names, level, strict=True):
             form = _form(library, held, cell, lowest=not layers and len(levels) > 1)
-            inputs, sizes[name] = _sizes(form, held, sum(sizes.get(source, 0) for source in below))
-            sizes.setdefault(INPUT, inputs)
+            inputs, size = _sizes(form, held, sum(sizes.get(source, 0) for source in below))
+            sizes |= {name: size} if layers else {INPUT: inputs, name: size}
             weights = form.read(held.arrays, cell)
-            bias, backward = weights.bias is not None, name != names[0]
-            layers.append(Layer(name, sizes[name], weights.cell, bias, backward))
-            ends = np.cumsum([sizes[source] for source in below])
+            bias = weights.bias is not None
+            layers.append(Layer(name, size, weights.cell, bias, name != forward))
             connections = [Connection(source, name) for source in below]
+            ends = np.cumsum([sizes[source] for source in below])
             arrays = dict(zip(connections, np.split(weights.matrix, ends[:-1]), strict=True))
             chain += connections
             if weights.recurrent is not None:
@@ -64,10 +64,6 @@ def take(
         below = names
     network = Network(sizes[INPUT], layers, chain + loops, below)
     return network, jax.tree.map(jnp.asarray, params)
-
-
-def _names(count: int) -> list[str]:
-    return [*(f"hidden{i}" for i in range(1, count)), OUTPUT]
 
 
 def _levels(library: Library, given: Mapping[str, Any], module: str) -> list[list[_Held]]:
