@@ -103,10 +103,10 @@ class Module:
         self.exported = ast.literal_eval(found.value) if isinstance(found, ast.Assign) else None
 
     def own(self) -> list[str]:
-        """The public names that are defined here."""
-        imported = (ast.Import, ast.ImportFrom)
-        found = {name for name, node in self.defined.items() if not isinstance(node, imported)}
-        return [name for name in self.defined if name in found and not name.startswith("_")]
+        """The public functions and classes that are defined here."""
+        kinds = (ast.FunctionDef, ast.ClassDef)
+        found = (name for name, node in self.defined.items() if isinstance(node, kinds))
+        return [name for name in found if not name.startswith("_")]
 
     def describe(self, name: str) -> list[str]:
         """The signature of what is called so, here or where it is imported from, and its text."""
