@@ -1,7 +1,7 @@
 """Makes reference.md and map.md from the source: signatures as written, and docstrings.
 
-A package is told by its door's `__all__` and then module by module, or by the door alone. Nothing
-is imported but the standard library, so that this runs without jaxrnn's own needs.
+A package is told by its door's `__all__`, a module by its functions and classes. Nothing is
+imported but the standard library, so that this runs without jaxrnn's own needs.
 """
 
 import ast
@@ -10,11 +10,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-PACKAGES = ("jaxrnn", "jaxrnn.learning", "jaxrnn.running", "jaxrnn.storage", "jaxrnn.text")
-CLOSED = ("jaxrnn", "jaxrnn.text")  # told by their doors alone
+# What a program of one's own may want to call, from the networks to what is built on them.
+TOLD = (
+    "jaxrnn", "jaxrnn.core.weights", "jaxrnn.core.engine.probes", "jaxrnn.learning",
+    "jaxrnn.learning.training", "jaxrnn.learning.optimizers", "jaxrnn.learning.parallel",
+    "jaxrnn.running", "jaxrnn.running.fitting", "jaxrnn.running.devices", "jaxrnn.running.workdir",
+    "jaxrnn.storage.checkpoints", "jaxrnn.storage.export", "jaxrnn.text", "jaxrnn.text.problem",
+    "jaxrnn.text.language_model", "jaxrnn.text.sampling",
+)  # fmt: skip
 REFERENCE = """# Reference
 
-Every public name, with its signature and what its docstring says: made from the source by
+What a program of one's own may call, with signatures and docstrings: made from the source by
 `make reference`, and not to be edited. Shapes such as `Float[Array, "time batch size"]` are
 [jaxtyping](https://docs.kidger.site/jaxtyping/)'s.
 """
@@ -23,7 +29,8 @@ Every public name, with its signature and what its docstring says: made from the
 ROOMS = (
     "experiments", "experiments/examples", "experiments/benchmark", "experiments/benchmark/peers",
     "experiments/laboratory", "experiments/command_line", "jaxrnn/text", "jaxrnn/running",
-    "jaxrnn/learning", "jaxrnn/storage", "jaxrnn/core/weights", "jaxrnn/core/engine", "jaxrnn/core",
+    "jaxrnn/learning", "jaxrnn/storage", "jaxrnn/core/weights",
+    "jaxrnn/core/engine", "jaxrnn/core",
 )  # fmt: skip
 MAP = """# Map of the code
 
@@ -41,9 +48,9 @@ def pages() -> dict[str, str]:
 
 
 def reference() -> str:
-    """Every public name."""
-    told: dict[str, str] = {}  # name -> the module that it is told under
-    chapters = [chapter for package in PACKAGES for chapter in _chapters(package, told)]
+    """What there is to call."""
+    told: set[tuple[str, str]] = set()
+    chapters = [chapter for name in TOLD for chapter in _chapter(Module(name), told)]
     return "\n".join([REFERENCE, *chapters]).rstrip() + "\n"
 
 
@@ -70,22 +77,13 @@ def _begins(path: Path) -> str:
     return re.split(r"(?<=[.?]) ", paragraph)[0].replace("|", "\\|")
 
 
-def _chapters(package: str, told: dict[str, str]) -> Iterator[str]:
-    door = Module(package)
-    if door.exported is not None:
-        yield from _chapter(door, door.exported, told)
-        if package in CLOSED:
-            return
-    for path in sorted((ROOT / package.replace(".", "/")).glob("[!_]*.py")):
-        module = Module(f"{package}.{path.stem}")
-        yield from _chapter(module, module.own(), told)
-
-
-def _chapter(module: "Module", names: list[str], told: dict[str, str]) -> Iterator[str]:
-    names = [name for name in names if told.setdefault(name, module.name) == module.name]
-    if names:
-        yield _section(f"## {module.name}", _text(module.tree))
-        yield from (_section(f"### {name}", *module.describe(name)) for name in names)
+def _chapter(module: "Module", told: set[tuple[str, str]]) -> Iterator[str]:
+    yield _section(f"## {module.name}", _text(module.tree))
+    for name in module.public():
+        home = module.home(name)
+        if (home.name, name) not in told:
+            told.add((home.name, name))
+            yield _section(f"### {name}", *home.describe(name))
 
 
 class Module:
@@ -99,27 +97,31 @@ class Module:
         self.tree = ast.parse(source)
         self.lines = source.splitlines()
         self.defined = {name: node for node in self.tree.body for name in _names(node)}
-        found = self.defined.get("__all__")
-        self.exported = ast.literal_eval(found.value) if isinstance(found, ast.Assign) else None
 
-    def own(self) -> list[str]:
-        """The public functions and classes that are defined here."""
+    def public(self) -> list[str]:
+        """What the module exports, or else the functions and classes that it defines."""
+        exported = self.defined.get("__all__")
+        if isinstance(exported, ast.Assign):
+            return ast.literal_eval(exported.value)
         kinds = (ast.FunctionDef, ast.ClassDef)
         found = (name for name, node in self.defined.items() if isinstance(node, kinds))
         return [name for name in found if not name.startswith("_")]
 
+    def home(self, name: str) -> "Module":
+        """Where something is defined that has a name here."""
+        node = self.defined[name]
+        return Module(str(node.module)).home(name) if isinstance(node, ast.ImportFrom) else self
+
     def describe(self, name: str) -> list[str]:
-        """The signature of what is called so, here or where it is imported from, and its text."""
-        node = self.defined.get(name)
-        if isinstance(node, ast.ImportFrom):
-            return Module(str(node.module)).describe(name)
+        """The signature of what is defined here under a name, and its text."""
+        node = self.defined[name]
         if isinstance(node, ast.FunctionDef):
             return [_code(self._signature(node)), _text(node)]
         if isinstance(node, ast.ClassDef):
             return self._class(node)
         if isinstance(node, ast.Assign | ast.AnnAssign):
             return [_code(self._value(node)), self._comment_above(node)]
-        raise LookupError(f"{self.name} exports {name}, which is not found there")
+        raise LookupError(f"{self.name}.{name} is neither function, class nor value")
 
     def _class(self, node: ast.ClassDef) -> list[str]:
         public = [part for part in node.body if all(_is_public(name) for name in _names(part))]

@@ -1,18 +1,21 @@
-"""Programs. They need all that requirements.txt installs, and say so before they begin."""
+"""Programs."""
 
-import importlib.util
 import sys
+from types import TracebackType
 
-LIBRARIES = (
-    "absl", "filelock", "jax", "jaxtyping", "matplotlib", "numpy", "optax", "orbax", "pooch",
-    "requests", "rich", "safetensors", "scipy",
-)  # fmt: skip
-_missing = [library for library in LIBRARIES if importlib.util.find_spec(library) is None]
-if _missing:
+
+def _explain(kind: type, error: BaseException, traceback: TracebackType | None) -> None:
+    """What ends a program before it is launched: of a library that is missing, a sentence."""
+    if not isinstance(error, ModuleNotFoundError):
+        sys.__excepthook__(kind, error, traceback)
+        return
     print(
-        f"{sys.executable} has no {', '.join(_missing)}, which the experiments need; use the Python"
-        f" that has (after make run: .venv/bin/python), or install them: {sys.executable} -m pip"
-        " install --requirement requirements.txt",
+        f"{sys.executable} has no library {error.name}; use the Python that has it (after make run:"
+        f" .venv/bin/python), or install all that is needed: {sys.executable} -m pip install"
+        " --requirement requirements.txt",
         file=sys.stderr,
     )
     sys.exit(2)
+
+
+sys.excepthook = _explain

@@ -12,17 +12,23 @@ class InputError(ValueError):
     """
 
 
+class MissingLibrary(InputError, ModuleNotFoundError):
+    """A library is not installed; the sentence says which of jaxrnn's extras brings it."""
+
+
 @contextmanager
 def extra(name: str) -> Iterator[None]:
     """Around the import of a library that one of jaxrnn's extras brings (see pyproject.toml).
 
     Raises:
-        InputError: the library is not installed.
+        MissingLibrary: the library is not installed.
     """
     try:
         yield
     except ModuleNotFoundError as error:
-        raise InputError(missing(f"the library {error.name}", name)) from None
+        told = MissingLibrary(missing(f"the library {error.name}", name))
+        told.name = error.name
+        raise told from None
 
 
 def missing(what: str, extra_name: str) -> str:
