@@ -32,8 +32,8 @@ FULL = {
     "valid": 100_000,  # characters
 }  # fmt: skip
 QUICK = {
-    "activations": ["tanh", "relu"], "initializers": ["orthogonal"], "hidden": [8], "steps": 20,
-    "evaluations": 1, "rates": [4e-3, 8e-3], "tuning_steps": 10, "moves": 0, "halvings": [1],
+    "activations": ["tanh", "relu"], "initializers": ["orthogonal"], "hidden": [8], "steps": 40,
+    "evaluations": 1, "rates": [1e-2, 3e-2], "tuning_steps": 20, "moves": 0, "halvings": [1],
     "valid": 2000,
 }  # fmt: skip
 

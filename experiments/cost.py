@@ -8,42 +8,38 @@ number of characters to an update is the same for all, the longer their chunks t
 lanes: so all make as many updates from as many characters.
 """
 
-import itertools
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Integer
+from jaxtyping import Array, Integer
 
 from experiments.laboratory.bench import Bench
-from experiments.laboratory.divergence import finite
+from experiments.laboratory.divergence import Figures, finite
+from experiments.laboratory.forgetting import bits, passages, resets_every, scored_after
 from experiments.laboratory.plots import COLORS, figures
 from experiments.laboratory.replicas import RATES, SLACK, over_replicas
+from experiments.laboratory.sizing import feedforward
 from experiments.laboratory.statistics import (
-    Interval,
+    counted,
     difference,
     listed,
     shown,
     told_apart,
     verdict,
 )
-from experiments.laboratory.stopwatch import Contender, Spread, take_turns
 from experiments.laboratory.study import Results, Study, conduct
 from experiments.laboratory.tables import Table
-from jaxrnn import InputError, Network, Options, Params, init, initial_state, stacked, unroll
-from jaxrnn.learning.batch import Batch
-from jaxrnn.learning.evaluation import mean_metric
-from jaxrnn.learning.loss import BITS_PER_CHARACTER, cross_entropy
+from experiments.laboratory.timing import compare_gradients, time_gradients
+from jaxrnn import Params, stacked
 from jaxrnn.learning.recipe import Recipe
 from jaxrnn.text import EncodedText
 from jaxrnn.text.problem import text_problem
 
-BATCH = 32  # of the networks that are timed
 MODES = ("carried", "reset")
-RESET, FORGETFUL, NEVER = "reset at each chunk", "made to forget", "not made to forget"
 FULL = {
     "timed": {"tanh": [128, 128], "gru": [128]},  # hidden layers; the first network also learns
     "time_chunks": [2**i for i in range(11)],
@@ -58,91 +54,26 @@ FULL = {
 }  # fmt: skip
 QUICK = {
     "timed": {"tanh": [8]}, "time_chunks": [1, 4], "asked": 4, "rounds": 3, "seconds": 0.005,
-    "chunks": [4], "characters": 16, "steps": 20, "evaluations": 1, "rates": [2e-3, 8e-3],
-    "tuning_steps": 10, "moves": 0, "forget": [1, 4, 8], "lanes": 4, "scored": 16,
+    "chunks": [4], "characters": 64, "steps": 40, "evaluations": 1, "rates": [1e-2, 3e-2],
+    "tuning_steps": 20, "moves": 0, "forget": [1, 4, 8], "lanes": 4, "scored": 16,
 }  # fmt: skip
 
 
 def trials(bench: Bench) -> dict[str, Any]:
     sizes, text = bench.settings, bench.text()
-    lanes = passages(text.valid, sizes)
-    compared = list(itertools.product(sizes["chunks"], MODES))
+    lanes, symbols = passages(text.valid, sizes), text.vocabulary.size
+    compared = [(chunk, mode) for chunk in sizes["chunks"] for mode in MODES]
     bench.begin(len(compared) + len(sizes["timed"]))
     learning = [learn(bench, text, lanes, chunk, mode) for chunk, mode in compared]
-    # Last, so that the machine may be busy until then.
-    timing = [measure(bench, text.vocabulary.size, cell) for cell in sizes["timed"]]
+    timing = []
+    for cell, hidden in sizes["timed"].items():  # last, so that the machine may be busy until then
+        networks = stacked(symbols, hidden, symbols, cell), feedforward(symbols, hidden)
+        timed = bench.trial(f"timing {cell}", lambda networks=networks: time_gradients(
+            *networks, sizes["time_chunks"], rounds=sizes["rounds"], seconds=sizes["seconds"]
+        ))  # fmt: skip
+        rows = compare_gradients(timed, sizes["time_chunks"])
+        timing.append({"name": f"{cell} {', '.join(map(str, hidden))}", "rows": rows})
     return {"learning": learning, "timing": timing}
-
-
-def measure(bench: Bench, symbols: int, cell: str) -> dict[str, Any]:
-    """Times gradients of a recurrent network and of its feed-forward twin, in turns."""
-    sizes, hidden = bench.settings, bench.settings["timed"][cell]
-    networks = {
-        "recurrent": stacked(symbols, hidden, symbols, cell),
-        "feedforward": feedforward(symbols, hidden),
-    }
-
-    def trial() -> dict[str, Any]:
-        contenders = {
-            f"{name} {chunk}": Gradient(network, chunk)
-            for name, network in networks.items()
-            for chunk in sizes["time_chunks"]
-        }
-        timers = {name: contender.seconds_each for name, contender in contenders.items()}
-        seconds = take_turns(timers, sizes["rounds"], sizes["seconds"])
-        return {
-            "milliseconds": {name: (1e3 * s).round(4).tolist() for name, s in seconds.items()},
-            "megabytes": {name: x.megabytes for name, x in contenders.items()},
-        }
-
-    record = bench.trial(f"timing {cell}", trial)
-    rounds = {name: np.array(figures) for name, figures in record["milliseconds"].items()}
-    rows = []
-    for chunk in sizes["time_chunks"]:
-        own, other = rounds[f"recurrent {chunk}"], rounds[f"feedforward {chunk}"]
-        rows.append({
-            "chunk": chunk,
-            "milliseconds": _spread(own),
-            "times_a_step": _spread(own / rounds["feedforward 1"]),
-            "times_as_many": _spread(own / other),
-            "feedforward_times_a_step": _spread(other / rounds["feedforward 1"]),
-            "megabytes": record["megabytes"][f"recurrent {chunk}"],
-            "feedforward_megabytes": record["megabytes"][f"feedforward {chunk}"],
-        })  # fmt: skip
-    return {"name": f"{cell} {', '.join(map(str, hidden))}", "rows": rows}
-
-
-def feedforward(symbols: int, hidden: list[int]) -> Network:
-    """Tanh layers without recurrent connections, for which a chunk is so many more lanes."""
-    network = stacked(symbols, hidden, symbols)
-    connections = [connection for connection in network.connections if not connection.delay]
-    return Network(network.input_size, network.layers, connections)
-
-
-class Gradient(Contender):
-    """The gradient of the mean cross-entropy of one chunk, in one piece.
-
-    Attributes:
-      megabytes: what it needs besides its arguments and its result.
-    """
-
-    def __init__(self, network: Network, chunk: int) -> None:
-        def loss(params: Params, symbols: Integer[Array, "time batch"]) -> Float[Array, ""]:
-            state = initial_state(network, BATCH)
-            outputs, _ = unroll(network, params, state, symbols[:-1], options=Options(segment=0))
-            return cross_entropy(outputs, symbols[1:]).mean()
-
-        size = (chunk + 1, BATCH)
-        symbols = np.random.default_rng(0).integers(network.input_size, size=size)
-        self._arguments = init(network, jax.random.key(0)), jnp.asarray(symbols)
-        self._gradient = jax.jit(jax.grad(loss)).lower(*self._arguments).compile()
-        plan = self._gradient.memory_analysis()
-        self.megabytes = round(plan.temp_size_in_bytes / 1e6, 3)  # pyright: ignore[reportOptionalMemberAccess]
-
-    def run(self, count: int) -> None:
-        for _ in range(count):
-            gradient = self._gradient(*self._arguments)
-        jax.block_until_ready(gradient)
 
 
 def learn(
@@ -165,19 +96,18 @@ def learn(
         ),
         held_out=lambda: [scored_after(warmup, lanes, resets)],
     )  # fmt: skip
-
-    def forgetful(params: Params) -> dict[str, Any]:
-        often = jnp.stack([resets_every(len(lanes) - 1, k) for k in (*sizes["forget"], None)])
-        found = over_replicas(
-            lambda params: jax.lax.map(
-                lambda resets: bits(network, params, lanes, resets, warmup), often
-            )
-        )(params)
-        return {"forgetful": listed(np.transpose(found), 4)}  # [how often, or never][seed]
-
-    runs = bench.train(
-        f"chunk {chunk}, {mode}", network, Recipe(), problem, slack=SLACK, also=forgetful
+    often = jnp.stack([resets_every(len(lanes) - 1, k) for k in (*sizes["forget"], None)])
+    forgetful = over_replicas(
+        lambda params: jax.lax.map(
+            lambda resets: bits(network, params, lanes, resets, warmup), often
+        )
     )
+
+    def forget(params: Params) -> dict[str, Any]:
+        return {"forgetful": listed(np.transpose(forgetful(params)), 4)}  # [how often][seed]
+
+    name = f"chunk {chunk}, {mode}"
+    runs = bench.train(name, network, Recipe(), problem, slack=SLACK, also=forget)
     *often, never = [
         [None if figure is None else bit for bit, figure in zip(own, runs.figures, strict=True)]
         for own in runs.record["forgetful"]
@@ -188,84 +118,40 @@ def learn(
     }  # fmt: skip
 
 
-def passages(
-    valid: Integer[np.ndarray, " length"], sizes: Mapping[str, Any]
-) -> Integer[Array, "time_and_1 lanes"]:
-    """Lanes of validation text next to each other, and the character that follows each."""
-    time, lanes = max(sizes["forget"]) + sizes["scored"], sizes["lanes"]
-    if len(valid) <= time * lanes:
-        raise InputError(
-            f"the validation text has {len(valid)} characters, but {time * lanes + 1} are read; "
-            "give a longer text"
-        )
-    return jnp.asarray(np.asarray(valid)[np.arange(time + 1)[:, None] + np.arange(lanes) * time])
-
-
-def resets_every(time: int, k: int | None) -> Bool[Array, " time"]:
-    """Where to forget, every k steps; None is never."""
-    return jnp.zeros(time, bool) if k is None else jnp.arange(time) % k == 0
-
-
-def bits(
-    network: Network,
-    params: Params,
-    lanes: Integer[Array, "time_and_1 lanes"],
-    resets: Bool[Array, " time"],
-    warmup: int,
-) -> Float[Array, ""]:
-    """Bits per character, of all after so many, if the network forgets where it is told to."""
-    batch = jax.tree.map(lambda array: array[None], scored_after(warmup, lanes, resets))
-    return BITS_PER_CHARACTER.factor * mean_metric(network, params, batch)
-
-
-def scored_after(
-    warmup: int, lanes: Integer[Array, "time_and_1 lanes"], resets: Bool[Array, " time"]
-) -> Batch:
-    """Passages of which all counts after so many steps, forgotten where they are told to."""
-    inputs, targets = lanes[:-1], lanes[1:]
-    counts = jnp.arange(len(inputs)) >= warmup
-    resets, weights = (jnp.broadcast_to(x[:, None], inputs.shape) for x in (resets, counts))
-    return Batch(inputs, targets, resets, weights.astype(jnp.float32))
-
-
 def table(results: Results) -> Table:
     summary, sizes = results["summary"], results["settings"]
-    learned = {(row["chunk"], row["mode"]): row for row in summary["learning"]}
-    timed = {
-        (own["name"], row["chunk"]): row for own in summary["timing"] for row in own["rows"]
-    }  # fmt: skip
-    chunks = sorted({*sizes["time_chunks"], *sizes["chunks"]})
-    measured = {
-        "times one step": lambda row: f"{row['times_a_step']['median']:.1f}",
-        "times as many characters": lambda row: f"{row['times_as_many']['median']:.2f}",
-        "MB": lambda row: f"{row['megabytes']:.1f}",
-    }
-    found = {
-        "carried": lambda chunk: learned[chunk, "carried"]["bits"],
-        "carried, forgets each chunk": lambda chunk: forgetful(results, learned[chunk, "carried"]),
-        "reset at each chunk": lambda chunk: learned[chunk, "reset"]["bits"],
-    }
+    carried, reset = learned(results)
+    columns: dict[str, Callable[[int], object]] = {"chunk": str}
+    for timed in summary["timing"]:
+        rows = {row["chunk"]: row for row in timed["rows"]}
+        for what, say in {
+            "times one step": lambda row: f"{row['times_a_step']['median']:.1f}",
+            "times as many characters": lambda row: f"{row['times_as_many']['median']:.2f}",
+            "MB": lambda row: f"{row['megabytes']:.1f}",
+        }.items():
+            columns[f"{timed['name']}: {what}"] = lambda chunk, rows=rows, say=say: (
+                say(rows[chunk]) if chunk in rows else "-"
+            )
+    for what, of in {
+        "carried": lambda chunk: carried[chunk]["bits"],
+        "carried, forgets each chunk": lambda chunk: forgetting(results, carried[chunk]),
+        "reset at each chunk": lambda chunk: reset[chunk]["bits"],
+    }.items():
+        columns[what] = lambda chunk, of=of: shown(of(chunk)) if chunk in carried else "-"
     return Table.of(
         "A chunk's cost, as multiples of a feed-forward gradient, and its bits per character (95% "
         "interval)",
-        chunks,
-        {
-            "chunk": lambda chunk: chunk,
-            **{
-                f"{own['name']}: {what}": lambda chunk, name=own["name"], say=say: (
-                    say(timed[name, chunk]) if (name, chunk) in timed else "-"
-                )
-                for own, (what, say) in itertools.product(summary["timing"], measured.items())
-            },
-            **{
-                what: lambda chunk, of=of: shown(of(chunk)) if chunk in sizes["chunks"] else "-"
-                for what, of in found.items()
-            },
-        },
-    )
+        sorted({*sizes["time_chunks"], *sizes["chunks"]}), columns,
+    )  # fmt: skip
 
 
-def forgetful(results: Results, row: dict[str, Any]) -> list[float | None]:
+def learned(results: Results) -> list[dict[int, dict[str, Any]]]:
+    """For each mode, what was learned with each chunk."""
+    rows = results["summary"]["learning"]
+    return [{row["chunk"]: row for row in rows if row["mode"] == mode} for mode in MODES]
+
+
+def forgetting(results: Results, row: dict[str, Any]) -> Figures:
     """The bits of networks made to forget as often as their chunks end."""
     return row["forgetful"][results["settings"]["forget"].index(row["chunk"])]
 
@@ -277,70 +163,62 @@ def answer(results: Results) -> str:
     relation = "more than" if step["low"] > asked else "about"
     if step["high"] < asked:
         relation = "less than"
-    said = (
+    carried, reset = learned(results)
+    one, other = carried[asked], reset[asked]
+    whole, _ = told_apart({
+        "trained": one["bits"], "reset": other["bits"], "forgetful": forgetting(results, one),
+        "never": one["never"],
+    })  # fmt: skip
+    costs = []
+    for said, worse, better in (
+        ("training and reading without a carried state costs", "reset", "trained"),
+        (f"a network trained with it, if made to forget every {asked} characters, loses",
+         "forgetful", "never"),
+    ):  # fmt: skip
+        if {worse, better} <= whole.keys():
+            cost = difference(whole[worse], whole[better])
+            nothing = "" if cost.is_told else ", which may be nothing"
+            costs.append(f"{said} {cost:.3f} bits{nothing}")
+    return " ".join([
         f"A gradient of {timed['name']} with a chunk of {asked} takes {step['median']:.1f} times "
         f"(10% to 90% of rounds: {step['low']:.1f} to {step['high']:.1f}) as long as one of a "
         f"feed-forward network with as many lanes, {relation} {asked} times, and "
         f"{as_many['median']:.1f} times as long as one of a feed-forward network with as many "
-        "characters."
-    )
-    carried, reset = (
-        {row["chunk"]: row for row in results["summary"]["learning"] if row["mode"] == mode}
-        for mode in MODES
-    )
-    chunks = {f"a chunk of {chunk}": row["bits"] for chunk, row in carried.items()}
-    figures, _ = told_apart({
-        "trained": carried[asked]["bits"], RESET: reset[asked]["bits"],
-        FORGETFUL: forgetful(results, carried[asked]), NEVER: carried[asked]["never"],
-    })  # fmt: skip
-    costs = []
-    if {"trained", RESET} <= figures.keys():
-        cost = difference(figures[RESET], figures["trained"])
-        costs.append(f"training and reading without a carried state costs {_cost(cost)}")
-    if {FORGETFUL, NEVER} <= figures.keys():
-        costs.append(
-            f"a network trained with it, if made to forget every {asked} characters, loses "
-            f"{_cost(difference(figures[FORGETFUL], figures[NEVER]))}"
-        )
-    _, lost = told_apart({f"chunk {asked}, {RESET}": reset[asked]["bits"]})
-    sentences = [said, f"From equally many characters {verdict(chunks)}"]
-    sentences += [f"With a chunk of {asked}, {', and '.join(costs)}."] if costs else []
-    return " ".join([*sentences, lost]).rstrip()
+        "characters. From equally many characters "
+        + verdict({f"a chunk of {chunk}": row["bits"] for chunk, row in carried.items()}),
+        *([f"With a chunk of {asked}, {', and '.join(costs)}."] if costs else []),
+        told_apart({f"a chunk of {asked}, reset": other["bits"]})[1],
+    ]).rstrip()  # fmt: skip
 
 
 def draw(results: Results) -> Any:
     picture, (time, length, past) = figures(15, 4.4, 3)
-    for timed, color in zip(results["summary"]["timing"], (COLORS[0], COLORS[4]), strict=False):
+    timings, forget = results["summary"]["timing"], results["settings"]["forget"]
+    for timed, color in zip(timings, (COLORS[0], COLORS[4]), strict=False):
         _plot_spread(time, timed["rows"], "times_a_step", color, timed["name"])
-    rows = results["summary"]["timing"][0]["rows"]
+    rows = timings[0]["rows"]
     _plot_spread(time, rows, "feedforward_times_a_step", COLORS[2], "feed-forward")
     chunks = [row["chunk"] for row in rows]
     time.plot(chunks, chunks, ":", color="black", lw=1, label="once per step")
     time.set(ylabel="time of a gradient, as multiples of\none feed-forward step's", yscale="log")
     time.yaxis.set_major_formatter("{x:g}")
-    settings = results["settings"]
-    for mode, color in zip(MODES, (COLORS[0], COLORS[6]), strict=True):
-        learnt = [row for row in results["summary"]["learning"] if row["mode"] == mode]
-        chunks = [row["chunk"] for row in learnt]
-        means = [_plotted(row["bits"]) for row in learnt]
-        label = "carried" if mode == "carried" else "reset at each chunk"
-        length.plot(chunks, means, "o-", color=color, ms=4, label=label)
-        if mode == "carried":
-            forgetful = [
-                _plotted(row["forgetful"][settings["forget"].index(row["chunk"])]) for row in learnt
-            ]
-            length.plot(chunks, forgetful, "o:", color=color, ms=4,
-                        label="carried in training, then reset")  # fmt: skip
-        for row, shade in zip(learnt[::2], COLORS, strict=False):
-            past.plot(
-                settings["forget"], [_plotted(bits) for bits in row["forgetful"]], color=shade,
-                ls="-" if mode == "carried" else ":",
-                label=f"chunk {row['chunk']}" if mode == "carried" else None,
-            )  # fmt: skip
-    tops = [bit for row in results["summary"]["learning"] if row["mode"] == "carried"
-            for bits in row["forgetful"] for bit in finite(bits)]  # fmt: skip
+    carried, reset = (list(rows.values()) for rows in learned(results))
+    chunks = [row["chunk"] for row in carried]
+    for label, style, color, bits_of_all in (
+        ("carried", "o-", COLORS[0], [row["bits"] for row in carried]),
+        ("carried in training, then reset", "o:", COLORS[0],
+         [forgetting(results, row) for row in carried]),
+        ("reset at each chunk", "o-", COLORS[6], [row["bits"] for row in reset]),
+    ):  # fmt: skip
+        label = counted(label, [bit for own in bits_of_all for bit in own])
+        length.plot(chunks, _means(bits_of_all), style, color=color, ms=4, label=label)
+    for row, color in zip(carried[::2], COLORS, strict=False):
+        label = counted(f"chunk {row['chunk']}", row["bits"])
+        past.plot(forget, _means(row["forgetful"]), "-", color=color, label=label)
+    for row, color in zip(reset[::2], COLORS, strict=False):
+        past.plot(forget, _means(row["forgetful"]), ":", color=color)
     past.set_title("solid: carried in training, dotted: reset")
-    if tops:
+    if tops := [bit for row in carried for own in row["forgetful"] for bit in finite(own)]:
         past.set_ylim(top=max(tops) + 0.1)  # who has never had a past may do far worse with one
     labels = "chunk, steps", "chunk, steps", "forgets every so many characters"
     for axes, label in zip((time, length, past), labels, strict=True):
@@ -361,18 +239,9 @@ def _plot_spread(axes: Any, rows: list[dict[str, Any]], name: str, color: str, l
     axes.fill_between(chunks, low, high, color=color, alpha=0.2, lw=0)
 
 
-def _cost(bits: Interval) -> str:
-    """An interval of bits, and a warning if it does not leave out 0."""
-    return f"{bits:.3f} bits" + ("" if bits.low > 0 or bits.high < 0 else ", which may be nothing")
-
-
-def _plotted(bits: list[float | None]) -> float:
-    """The mean; NaN, which is not drawn, if a run diverged."""
-    return float(np.mean(np.array(bits, float)))
-
-
-def _spread(values: np.ndarray) -> dict[str, float]:
-    return {name: round(value, 4) for name, value in Spread.of(values)._asdict().items()}
+def _means(figures: list[Figures]) -> list[float]:
+    """Of the runs that did not diverge; NaN, which is not drawn, where all did."""
+    return [float(np.mean(finite(own))) if finite(own) else np.nan for own in figures]
 
 
 STUDY = Study(

@@ -7,23 +7,21 @@ the same network before training. `--run=DIR` takes a model that char_lm trained
 neurons.html as well: a passage coloured by these units.
 """
 
-import re
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
-from jaxtyping import Integer
 
 from experiments.laboratory.bench import Bench
 from experiments.laboratory.coloured import draw_scale, draw_text, page
 from experiments.laboratory.divergence import finite
-from experiments.laboratory.features import FEATURES, Values
+from experiments.laboratory.features import Reading, Values, read
 from experiments.laboratory.plots import figures
 from experiments.laboratory.statistics import Interval, difference, mean_of, shown, told_apart
 from experiments.laboratory.study import Results, Study, conduct
 from experiments.laboratory.tables import Table
-from experiments.laboratory.units import activations, correlations
+from experiments.laboratory.units import Units, best_units
 from jaxrnn import InputError, Network, Params, init, stacked
 from jaxrnn.learning.recipe import Recipe
 from jaxrnn.storage.files import user_path
@@ -37,26 +35,10 @@ FULL = {
     "valid": 100_000, "shown": 900,  # characters that the units read, and of the passage shown
 }  # fmt: skip
 QUICK = {
-    "hidden": 8, "steps": 20, "evaluations": 1, "rates": [4e-3, 8e-3], "tuning_steps": 10,
+    "hidden": 8, "steps": 40, "evaluations": 1, "rates": [1e-2, 3e-2], "tuning_steps": 20,
     "moves": 0, "valid": 4000, "shown": 300,
 }  # fmt: skip
-LINES, WIDTH = 9, 56  # of a panel of the picture, which shows about the first FIRST characters
-FIRST = 300
-
-Units = list[dict[str, Any]]  # for each feature, what `best_units` found
-
-
-class Reading(NamedTuple):
-    """The text that the units read; what is searched on its first half is judged on its second."""
-
-    tokens: Integer[np.ndarray, " length"]
-    characters: str
-    features: dict[str, Values]
-    shown: slice  # of the second half
-
-    @property
-    def half(self) -> int:
-        return len(self.tokens) // 2
+LINES, WIDTH = 9, 56  # of a panel of the picture
 
 
 def trials(bench: Bench) -> dict[str, Any]:
@@ -95,24 +77,6 @@ def given(run: str | None) -> LanguageModel | None:
     return model
 
 
-def read(text: EncodedText, length: int, passage_length: int) -> Reading:
-    tokens = text.valid[:length]
-    characters = text.vocabulary.decode(tokens)
-    if len(characters) != len(tokens):
-        raise InputError(
-            "the model reads bytes, several of which may be one character; give one of characters"
-        )
-    half = len(tokens) // 2
-    features = {name: feature(characters) for name, feature in FEATURES.items()}
-    features = {name: x for name, x in features.items() if np.ptp(x[:half]) and np.ptp(x[half:])}
-    if not features:
-        raise InputError("the validation text has nothing that is looked for; give more text")
-    start = half + passage(
-        characters[half:], [x[half:] for x in features.values()], passage_length, FIRST
-    )
-    return Reading(tokens, characters, features, slice(start, start + passage_length))
-
-
 def train(
     bench: Bench, text: EncodedText, reading: Reading
 ) -> tuple[Network, list[Units | None], dict[str, Any]]:
@@ -138,7 +102,7 @@ def train(
 
 
 def rows_of(
-    features: list[str], trained: list[Units | None], untrained: list[Units | None]
+    features: Sequence[str], trained: Sequence[Units | None], untrained: Sequence[Units | None]
 ) -> list[dict[str, Any]]:
     """For each feature how closely the best units track it; none if no network ended well."""
     ended = [units for units in trained if units is not None]
@@ -155,41 +119,6 @@ def rows_of(
             **dict(zip(("trained", "untrained"), judged, strict=True)), "shown": best["shown"],
         })  # fmt: skip
     return rows
-
-
-def best_units(network: Network, params: Params, reading: Reading) -> Units | None:
-    """For each feature the unit that correlates with it most closely in the half to search.
-
-    `searched` is how closely, `judged` its correlation in the other half, turned such that the
-    former is positive. `shown` are its activations in the passage to show, turned likewise, in
-    standard deviations from its mean: as one text, which is one line of JSON. None if the units'
-    activations are not all finite: the network overflows.
-    """
-    half, features = reading.half, np.stack(list(reading.features.values()), axis=1)
-    names, units = activations(network, params, reading.tokens)
-    if not np.isfinite(units).all():
-        return None
-    searched = correlations(units[:half], features[:half])
-    judged = correlations(units[half:], features[half:])
-    found = []
-    for i, best in enumerate(np.abs(searched).argmax(axis=0)):
-        sign, unit = np.sign(searched[best, i]), units[half:, best]
-        deviations = sign * (units[reading.shown, best] - unit.mean()) / (unit.std() or 1)
-        found.append({
-            "name": names[best],
-            "searched": round(float(sign * searched[best, i]), 4),
-            "judged": round(float(sign * judged[best, i]), 4),
-            "shown": " ".join(f"{x:.2f}" for x in deviations),
-        })  # fmt: skip
-    return found
-
-
-def passage(text: str, features: Sequence[Values], length: int, first: int) -> int:
-    """Where to begin so that `length` characters follow, the first of which show all features."""
-    starts = [match.end() for match in re.finditer(r"\n\n", text[: 1 - length])] or [0]
-    return max(
-        starts, key=lambda start: min(np.std(x[start : start + first]) / x.std() for x in features)
-    )
 
 
 def table(results: Results) -> Table:
@@ -210,7 +139,7 @@ def table(results: Results) -> Table:
 
 def answer(results: Results) -> str:
     rows, cell = results["summary"]["rows"], results["summary"]["cell"]
-    _, lost = told_apart({cell: results["summary"]["bits"]}, "Left out are runs that diverged")
+    _, lost = told_apart({cell: results["summary"]["bits"]})
     if not rows:
         return f"No network ended well. {lost}"
     learned = [row for row in rows if _gain(row, len(rows)).low > 0]

@@ -44,8 +44,8 @@ FULL = {
     "longest": 16,  # characters that a count looks back
 }  # fmt: skip
 QUICK = {
-    "seen": [1, 4], "cells": ["tanh"], "parameters": 3000, "steps": 20, "evaluations": 1,
-    "rates": [4e-3, 8e-3], "tuning_steps": 10, "moves": 0, "train": 50_000, "valid": 2000,
+    "seen": [1, 4], "cells": ["tanh"], "parameters": 3000, "steps": 40, "evaluations": 1,
+    "rates": [1e-2, 3e-2], "tuning_steps": 20, "moves": 0, "train": 50_000, "valid": 2000,
     "longest": 4,
 }  # fmt: skip
 
@@ -151,10 +151,8 @@ def answer(results: Results) -> str:
     read = f"{summary['characters'] / 1e6:.2g} M characters"
     sentences = [f"Of feed-forward networks that read {read}, {verdict(feedforward)}"]
     best = feedforward[best_of(feedforward)[0]]
-    counts = {
-        n: [found[n] for found in summary["counts"]] for n in range(len(summary["counts"][0]))
-    }
-    n = min(counts, key=lambda n: np.mean(counts[n]))
+    counts = np.transpose(summary["counts"]).tolist()  # [looked back][seed]
+    n = int(np.argmin(np.mean(counts, axis=1)))
     recurrent = {name: found for name, found in bits.items() if not name.startswith("sees")}
     rivals = [
         (f"a recurrent {cell} network", found, len(recurrent)) for cell, found in recurrent.items()

@@ -7,16 +7,13 @@ characters, each at the best of many learning rates around those at which it usu
 short runs that chose it fare at the others says how forgiving it is.
 """
 
-import itertools
-import math
 from collections.abc import Mapping
 from typing import Any
-
-import numpy as np
 
 from experiments.laboratory.bench import Bench
 from experiments.laboratory.divergence import Figures, finite
 from experiments.laboratory.plots import COLORS, figures, millions
+from experiments.laboratory.rates import GOOD, good_rates, rates_around
 from experiments.laboratory.statistics import (
     counted,
     difference,
@@ -35,9 +32,7 @@ from jaxrnn.learning.recipe import Recipe
 USUAL_RATES = {
     "sgd": 0.5, "momentum": 0.05, "adagrad": 0.02, "rmsprop": 1e-3, "adam": 4e-3, "adamw": 4e-3,
 }  # fmt: skip
-FACTOR = 2.0  # from one learning rate to the next
 CLIP_NORM = 1.0
-GOOD = 0.1  # a learning rate that costs at most so many bits more than the best is good enough
 BATCH, CHUNK = 16, 32  # long chunks: gradients that explode do so over many time steps
 FULL = {
     "optimizers": list(USUAL_RATES),
@@ -48,7 +43,7 @@ FULL = {
     "valid": 50_000,  # characters
 }  # fmt: skip
 QUICK = {
-    "optimizers": ["sgd"], "hidden": [8], "steps": 20, "evaluations": 1, "rates": 2,
+    "optimizers": ["sgd"], "hidden": [8], "steps": 40, "evaluations": 1, "rates": 2,
     "tuning_steps": 20, "moves": 0, "valid": 2000,
 }  # fmt: skip
 
@@ -58,7 +53,7 @@ def trials(bench: Bench) -> dict[str, Any]:
     symbols = text.vocabulary.size
     network = stacked(symbols, sizes["hidden"], symbols, "tanh")
     problem = bench.reading(text, batch=BATCH, chunk=CHUNK)
-    settings = list(itertools.product(sizes["optimizers"], (False, True)))
+    settings = [(name, clipped) for name in sizes["optimizers"] for clipped in (False, True)]
     bench.begin(len(settings))
     rows = []
     for optimizer, clipped in settings:
@@ -72,37 +67,6 @@ def trials(bench: Bench) -> dict[str, Any]:
             "characters": [step * BATCH * CHUNK for step in runs.steps], "curve": runs.mean_curve,
         })  # fmt: skip
     return {"rows": rows}
-
-
-def rates_around(middle: float, count: int) -> list[float]:
-    """Learning rates, each `FACTOR` times the one before."""
-    return [middle * FACTOR ** (i - count // 2) for i in range(count)]
-
-
-def good_rates(tried: list[tuple[float, float | None]]) -> tuple[float, float]:
-    """The ends of the range of learning rates around the best that are good enough.
-
-    Args:
-      tried: learning rates, rising, and the bits per character that each led to.
-
-    Between those tried, bits are taken to be linear in the rate's logarithm; where all to one side
-    are good enough, the range ends at the last.
-    """
-    rates = [rate for rate, _ in tried]
-    bits = [math.inf if value is None else value for _, value in tried]
-    best = int(np.argmin(bits))
-    limit = bits[best] + GOOD
-
-    def end(direction: int) -> float:
-        i = best
-        while 0 <= i + direction < len(rates):
-            if bits[i + direction] > limit:
-                share = (limit - bits[i]) / (bits[i + direction] - bits[i])
-                return rates[i] * (rates[i + direction] / rates[i]) ** share
-            i += direction
-        return rates[i]
-
-    return end(-1), end(1)
 
 
 def table(results: Results) -> Table:

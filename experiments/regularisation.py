@@ -14,10 +14,12 @@ import numpy as np
 from jaxtyping import Integer
 
 from experiments.laboratory.bench import Bench
-from experiments.laboratory.divergence import Figures, finite, has_diverged
+from experiments.laboratory.divergence import Figures, finite
+from experiments.laboratory.early_stopping import figures_of
 from experiments.laboratory.plots import figures, millions
 from experiments.laboratory.replicas import CUT, TUNING_SEED, over_replicas, train_replicas
 from experiments.laboratory.statistics import (
+    best_of,
     counted,
     difference,
     listed,
@@ -60,7 +62,7 @@ FULL = {
 }  # fmt: skip
 QUICK = {
     "methods": [NONE, "dropout, all"], "strengths": 1, "cell": "tanh", "hidden": 8, "text": 2000,
-    "piece": 1000, "steps": 20, "evaluations": 2, "rates": [4e-3, 8e-3], "factors": [1, 2],
+    "piece": 1000, "steps": 40, "evaluations": 2, "rates": [1e-2, 2e-2], "factors": [1, 2],
 }  # fmt: skip
 
 
@@ -143,47 +145,6 @@ def compare(
 OTHERS = ("reported", "training")
 
 
-def figures_of(
-    choosing: Sequence[Figures],
-    reported: Sequence[Figures],
-    training: Sequence[Figures],
-    baseline: float,
-) -> dict[str, Any]:
-    """Bits per character at the end and where one would stop early, and the mean curves.
-
-    None where the run had diverged by then; where to stop, if nothing was finite. Only the text
-    that was learned tells that: on others a network that learns by heart may get as bad.
-
-    Args:
-      choosing: each seed's curve on the text where it is lowest when one should stop.
-      reported: the same on the text that the figures are of.
-      training: the same on text that was learned.
-      baseline: of that text.
-    """
-    stops = [list(curve).index(min(finite(curve))) if finite(curve) else None for curve in choosing]
-    ends = [len(curve) - 1 for curve in choosing]
-
-    def at(curves: Sequence[Figures], places: Sequence[int | None]) -> list[float | None]:
-        return [
-            None if i is None or has_diverged(learned[: i + 1], baseline) else curve[i]
-            for i, curve, learned in zip(places, curves, training, strict=True)
-        ]
-
-    def mean(curves: Sequence[Figures]) -> list[float | None]:
-        kept = [c for c, end in zip(curves, at(training, ends), strict=True) if end is not None]
-        return listed(np.mean(numbers(kept), axis=0), 4) if kept else []
-
-    return {
-        "stops": stops,
-        "stopped": at(reported, stops),
-        "final": at(reported, ends),
-        "stopped_training": at(training, stops),
-        "final_training": at(training, ends),
-        "curve": mean(reported),
-        "training_curve": mean(training),
-    }
-
-
 def table(results: Results) -> Table:
     return Table.of(
         "Validation bits per character: mean over seeds (95% interval)",
@@ -204,17 +165,19 @@ def table(results: Results) -> Table:
 
 def answer(results: Results) -> str:
     rows = {row["method"]: row for row in results["summary"]["rows"]}
-    stopped = {method: row["stopped"] for method, row in rows.items()}
+    stopped = {
+        "no regularisation" if method == NONE else method: row["stopped"]
+        for method, row in rows.items()
+    }
     whole, _ = told_apart(stopped)
     sentences = [
         f"With {results['settings']['text']:,} characters to learn from and early stopping "
         f"{verdict(stopped)}"
     ]
-    if NONE in whole and len(whole) > 1:
-        best = min(whole, key=lambda method: np.mean(whole[method]))
-        gain = difference(whole[NONE], whole[best], len(whole) - 1)
-        if best != NONE:
-            sentences.append(f"With none it needs {gain:.3f} more than with {best}.")
+    best = best_of(whole)[0] if whole else None
+    if (plain := whole.get("no regularisation")) and best and plain != whole[best]:
+        gain = difference(plain, whole[best], len(whole) - 1)
+        sentences.append(f"Without regularisation it needs {gain:.3f} more than with {best}.")
     sentences += [*_on_recurrent_dropout(whole), *_on_stopping(rows[NONE])]
     return " ".join(sentences)
 
@@ -226,7 +189,10 @@ def _on_stopping(plain: dict[str, Any]) -> list[str]:
         return []
     gap = difference(kept["final"], kept["final_training"])
     late = difference(kept["final"], kept["stopped"])
-    end = f"With none, validation text needs {gap.mean:.2f} bits more than learned text at the end"
+    end = (
+        f"Without regularisation, validation text needs {gap.mean:.2f} bits more than learned text "
+        "at the end"
+    )
     if late.low > 0:
         end += f", and not to have stopped early costs {late:.3f} bits"
     return [f"{end}."]

@@ -2,9 +2,11 @@
 
 In the README of this folder every study has a section with a line `<!-- NAME -->`; what stands from
 there to `<!-- end -->` is written anew from results/NAME: the answer, the picture, the table and
-the command. With --runs the results are first taken over from there.
+the command. These in turn are made anew by the study, of what its results.json holds. With --runs
+the results are first taken over from there.
 """
 
+import importlib
 import json
 import re
 from pathlib import Path
@@ -12,12 +14,11 @@ from pathlib import Path
 from absl import flags
 
 from experiments.command_line.launch import group, launch
+from experiments.laboratory.study import Results, Study, publish
 from jaxrnn.core.errors import InputError
 from jaxrnn.storage.files import replace, user_path
 
 FOLDER = Path(__file__).parent
-FILES = ("results.json", "table.md", "picture.png", "*.html")
-
 RUNS = flags.DEFINE_string(
     "runs", None, "A folder of work directories, each called as its study, such as runs."
 )
@@ -27,6 +28,8 @@ group("The report", RUNS)
 def main() -> int:
     if RUNS.value is not None:
         take_over(user_path(RUNS.value))
+    for folder in sorted((FOLDER / "results").iterdir()):
+        publish(study(folder.name), results_in(folder), folder)
     readme = FOLDER / "README.md"
     replace(readme, rendered(readme.read_text(encoding="utf-8")).encode())
     return 0
@@ -39,12 +42,19 @@ def take_over(runs: Path) -> None:
         raise InputError(f"no folder in {runs} holds a results.json; give the one that --workdir"
                          " of the studies lies in")  # fmt: skip
     for workdir in finished:
-        results = json.loads((workdir / "results.json").read_text(encoding="utf-8"))
+        results = results_in(workdir)
         folder = FOLDER / "results" / results["experiment"]
         folder.mkdir(parents=True, exist_ok=True)
-        for file in (file for pattern in FILES for file in workdir.glob(pattern)):
-            replace(folder / file.name, file.read_bytes())
+        replace(folder / "results.json", (workdir / "results.json").read_bytes())
         print(f"{results['experiment']}: {results['answer']}")
+
+
+def study(name: str) -> Study:
+    return importlib.import_module(f"experiments.{name}").STUDY
+
+
+def results_in(folder: Path) -> Results:
+    return json.loads((folder / "results.json").read_text(encoding="utf-8"))
 
 
 def rendered(readme: str) -> str:
@@ -62,7 +72,7 @@ def section(name: str) -> str:
     folder = FOLDER / "results" / name
     if not (folder / "results.json").exists():
         return "Not answered yet."
-    results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+    results = results_in(folder)
     table = (folder / "table.md").read_text(encoding="utf-8").strip()
     minutes = results["seconds"] / 60
     return (

@@ -7,16 +7,22 @@ Shakespeare. Explosions are provoked by plain SGD, with and without clipping.
 """
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Integer
+from jaxtyping import Array, Integer
 
 from experiments.laboratory.bench import Bench
 from experiments.laboratory.divergence import finite
+from experiments.laboratory.gradients import (
+    THRESHOLD,
+    gradients_back,
+    passages,
+    reach,
+    relative_norms,
+)
 from experiments.laboratory.plots import COLORS, figures
 from experiments.laboratory.replicas import RATES, over_replicas
 from experiments.laboratory.statistics import (
@@ -30,16 +36,12 @@ from experiments.laboratory.statistics import (
 )
 from experiments.laboratory.study import Results, Study, conduct
 from experiments.laboratory.tables import Table
-from jaxrnn import InputError, Network, Params, initial_state, stacked, unroll
-from jaxrnn.core.engine.probes import output_gradients
-from jaxrnn.learning.loss import cross_entropy
+from jaxrnn import Network, Params, stacked
 from jaxrnn.learning.problem import Problem
 from jaxrnn.learning.recipe import Recipe
 from jaxrnn.text import EncodedText
 
 BATCH, CHUNK = 16, 64
-THRESHOLD = -2  # of what the gradient is at k = 0, as a power of ten
-TINIEST = -40  # what underflows
 LAYERS = ("hidden1", "hidden2")
 WHEN = ("before", "after")
 CLIP_NORM, WINDOW = 1.0, 20  # of SGD; steps between two looks at its gradients
@@ -55,8 +57,8 @@ FULL = {
     "sgd": "relu orthogonal", "sgd_rates": [0.03, 0.1, 0.3, 1.0, 3.0], "sgd_steps": 300,
 }  # fmt: skip
 QUICK = {
-    "compared": ["tanh orthogonal"], "hidden": 8, "steps": 20, "evaluations": 1,
-    "rates": [2e-3, 8e-3], "tuning_steps": 10, "moves": 0, "reach": 12, "warmup": 4, "places": 4,
+    "compared": ["tanh orthogonal"], "hidden": 8, "steps": 40, "evaluations": 1,
+    "rates": [1e-2, 3e-2], "tuning_steps": 20, "moves": 0, "reach": 12, "warmup": 4, "places": 4,
     "valid": 1000, "sgd": "tanh orthogonal", "sgd_rates": [1.0], "sgd_steps": 20,
 }  # fmt: skip
 
@@ -65,7 +67,7 @@ def trials(bench: Bench) -> dict[str, Any]:
     sizes, text = bench.settings, bench.text()
     problem = bench.reading(text, batch=BATCH, chunk=CHUNK)
     followed = passages(text.valid, sizes)
-    provoked = list(itertools.product((None, CLIP_NORM), sizes["sgd_rates"]))
+    provoked = [(clip, rate) for clip in (None, CLIP_NORM) for rate in sizes["sgd_rates"]]
     bench.begin(len(sizes["compared"]) + len(provoked))
     rows = [follow(bench, text, problem, name, *followed) for name in sizes["compared"]]
     sgd = [explode(bench, text, problem, clip, rate) for clip, rate in provoked]
@@ -136,58 +138,6 @@ def contender(name: str, text: EncodedText, size: int) -> tuple[Network, Recipe]
     symbols = text.vocabulary.size
     network = stacked(symbols, [size] * len(LAYERS), symbols, cell)
     return network, Recipe(recurrent_initializer=initializer or None)
-
-
-def passages(
-    valid: Integer[np.ndarray, " length"], sizes: Mapping[str, Any]
-) -> tuple[Integer[Array, "time places"], Integer[Array, " places"]]:
-    """Passages spread over the validation text, and the character that follows each."""
-    length = sizes["warmup"] + sizes["reach"] + 1
-    if len(valid) <= length:
-        raise InputError(
-            f"the validation text has {len(valid)} characters, but gradients are followed through "
-            f"{length}; give a longer text"
-        )
-    starts = np.linspace(0, len(valid) - length - 1, sizes["places"]).astype(int)
-    cut = np.asarray(valid)[starts + np.arange(length + 1)[:, None]].astype(np.int32)
-    return jnp.asarray(cut[:-1]), jnp.asarray(cut[-1])
-
-
-def gradients_back(
-    network: Network,
-    params: Params,
-    inputs: Integer[Array, "time places"],
-    targets: Integer[Array, " places"],
-    warmup: int,
-) -> dict[str, Float[Array, "ks places _size"]]:
-    """Of the loss of predicting the targets, with respect to hidden layers' outputs k steps ago."""
-    state = initial_state(network, len(targets))
-    _, state = unroll(network, params, state, inputs[:warmup])
-
-    def loss(outputs: Float[Array, "time places symbols"]) -> Float[Array, ""]:
-        return cross_entropy(outputs[-1:], targets[None]).sum()  # places do not hear each other
-
-    gradients = output_gradients(network, params, state, inputs[warmup:], loss)
-    return {layer: gradients[layer][::-1] for layer in LAYERS}
-
-
-def relative_norms(
-    gradients: Float[Array, "replicas ks places size"],
-) -> Float[np.ndarray, "replicas ks"]:
-    """Norms, means over places, as parts of what they are at k = 0: their logarithms to base 10.
-
-    NaN where there is no gradient at k = 0, as in a layer that has died, or it is not finite.
-    """
-    # In float64: squares underflow long before the gradients do.
-    norms = np.linalg.norm(np.asarray(gradients, np.float64), axis=-1).mean(axis=-1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.log10(np.clip(norms / norms[:, :1], 10.0**TINIEST, 10.0**-TINIEST))
-
-
-def reach(norms: Sequence[float | None]) -> int | None:
-    """The largest k at which what `relative_norms` says is above the threshold; None: nowhere."""
-    above = np.flatnonzero(numbers(norms) > THRESHOLD)
-    return int(above[-1]) if len(above) else None
 
 
 def table(results: Results) -> Table:

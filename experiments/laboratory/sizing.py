@@ -1,9 +1,9 @@
 """Networks of one size, so that what is compared is their kind."""
 
 import bisect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from jaxrnn.core.network import Network
+from jaxrnn import Network, stacked
 
 
 def nearest(
@@ -27,3 +27,10 @@ def nearest(
 def evenly(units: int, layers: int) -> list[int]:
     """Sizes of so many layers that add up to `units`, as equal as can be, the larger ones first."""
     return [units // layers + (i < units % layers) for i in range(layers)]
+
+
+def feedforward(symbols: int, hidden: Sequence[int]) -> Network:
+    """Tanh layers without recurrent connections, for which a chunk is so many more lanes."""
+    network = stacked(symbols, hidden, symbols)
+    connections = [connection for connection in network.connections if not connection.delay]
+    return Network(network.input_size, network.layers, connections)

@@ -24,8 +24,6 @@ from jaxrnn.storage.files import replace, to_json, user_path
 
 Results = dict[str, Any]  # what results.json holds
 
-flags.disclaim_key_flags()  # absl: flags that are defined here belong to the module that asks
-
 
 @dataclass(frozen=True)
 class Study:

@@ -1,12 +1,14 @@
 """What units do while a network reads a text, and what that goes along with."""
 
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Integer
 
+from experiments.laboratory.features import Reading
 from jaxrnn.core.engine.unroll import unroll_layers
 from jaxrnn.core.layers import OUTPUT
 from jaxrnn.core.network import Network
@@ -29,6 +31,36 @@ def activations(
             columns.append(column)
             names += [f"{name} {i}" for i in range(column.shape[1])]
     return names, np.concatenate(columns, axis=1)
+
+
+Units = list[dict[str, Any]]  # for each feature, what `best_units` found
+
+
+def best_units(network: Network, params: Params, reading: Reading) -> Units | None:
+    """For each feature the unit that correlates with it most closely in the half to search.
+
+    `searched` is how closely, `judged` its correlation in the other half, turned such that the
+    former is positive. `shown` are its activations in the passage to show, turned likewise, in
+    standard deviations from its mean: as one text, which is one line of JSON. None if the units'
+    activations are not all finite: the network overflows.
+    """
+    half, features = reading.half, np.stack(list(reading.features.values()), axis=1)
+    names, units = activations(network, params, reading.tokens)
+    if not np.isfinite(units).all():
+        return None
+    searched = correlations(units[:half], features[:half])
+    judged = correlations(units[half:], features[half:])
+    found = []
+    for i, best in enumerate(np.abs(searched).argmax(axis=0)):
+        sign, unit = np.sign(searched[best, i]), units[half:, best]
+        deviations = sign * (units[reading.shown, best] - unit.mean()) / (unit.std() or 1)
+        found.append({
+            "name": names[best],
+            "searched": round(float(sign * searched[best, i]), 4),
+            "judged": round(float(sign * judged[best, i]), 4),
+            "shown": " ".join(f"{x:.2f}" for x in deviations),
+        })  # fmt: skip
+    return found
 
 
 def correlations(

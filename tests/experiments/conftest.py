@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.experiments.launching import Outcome, launched, read
+from tests.experiments.launching import EXPERIMENTS, Outcome, launched, read
 
 WORDS = "the sun and moon rose over quiet hills while rivers ran to sea"
 TINY = (
@@ -24,6 +24,23 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     lines = [" ".join(choose(words) for _ in range(7)) for _ in range(80)]
     path = tmp_path_factory.mktemp("corpus") / "hills.txt"
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="package")
+def play(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A text of some 120,000 characters, laid out like a play."""
+    choose = random.Random(1).choice
+    words = WORDS.split()
+
+    def speech(i: int) -> str:
+        lines = [" ".join(choose(words) for _ in range(6)).capitalize() for _ in range(3)]
+        return "\n".join([f"{choose(('MOON', 'Second Hill'))}:", *lines]) + (
+            "\n\n[Exit the sun]" if i % 3 == 0 else ""
+        )
+
+    path = tmp_path_factory.mktemp("play") / "play.txt"
+    path.write_text("\n\n".join(speech(i) for i in range(1000)) + "\n", encoding="utf-8")
     return path
 
 
@@ -50,7 +67,7 @@ def run(finished: tuple[Path, Outcome], tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def study(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, play: Path
 ) -> tuple[Path, dict[str, Any]]:
     """The work directory and results of a quick study, that after which the test's file is named.
 
@@ -58,7 +75,8 @@ def study(
     """
     name = request.path.stem.removeprefix("test_")
     workdir = tmp_path_factory.mktemp("runs") / name
-    command = name, "--quick", f"--workdir={workdir}"
+    command = [name, "--quick", f"--workdir={workdir}"]
+    command += [f"--corpus={play}"] if EXPERIMENTS[name].study.corpus else []
     outcome = launched(*command)
     assert outcome.code == 0, outcome
     results = read((workdir / "results.json").read_text(encoding="utf-8"))

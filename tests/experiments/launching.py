@@ -15,6 +15,7 @@ import pytest
 from absl import flags
 
 from experiments.command_line import launch
+from experiments.laboratory.study import Study, define_flags, run
 from jaxrnn import Network
 from jaxrnn.storage.checkpoints import Checkpoints, Restored
 from jaxrnn.storage.fields import from_dict
@@ -58,11 +59,17 @@ class Experiment:
         if not (ROOT / "experiments" / f"{name}.py").exists():  # a package
             module += ".__main__"
         self.module: ModuleType = importlib.import_module(module)
+        self.study: Study | None = getattr(self.module, "STUDY", None)
+        if self.study:
+            define_flags(self.study)
         # Not by module: absl takes what checks shapes in tests for the module that defines them.
         self.flags = {flag: flags.FLAGS[flag] for flag in set(flags.FLAGS) - others}
         self.groups = launch._groups[len(titles) :]
         launch._groups[:] = titles
         self._forget()
+
+    def main(self) -> int:
+        return run(self.study) if self.study else self.module.main()
 
     @contextlib.contextmanager
     def installed(self) -> Iterator[None]:
@@ -99,7 +106,7 @@ def launched(name: str, *arguments: object) -> Outcome:
         contextlib.redirect_stderr(err),
         pytest.raises(SystemExit) as exit,
     ):
-        launch.launch(experiment.module.main, experiment.module.__doc__ or "", argv)
+        launch.launch(experiment.main, experiment.module.__doc__ or "", argv)
     jax.config.update("jax_enable_x64", False)  # as a process of its own would leave it
     assert isinstance(exit.value.code, int)
     return Outcome(exit.value.code, out.getvalue(), err.getvalue())

@@ -13,7 +13,7 @@ memory = EXPERIMENTS["memory"].module
 def test_every_cell_meets_every_problem(study):
     workdir, results = study
     rows = results["summary"]["rows"]
-    assert {row["cell"] for row in rows} == set(memory.QUICK_CELLS)
+    assert {row["cell"] for row in rows} == set(memory.QUICK["cells"])
     for row in rows:
         assert len(row["losses"]) == len(row["solved_after"]) == 2
         assert row["rate"] in memory.QUICK["rates"]
@@ -23,7 +23,7 @@ def test_every_cell_meets_every_problem(study):
 def test_an_irnn_is_evaluated_by_the_squared_error_of_its_last_answer():
     network, recipe = memory.contender("IRNN", "adding", 5)
     params = recipe.start(network, 2, jax.random.key(0)).params
-    problem = memory.make_problem("adding", 6, batch=2, held_out=8)
+    problem = memory.PROBLEMS["adding"](6, batch=2, held_out=8)
     ((inputs, targets, *_),) = problem.held_out()
     exact = jax.tree.map(lambda array: np.asarray(array, np.float64), params)
     hidden, output = exact["hidden1"], exact["output"]
@@ -39,14 +39,14 @@ def test_an_irnn_is_evaluated_by_the_squared_error_of_its_last_answer():
 def test_cells_without_a_loop_get_two_layers(cell, layers, in_loops):
     network, _ = memory.contender(cell, "adding", 8)
     assert len(network.layers) == layers + 1
-    stepped = [part for part in run_order(network, True) if part.is_stepped and not part.is_linear]
+    stepped = [part for part in run_order(network) if part.is_stepped and not part.is_linear]
     assert len(stepped) == in_loops
 
 
-def test_a_problem_is_solved_when_the_loss_is_first_below_the_limit():
-    steps = [10, 20, 30, 40]
-    assert memory.solved_after(steps, [0.5, None, 0.09, 0.2], 0.1) == 30
-    assert memory.solved_after(steps, [0.5, None, 0.1, 0.2], 0.1) is None
+def test_a_problem_is_solved_when_the_loss_is_first_below_the_limit_whatever_comes_then():
+    steps, loses = [10, 20, 30, 40], [0.5, None, 0.1, 0.2]
+    assert memory.judged(steps, [0.5, None, 0.09, 0.2], 0.1) == (30, [0.5, None, 0.09])
+    assert memory.judged(steps, loses, 0.1) == (None, loses)
 
 
 def results_of(solved: dict[tuple[str, str, int], list[int | None]]) -> dict:
@@ -82,3 +82,16 @@ def test_the_answer_names_the_longest_problems_that_all_seeds_solve():
     assert cells["copying", "50"] == ["- (0/3; 0.4500)", "700 (2/3; 0.0100)"]
     drawn = {text.get_text() for text in memory.draw(results).axes[0].texts}
     assert {"1200", "900\n2 of 3", "90%", "700\n2 of 3", "adding", "copying"} <= drawn
+
+
+def test_who_fails_has_not_diverged_and_who_diverged_is_counted_apart():
+    results = results_of({("gru", "adding", 100): [None, None, 200]})
+    (row,) = results["summary"]["rows"]
+    assert memory.table(results).rows[0][-1] == "- (1/3; 0.4500)"
+    assert "diverged" not in memory.answer(results)
+    row["losses"][0] = 0.7  # of a baseline of 0.5
+    assert memory.table(results).rows[0][-1] == "- (1/3; 0.2300, 1 diverged)"
+    assert memory.answer(results).endswith("Runs diverged: gru at adding 100 (1 of 3).")
+    assert "46%\n1 of 3\n1 diverged" in [t.get_text() for t in memory.draw(results).axes[0].texts]
+    row["solved_after"][0] = 300  # what it does once it has solved the problem does not count
+    assert "diverged" not in memory.answer(results)

@@ -7,7 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxrnn import init
+from experiments.laboratory.early_stopping import figures_of
+from experiments.laboratory.statistics import difference
+from jaxrnn import init, stacked
 from jaxrnn.text import encode_corpus, open_corpus
 from tests.experiments.launching import EXPERIMENTS
 
@@ -31,18 +33,15 @@ def test_what_is_reported_is_of_other_text_than_what_is_chosen_by(tmp_path):
     letters = np.random.default_rng(0).choice(list("abcdefgh"), size=20_000)
     path.write_text("".join(letters), encoding="utf-8")
     text = encode_corpus(open_corpus([str(path)]))
-    task = regularisation.make_task(text, {**regularisation.QUICK, "piece": 400})
-    params = init(task.network, jax.random.key(0))
+    problems = regularisation.problems_of(text, learned=2000, piece=400)
+    network = stacked(text.vocabulary.size, [3], text.vocabulary.size)
+    params = init(network, jax.random.key(0))
     # Logits that the bias alone decides: the loss is a sum over the targets' own figures.
     bias = np.linspace(0, 3, text.vocabulary.size, dtype=np.float32)
     params = jax.tree.map(jnp.zeros_like, params)
     params["output"]["bias"] = jnp.asarray(bias)
     bits = np.log2(np.exp(bias.astype(float)).sum()) - bias / math.log(2)
-    replicas = jax.tree.map(lambda array: array[None], params)
-    found = {
-        "choosing": task.problem.evaluate(task.network, params),
-        **{name: figures(replicas)[0] for name, figures in task.others.items()},
-    }
+    found = {name: problem.evaluate(network, params) for name, problem in problems.items()}
     pieces = {
         "choosing": text.valid[401:800], "reported": text.valid[1:400],
         "training": text.train[1:400],
@@ -52,28 +51,14 @@ def test_what_is_reported_is_of_other_text_than_what_is_chosen_by(tmp_path):
     assert len({round(float(figure), 3) for figure in found.values()}) == 3
 
 
-def test_one_stops_where_the_choosing_text_is_lowest_whatever_the_reported_says():
-    figures = regularisation.figures_of(
-        choosing=[[3.0, 2.0, 2.5], [3.0, 2.9, 2.8]],
-        reported=[[1.0, 1.5, 1.75], [1.0, 1.25, 1.5]],
-        training=[[3.0, 1.0, 0.5], [3.0, 1.0, 0.5]],
-    )
-    assert figures == {
-        "stops": [1, 2],
-        "stopped": [1.5, 1.5], "final": [1.75, 1.5],
-        "stopped_training": [1.0, 0.5], "final_training": [0.5, 0.5],
-        "curve": [1.0, 1.375, 1.625], "training_curve": [3.0, 1.0, 0.5],
-    }  # fmt: skip
-
-
 def test_dropping_recurrent_connections_is_judged_for_each_kind_of_masks():
-    low, high, wide = [2.0, 2.01, 1.99], [2.5, 2.51, 2.49], [1.5, 2.0, 2.6]
+    low, high, wide = [2.0, 2.01, 1.99], [2.51, 2.5, 2.49], [1.5, 2.0, 2.6]
     losses = {
         "dropout, feed-forward": low, "dropout, all": high,
         "locked dropout, feed-forward": low, "locked dropout, all": wide,
     }  # fmt: skip
     (verdict,) = regularisation._on_recurrent_dropout(losses)
-    assert "with fresh masks it costs 0.500 (0.471 to 0.529) bits" in verdict
+    assert f"with fresh masks it costs {difference(high, low, 2):.3f} bits" in verdict
     assert "with locked masks it cannot be told from not doing so" in verdict
     swapped = {"dropout, feed-forward": high, "dropout, all": low}
     assert "it gains 0.500" in regularisation._on_recurrent_dropout(swapped)[0]
@@ -85,7 +70,7 @@ def made_up(reported: dict[str, list[list[float | None]]]) -> dict:
         {
             "method": method, "strength": 0.1, "rate": 0.004, "tried": [],
             "characters": [100, 200, 300],
-            **regularisation.figures_of(curves, curves, [[3.0, 2.5, 2.0]] * len(curves)),
+            **figures_of(curves, curves, curves, baseline=4.0),
         }
         for method, curves in reported.items()
     ]  # fmt: skip
@@ -98,15 +83,15 @@ def test_runs_that_diverged_are_told_apart():
     results = made_up({"none": [well, late], "L1": [well, lost], "L2": [lost, lost]})
     plain, mixed, _ = results["summary"]["rows"]
     assert (plain["stopped"], plain["final"]) == ([2.0, 2.1], [2.5, None])
-    assert (mixed["stops"], mixed["curve"]) == ([1, None], [None, None, None])
+    assert (mixed["stops"], mixed["curve"]) == ([1, None], well)
     answer = regularisation.answer(results)
-    assert "the lowest loss is that of none (2.050" in answer
-    assert answer.endswith("Left out, since runs diverged: L1 (1 of 2), L2 (2 of 2).")
+    assert "no regularisation needs the fewest bits per character (2.050" in answer
+    assert "Left out, since runs diverged: L1 (1 of 2), L2 (2 of 2)." in answer
     text = regularisation.table(results).markdown()
     assert "2.500, 1 of 2 diverged" in text
     assert "-, 2 of 2 diverged" in text
     assert regularisation.draw(results).axes
     nothing = made_up({"none": [lost, lost], "L1": [lost, well]})
-    assert regularisation.answer(nothing).startswith("No method trained the network")
+    assert "no setting can be compared" in regularisation.answer(nothing)
     assert regularisation.draw(nothing).axes
     assert "gain" not in regularisation.answer(made_up({"none": [lost, well], "L1": [well, well]}))

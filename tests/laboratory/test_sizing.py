@@ -1,6 +1,6 @@
 import pytest
 
-from experiments.laboratory.sizing import evenly, nearest
+from experiments.laboratory.sizing import evenly, feedforward, nearest
 from jaxrnn import stacked
 
 
@@ -17,3 +17,11 @@ def test_units_are_shared_out_evenly():
     assert evenly(11, 3) == [4, 4, 3]
     assert evenly(12, 3) == [4, 4, 4]
     assert evenly(5, 1) == [5]
+
+
+def test_the_feed_forward_twin_lacks_only_what_recurs():
+    twin, network = feedforward(5, [3, 4]), stacked(5, [3, 4], 5)
+    assert twin.layers == network.layers
+    assert {*network.connections} - {*twin.connections} == {
+        c for c in network.connections if c.source == c.target
+    }

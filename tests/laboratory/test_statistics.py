@@ -1,12 +1,14 @@
-"""Intervals against published tables of Student's t, and by drawing many samples."""
+"""Intervals against published tables of Student's t, SciPy's tests, and many samples."""
 
 import numpy as np
 import pytest
+import scipy.stats
 
 from experiments.laboratory.statistics import (
     best_of,
     difference,
     listed,
+    listing,
     mean_of,
     shown,
     told_apart,
@@ -22,11 +24,25 @@ def test_the_interval_of_a_mean_is_that_of_students_t():
     np.testing.assert_allclose(interval, [2.32, 2.32 - half, 2.32 + half], rtol=1e-3)
 
 
+@pytest.mark.parametrize("comparisons", [1, 7])
+def test_a_difference_is_that_of_the_paired_t_test(comparisons):
+    a, b = np.random.default_rng(0).normal(size=(2, 6)).tolist()
+    bounds = scipy.stats.ttest_rel(a, b).confidence_interval(1 - 0.05 / comparisons)
+    gap = np.mean(a) - np.mean(b)
+    np.testing.assert_allclose(difference(a, b, comparisons), [gap, *bounds])
+
+
+def test_seeds_of_which_either_run_diverged_are_left_out_of_a_difference():
+    assert difference([1.0, None, 3.0, 5.0], [0.5, 2.0, None, 4.0]) == difference([1, 5], [0.5, 4])
+
+
 def test_intervals_of_differences_hold_the_truth_as_often_as_they_say():
     rng = np.random.default_rng(0)
     hits = {1: 0, 4: 0}
     for _ in range(1000):
-        a, b = rng.normal(1.0, 0.3, 5).tolist(), rng.normal(0.8, 0.1, 5).tolist()
+        data = rng.normal(0, 1, 5)  # what the runs of a seed have in common
+        a, b = (data + rng.normal(m, s, 5) for m, s in ((1.0, 0.3), (0.8, 0.1)))
+        a, b = a.tolist(), b.tolist()
         for comparisons in hits:
             interval = difference(a, b, comparisons)
             hits[comparisons] += interval.low < 0.2 < interval.high
@@ -40,7 +56,7 @@ def test_one_value_has_no_interval_and_decides_nothing():
 
 
 def test_what_cannot_be_told_from_the_best_is_named():
-    losses = {"near": [2.0, 2.2, 2.4], "far": [3.0, 3.01, 3.02], "best": [1.9, 2.1, 2.3]}
+    losses = {"near": [2.0, 2.2, 2.4], "far": [3.0, 3.01, 3.02], "best": [1.9, 2.3, 2.1]}
     assert best_of(losses) == ("best", ["near"])
     assert f"{mean_of(losses['far']):.2f}" == "3.01 (2.99 to 3.03)"
 
@@ -70,7 +86,7 @@ def test_settings_with_a_run_that_diverged_are_told_apart_and_not_compared():
     assert best_of(losses)[0] == "b"
     assert verdict(losses).startswith("b needs the fewest bits per character (2.050)")
     assert verdict(losses).endswith(lost)
-    assert verdict({"a": [None]}) == "some runs of every setting diverged."
+    assert verdict({"a": [None]}).startswith("no setting can be compared. Left out, since")
     assert verdict({"a": [1.0], "b": [None]}).startswith("a needs the fewest")
 
 
@@ -78,6 +94,11 @@ def test_a_table_says_how_many_runs_diverged():
     assert shown([2.0, 2.0, None]) == "2.000 (2.000 to 2.000), 1 of 3 diverged"
     assert shown([None, NAN]) == "-, 2 of 2 diverged"
     assert shown([2.5]) == "2.500"
+
+
+def test_names_are_listed_as_in_prose():
+    assert listing(["a"]) == "a"
+    assert listing(["a", "b", "c"]) == "a, b and c"
 
 
 def test_arrays_are_listed_for_json():

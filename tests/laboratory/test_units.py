@@ -5,7 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments.laboratory.units import activations, correlations
+from experiments.laboratory import units as units_module
+from experiments.laboratory.features import Reading
+from experiments.laboratory.units import activations, best_units, correlations
 from jaxrnn import init, initial_state, stacked, unroll, unroll_layers
 
 TOKENS = np.array([1, 4, 2, 0, 3, 3, 1, 2])
@@ -66,3 +68,21 @@ def test_a_constant_correlates_with_nothing():
     units, features = np.ones((10, 2)), np.arange(10.0)[:, None]
     np.testing.assert_array_equal(correlations(units, features), np.zeros((2, 1)))
     np.testing.assert_array_equal(correlations(features, units), np.zeros((1, 2)))
+
+
+def test_a_unit_is_judged_on_text_on_which_it_was_not_searched(monkeypatch):
+    random = np.random.default_rng(0)
+    feature = random.normal(size=2000)
+    lucky = np.concatenate([-feature[:1000], random.normal(size=1000)])
+    honest = feature + random.normal(size=2000)
+    units = np.stack([honest, lucky], axis=1)
+    monkeypatch.setattr(units_module, "activations", lambda *_: (["honest", "lucky"], units))
+    reading = Reading(np.arange(2000), "", {"f": feature}, slice(1500, 1503))
+    (found,) = best_units(None, None, reading)  # pyright: ignore
+    assert found["name"] == "lucky"
+    assert found["searched"] == 1.0  # the sign is turned,
+    judged = -np.corrcoef(lucky[1000:], feature[1000:])[0, 1]  # here as well
+    assert found["judged"] == pytest.approx(judged, abs=1e-4)
+    assert abs(judged) < 0.1
+    deviations = -(lucky[1500:1503] - lucky[1000:].mean()) / lucky[1000:].std()
+    np.testing.assert_allclose([float(x) for x in found["shown"].split()], deviations, atol=0.006)
