@@ -66,7 +66,7 @@ class Shape:
         """
         network = self.network()
         looked_up = [c for c in network.connections if c.source == INPUT]
-        weights = network.parameter_count - sum(np.prod(network.shape(c)) for c in looked_up)
+        weights = network.parameter_count - sum(np.prod(network.shape(c) or 0) for c in looked_up)
         return 6 * int(weights) * self.characters
 
 

@@ -79,11 +79,11 @@ class Network:
         Raises:
           InputError: there are several.
         """
-        if len(self.inputs) > 1:
-            names = ", ".join(name for name, _ in self.inputs)
+        name, *others = (name for name, _ in self.inputs)
+        if others:
+            names = ", ".join([name, *others])
             raise InputError(f"the network has several inputs ({names}); ask for size(name) of one")
-        ((_, size),) = self.inputs
-        return size
+        return self.size(name)
 
     @functools.cached_property
     def _sizes(self) -> dict[str, int]:

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from jaxrnn import Connection, Layer, Network, init, initial_state, stacked, unroll
-from jaxrnn.core.cells import CELLS, _root
+from jaxrnn.core.cells import CELLS
 from jaxrnn.core.engine.linear_recurrence import _as_prefix_sum, _in_a_loop, linear_recurrence
+from jaxrnn.core.formulas import _root
 from tests.networks import compiled, made
 from tests.reference import LINEAR, assert_close
 

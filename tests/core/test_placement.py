@@ -25,18 +25,19 @@ from jaxrnn.learning.training import make_training_steps, start
 NETWORK = Network(
     5,
     [Layer("low", 4, "gru"), Layer("high", 3, "lstm"), Layer("far", 3, "tanh"),
-     Layer("linear", 3, "rg_lru"), Layer("norm", 3, "layer_norm", bias=False),
-     Layer("mixing", 3, "layer_norm_lstm"), Layer("output", 5, "linear")],
+     Layer("linear", 3, "rg_lru"), Layer("mixing", 3, "layer_norm_lstm"),
+     Layer("output", 5, "linear")],
     [Connection("input", "low"), Connection("input", "low", 2), Connection("low", "low", 1),
      Connection("low", "high"), Connection("high", "low", 1), Connection("high", "far"),
      Connection("far", "far", 3), Connection("far", "linear"), Connection("linear", "output"),
-     Connection("linear", "norm", kind="identity"), Connection("norm", "mixing"),
-     Connection("mixing", "mixing", 1, "diagonal"), Connection("mixing", "output"),
-     Connection("low", "output", 4)],
+     Connection("linear", "mixing"), Connection("mixing", "mixing", 1, "diagonal"),
+     Connection("mixing", "output"), Connection("low", "output", 4)],
 )
 TIME, BATCH = 6, 8
 rng = np.random.default_rng(0)
-params = init(NETWORK, jax.random.key(0))
+params = jax.tree.map(  # with biases, lest a sum of nothing be normalised
+    lambda x: x + 0.3 * rng.normal(size=x.shape).astype(x.dtype), init(NETWORK, jax.random.key(0))
+)
 state = jax.tree.map(
     lambda x: jnp.asarray(rng.normal(size=x.shape), x.dtype), initial_state(NETWORK, BATCH)
 )

@@ -80,9 +80,10 @@ def enter(
     working = state_dtype(params)
     params = jax.tree.map(lambda array: array.astype(working), params)
     given = {name: x.astype(working) if x.ndim == 3 else x for name, x in given.items()}
-    arrays = varying_alike((params, state, reset_state, given, resets, inside))
+    alike = varying_alike((params, state, reset_state, given, resets, inside))
+    params, state, reset_state, given, resets, inside = alike
     rates = {c: jnp.asarray(own.rate) for c, own in dropped.items() if is_traced(own.rate)}
-    return Arrays(*arrays, dropout_key, rates), dtype
+    return Arrays(params, state, reset_state, given, resets, inside, dropout_key, rates), dtype
 
 
 def by_name(network: Network, inputs: Any) -> dict[str, Any]:
