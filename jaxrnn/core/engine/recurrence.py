@@ -6,54 +6,47 @@ seam for other ways to run a component.
 Plain autodiff of a scan adds the whole weight gradient up once per time step. The rule here is the
 three steps of textbook BPTT (Werbos 1990) instead: unroll, and keep each layer's sums; carry the
 deltas (gradients with respect to the sums) backward; then one product over the whole chunk, sources
-against deltas, for each connection's weight gradient. Lanes are
-independent, so `jax.vjp` of each cell and transposed matrices are all that the backward pass needs.
-
-What a connection of delay 1 hears is carried from step to step. Of a source that is heard later
-than that, the outputs of the whole chunk lie in one array, its history, into which each step
-writes and from which it reads: a delay of 100 costs no more than one of 2. Deltas go back the same
-way.
+against deltas, for each connection's weight gradient. Lanes are independent, so `jax.vjp` of each
+cell and transposed matrices are all that the backward pass needs.
 
 The gates of a layer's drives, and of the sums that are kept, lie apart, each `[batch, size]`: XLA's
 CPU backend does not vectorise elementwise work on slices of one wide row.
 """
 
-from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from collections.abc import Iterable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax import lax
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float
 
 from jaxrnn.core.engine.components import Component
-from jaxrnn.core.engine.delays import Ages, ages_since, delayed, forget_older, remembered
+from jaxrnn.core.engine.delays import ages_since, delayed, forget_older, remembered
 from jaxrnn.core.engine.drives import Drives
 from jaxrnn.core.engine.kinds import Gates, added, source_grad, split_gates, weight_grad
 from jaxrnn.core.engine.linear_recurrence import linear_recurrence
+from jaxrnn.core.engine.stepping import (
+    Carries,
+    Outputs,
+    Running,
+    after_the_chunk,
+    ages_of,
+    as_state,
+    before_the_chunk,
+    forget,
+    length_of,
+    read,
+    span_of,
+    step_through,
+    steps_of,
+    write,
+)
 from jaxrnn.core.layers import FULL, Connection, Layer
-from jaxrnn.core.parameters import LayerState, State
+from jaxrnn.core.parameters import State
 
 Weights = dict[Connection, Float[Array, "*_source _target"]]
 Masks = dict[Connection, Float[Array, "time_or_1 batch _size"]]
-Outputs = dict[str, Float[Array, "time batch _size"]]
-Carries = dict[str, tuple[Float[Array, "batch _size"], ...]]
 EveryCarry = dict[str, tuple[Float[Array, "time batch _size"], ...]]
-
-
-class Running(NamedTuple):
-    """What goes from step to step, forward; backward, the gradients with respect to it.
-
-    Attributes:
-      carry: of each layer's cell, where it carries something.
-      last: the last outputs of sources that are heard one step later and no later than that.
-      history: of sources that are heard later, all outputs: `memory` steps from before the chunk,
-        then those of the chunk.
-    """
-
-    carry: dict[str, tuple[Array, ...]]
-    last: dict[str, Array]
-    history: dict[str, Array]
 
 
 def run_component(
@@ -193,9 +186,9 @@ def _unroll(component, dtype, every_carry, weights, drives, masks, resets, memor
 
     def body(running: Running, start: Any, x: tuple) -> tuple[Running, tuple]:
         drives, masks, reset, ages = x
-        before = _forget(running, reset, reset_carry)
+        before = forget(running, reset, reset_carry)
         heard = {
-            c: _read(before, c, start, ages, _span(drives), _length(memory, c.source))
+            c: read(before, c, start, ages, span_of(drives), length_of(memory, c.source))
             for c in component.internal
             if c.delay
         }
@@ -203,7 +196,7 @@ def _unroll(component, dtype, every_carry, weights, drives, masks, resets, memor
             component, weights, drives, masks, heard, before.carry, dtype
         )
         history = {
-            name: _write(array, outputs[name], start + _length(memory, name))
+            name: write(array, outputs[name], start + length_of(memory, name))
             for name, array in before.history.items()
         }
         last = {name: outputs[name] for name in before.last}
@@ -212,11 +205,11 @@ def _unroll(component, dtype, every_carry, weights, drives, masks, resets, memor
         return Running(carry, last, history), (shown, sums, before.carry, after)
 
     time = jax.tree.leaves(drives)[0].shape[0]
-    xs = drives, masks, resets, _ages(component, resets)
-    first = _before_the_chunk(memory, time)
-    running, (outputs, sums, carries, every) = _loop(body, first, xs, component.stride)
+    xs = drives, masks, resets, ages_of(component, resets)
+    first = before_the_chunk(memory, time)
+    running, (outputs, sums, carries, every) = step_through(body, first, xs, component.stride)
     for name, array in running.history.items():
-        outputs[name] = array[_length(memory, name) :]
+        outputs[name] = array[length_of(memory, name) :]
     return (outputs, _carried(running.carry, memory), every), (sums, carries)
 
 
@@ -274,7 +267,7 @@ def _carry_deltas_back(
         for name, grad in grads.last.items():
             outputs[name] = outputs[name] + grad
         for name, array in history.items():
-            outputs[name] = _slice(array, start + _length(memory, name), _span(drives))
+            outputs[name] = steps_of(array, start + length_of(memory, name), span_of(drives))
         deltas, carry = {}, {}
         for layer in reversed(component.layers):
             name = layer.name
@@ -291,9 +284,9 @@ def _carry_deltas_back(
                 grad = grad * masks[connection] if connection in masks else grad
                 if source in history and delay:
                     grad = forget_older(grad, delay, ages)
-                    place = start + _length(memory, source) - delay
-                    grad = grad + _slice(history[source], place, _span(drives))
-                    history[source] = _write(history[source], grad, place)
+                    place = start + length_of(memory, source) - delay
+                    grad = grad + steps_of(history[source], place, span_of(drives))
+                    history[source] = write(history[source], grad, place)
                 elif delay:
                     last[source] = last[source] + grad
                 else:
@@ -305,14 +298,14 @@ def _carry_deltas_back(
             )
             for name, totals in reset_grads.items()
         }
-        return (_forget(Running(carry, last, history), reset), reset_grads), deltas
+        return (forget(Running(carry, last, history), reset), reset_grads), deltas
 
-    after = _after_the_chunk(memory, output_grads, carry_grads)
+    after = after_the_chunk(memory, output_grads, carry_grads)
     shown = {name: grad for name, grad in output_grads.items() if name not in after.history}
-    xs = shown, every_grads, drives, sums, carries, masks, resets, _ages(component, resets)
+    xs = shown, every_grads, drives, sums, carries, masks, resets, ages_of(component, resets)
     first = after, jax.tree.map(jnp.zeros_like, reset_carry)
-    (grads, reset_grads), deltas = _loop(body, first, xs, component.stride, reverse=True)
-    return deltas, _as_state(grads, memory), reset_grads
+    (grads, reset_grads), deltas = step_through(body, first, xs, component.stride, reverse=True)
+    return deltas, as_state(grads, memory), reset_grads
 
 
 def beside_outputs(component: Component, carries: dict[str, tuple]) -> dict[str, tuple]:
@@ -328,87 +321,8 @@ def _add_last(carry: tuple[Array, ...], added: tuple[Array, ...]) -> tuple[Array
     return (*carry[: -len(added)], *map(jnp.add, carry[-len(added) :], added))
 
 
-def _before_the_chunk(memory: State, time: Any) -> Running:
-    history = {
-        name: jnp.concatenate(
-            [remembered(old.past), jnp.zeros((time, *old.past[0].shape), old.past[0].dtype)]
-        )
-        for name, old in memory.items()
-        if len(old.past) > 1
-    }
-    last = {name: old.past[0] for name, old in memory.items() if len(old.past) == 1}
-    return Running({name: old.carry for name, old in memory.items() if old.carry}, last, history)
-
-
-def _after_the_chunk(memory: State, output_grads: Outputs, carry_grads: Carries) -> Running:
-    history = {
-        name: jnp.concatenate([jnp.zeros_like(jnp.stack(old.past)), output_grads[name]])
-        for name, old in memory.items()
-        if len(old.past) > 1
-    }
-    last = {name: jnp.zeros_like(old.past[0]) for name, old in memory.items() if len(old.past) == 1}
-    return Running(
-        {name: carry_grads[name] for name in memory if memory[name].carry}, last, history
-    )
-
-
-def _as_state(running: Running, memory: State) -> State:
-    """Of what runs before the first step."""
-    states = {}
-    for name, old in memory.items():
-        past = (running.last[name],) if name in running.last else ()
-        if name in running.history:
-            past = tuple(running.history[name][: len(old.past)][::-1])
-        states[name] = LayerState(past, running.carry.get(name, ()))
-    return states
-
-
 def _carried(carry: Carries, memory: State) -> Carries:
     return {name: carry.get(name, ()) for name in memory}
-
-
-def _length(memory: State, name: str) -> int:
-    return len(memory[name].past)
-
-
-def _read(
-    running: Running,
-    connection: Connection,
-    start: Any,
-    ages: Int[Array, "*stride batch"] | None,
-    span: int | None,
-    length: int,
-) -> Float[Array, "*stride batch source"]:
-    """What a delayed connection hears in the steps from `start` on."""
-    source, delay = connection.source, connection.delay
-    if source in running.last:
-        return running.last[source]
-    late = _slice(running.history[source], start + length - delay, span)
-    return forget_older(late, delay, ages)
-
-
-def _slice(history: Array, start: Any, span: int | None) -> Array:
-    if span is None:
-        return lax.dynamic_index_in_dim(history, start, keepdims=False)
-    return lax.dynamic_slice_in_dim(history, start, span)
-
-
-def _write(history: Array, outputs: Array, start: Any) -> Array:
-    """`outputs` of one step, or of several from `start` on."""
-    rows = outputs if outputs.ndim == history.ndim else outputs[None]
-    return lax.dynamic_update_slice_in_dim(history, rows, start, axis=0)
-
-
-def _span(drives: dict[str, Drives]) -> int | None:
-    """How many steps are run at once; None where arrays have no axis for them."""
-    drive = jax.tree.leaves(drives)[0]
-    return drive.shape[0] if drive.ndim == 3 else None
-
-
-def _ages(component: Component, resets: Bool[Array, "time batch"] | None) -> Ages | None:
-    """Where histories are read; else resets do."""
-    needed = any(component.memory(layer) > 1 for layer in component.layers)
-    return ages_since(resets) if needed else None
 
 
 def _add(sums: Gates, heard: Gates) -> Gates:
@@ -419,71 +333,6 @@ def _add(sums: Gates, heard: Gates) -> Gates:
 def _heard(delta: Float[Array, "*any sums"], layer: Layer) -> Float[Array, "*any heard"]:
     """The deltas of the gates that connections add to."""
     return delta[..., : layer.cell.heard_gates * layer.size]
-
-
-def _loop(
-    body: Callable[[Any, Any, Any], tuple[Any, Any]],
-    running: Any,
-    xs: Any,
-    stride: int,
-    reverse: bool = False,
-) -> tuple[Any, Any]:
-    """`lax.scan` of `(running, start, x) -> (running, y)`, in strides of so many steps.
-
-    With a stride of 1 arrays `x` have no time axis; else they have one, and the last steps, where
-    the time does not divide, are run by themselves. A chunk of one stride needs no loop.
-    """
-    time = jax.tree.leaves(xs)[0].shape[0]
-    known = isinstance(time, int)  # not a symbol of `jax.export`
-    if stride == 1 or not known:
-        if known and time == 1:
-            running, ys = body(running, 0, jax.tree.map(lambda x: x[0], xs))
-            return running, jax.tree.map(lambda y: y[None], ys)
-        starts = jnp.arange(time)
-        return lax.scan(lambda r, x: body(r, *x), running, (starts, xs), reverse=reverse)
-    count, rest = divmod(time, stride)
-    whole = jax.tree.map(lambda x: x[: time - rest].reshape(count, stride, *x.shape[1:]), xs)
-    pieces = []
-
-    def run_rest(running: Any) -> Any:
-        if rest:
-            last = jax.tree.map(lambda x: x[time - rest :], xs)
-            running, ys = body(running, time - rest, last)
-            pieces.append(ys)
-        return running
-
-    def run_whole(running: Any) -> Any:
-        if count:
-            starts = jnp.arange(count) * stride
-            running, ys = lax.scan(
-                lambda r, x: body(r, *x), running, (starts, whole), reverse=reverse,
-                unroll=count == 1,
-            )  # fmt: skip
-            pieces.append(jax.tree.map(lambda y: y.reshape(-1, *y.shape[2:]), ys))
-        return running
-
-    running = run_whole(run_rest(running)) if reverse else run_rest(run_whole(running))
-    ordered = pieces[::-1] if reverse else pieces
-    return running, jax.tree.map(lambda *parts: jnp.concatenate(parts), *ordered)
-
-
-def _forget(
-    running: Running,
-    reset: Bool[Array, "*stride batch"] | None,
-    reset_carry: Carries | None = None,
-) -> Running:
-    """What a reset leaves of what is carried (by strides of 1); histories are read with ages."""
-    if reset is None:
-        return running
-
-    def forget(x: Array, instead: Array | int = 0) -> Array:
-        return jnp.where(reset[:, None], instead, x)
-
-    carry = {
-        name: tuple(map(forget, old, reset_carry[name])) if reset_carry else tuple(map(forget, old))
-        for name, old in running.carry.items()
-    }
-    return Running(carry, jax.tree.map(forget, running.last), running.history)
 
 
 def _filled(terms: Iterable[Gates | None], layer: Layer) -> tuple[Gates, ...]:
