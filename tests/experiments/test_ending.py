@@ -14,7 +14,7 @@ from tests.experiments.several import CHAR_LM, Ended, acting, ended, two_of
 SLACK = 4.0  # seconds, on a busy machine
 IN_THE_LOOP = "jaxrnn.running.fitting:_count_skipped:4"
 AT_LOG = "jaxrnn.running.workdir:WorkDirectory.log:1"
-AT_A_CHUNK = "jaxrnn.text:contiguous_lanes:45"
+AT_A_CHUNK = "jaxrnn.text.batches:contiguous_lanes:45"
 DISK_IS_FULL = "open('/dev/full', 'w').write('record' * 10_000)"
 
 
