@@ -74,7 +74,7 @@ def test_nobody_outlives_a_writer_that_was_killed(flags, tmp_path):
 
 
 def test_ctrl_c_before_the_training_ends_both_and_is_said_once(flags, tmp_path):
-    moment, what = "jaxrnn.text:encode_corpus:1", "os.kill(os.getpid(), signal.SIGINT)"
+    moment, what = "jaxrnn.text.encoding:encode_corpus:1", "os.kill(os.getpid(), signal.SIGINT)"
     stopped, other = run(0, moment, what, *flags, f"--workdir={tmp_path / 'run'}")
     assert (stopped.code, other.code) == (130, 130)
     assert (stopped.err.count(": stopped\n"), other.err) == (1, "")
