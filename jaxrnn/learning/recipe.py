@@ -28,7 +28,11 @@ DTYPES = ("float32", "bfloat16", "float64")
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a network is trained."""
+    """How a network is trained.
+
+    Each field says what it means, as the flag of its name says it. What a flag turns off by 0 is
+    None here.
+    """
 
     optimizer: str = setting("adam", "How to walk downhill.", choices=tuple(OPTIMIZERS))
     learning_rate: float = setting(4e-3, "The highest of the schedule.", above=0)

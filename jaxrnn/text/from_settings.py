@@ -65,6 +65,6 @@ def _network_in(file: str, symbols: int) -> Network:
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"--network={file} cannot be read ({error})") from None
     except InputError as mistake:
-        raise type(mistake)(f"--network={file}: {mistake}") from None
+        raise InputError(f"--network={file}: {mistake}") from None
     check_predicts(network, symbols, f"the network of {file}")
     return network
