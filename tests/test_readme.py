@@ -34,6 +34,12 @@ def test_the_readme_shows_python():
     assert any(block.values[0] == "README.md" for block in BLOCKS)
 
 
+def test_the_readme_names_every_example():
+    examples = (ROOT / "experiments" / "examples").glob("[!_]*.py")
+    paths = [path.relative_to(ROOT).as_posix() for path in examples]
+    assert [path for path in paths if f"]({path})" not in PAGES["README.md"]] == []
+
+
 def headings(page: str) -> set[str]:
     """The anchors that GitHub gives to a page's headings."""
     titles = re.findall(r"^#+ (.*)$", PAGES[page], flags=re.MULTILINE)
