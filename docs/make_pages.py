@@ -12,7 +12,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 # What a program of one's own may want to call, from the networks to what is built on them.
 TOLD = (
-    "jaxrnn", "jaxrnn.core.weights", "jaxrnn.core.engine.probes", "jaxrnn.learning",
+    "jaxrnn", "jaxrnn.core.engine.probes", "jaxrnn.learning",
     "jaxrnn.learning.training", "jaxrnn.learning.optimizers", "jaxrnn.learning.parallel",
     "jaxrnn.running", "jaxrnn.running.fitting", "jaxrnn.running.devices", "jaxrnn.running.workdir",
     "jaxrnn.storage.checkpoints", "jaxrnn.storage.export", "jaxrnn.text", "jaxrnn.text.problem",
