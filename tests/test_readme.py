@@ -69,3 +69,8 @@ def test_flags_on_a_page_exist(page):
     found = re.findall(r"(?:^|[\s`\"(|,;=])--([a-z_\d]+)", PAGES[page])
     for flag in set(found) - others:
         assert f'"{flag}"' in scripts, f"--{flag} of {page} is no flag of any experiment"
+
+
+def test_every_setting_of_a_run_is_told():
+    page = PAGES["docs/training.md"]
+    assert [leaf.flag for leaf in leaves(Settings) if f"`--{leaf.flag}`" not in page] == []
