@@ -1,0 +1,1 @@
+"""What users ask for, a file an idea; each checks its own numbers."""
