@@ -8,16 +8,14 @@ networks are trained at half of it too, and at a quarter where runs diverge; the
 """
 
 import itertools
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from experiments.laboratory.bench import Bench, Runs
 from experiments.laboratory.divergence import finite
-from experiments.laboratory.plots import COLORS, figures, millions
+from experiments.laboratory.plots import COLORS, figures, label_learning
 from experiments.laboratory.statistics import counted, listing, shown, verdict
-from experiments.laboratory.study import Results, Study, conduct, find
-from experiments.laboratory.tables import Table
+from experiments.laboratory.study import Bench, Results, Runs, Study, Table, conduct, find
 from jaxrnn import stacked
 from jaxrnn.learning.problem import Problem
 from jaxrnn.learning.recipe import Recipe
@@ -38,49 +36,37 @@ QUICK = {
 }  # fmt: skip
 
 
-class Setting(NamedTuple):
-    activation: str
-    initializer: str
-    size: int  # of each of the two hidden layers
-
-    @property
-    def name(self) -> str:
-        return f"{self.activation} {self.initializer} 2x{self.size}"
-
-
 def trials(bench: Bench) -> dict[str, Any]:
     sizes, text = bench.settings, bench.text()
     problem = bench.reading(text, batch=BATCH, chunk=CHUNK)
-    compared = itertools.product(sizes["activations"], sizes["initializers"], sizes["hidden"])
-    settings = [Setting(*setting) for setting in compared]
+    compared = (sizes[name] for name in ("activations", "initializers", "hidden"))
+    settings = list(itertools.product(*compared))
     bench.begin(len(settings))
-    rows = [compare(bench, setting, text.vocabulary.size, problem) for setting in settings]
+    rows = [compare(bench, problem, text.vocabulary.size, *setting) for setting in settings]
     return {"rows": rows, "unigram_bits": problem.baseline}
 
 
-def compare(bench: Bench, setting: Setting, symbols: int, problem: Problem) -> dict[str, Any]:
+def compare(
+    bench: Bench, problem: Problem, symbols: int, activation: str, initializer: str, size: int
+) -> dict[str, Any]:
     """Trains a setting at the learning rate that tuning finds, and at lower ones."""
-    sizes = bench.settings
-    network = stacked(symbols, [setting.size] * 2, symbols, setting.activation)
-    recipe = Recipe(recurrent_initializer=setting.initializer)
-    tuned = last = bench.train(setting.name, network, recipe, problem)
+    sizes, name = bench.settings, f"{activation} {initializer} 2x{size}"
+    network = stacked(symbols, [size] * 2, symbols, activation)
+    recipe = Recipe(recurrent_initializer=initializer)
+    tuned = bench.train(name, network, recipe, problem)
     attempts = [tuned]
-    for halving in range(1, 1 + sizes["halvings"][sizes["hidden"].index(setting.size)]):
-        if halving == 1 or None in last.figures:
-            name = f"{setting.name}, rate / {2**halving}"
-            last = bench.train(name, network, recipe, problem, rate=tuned.rate / 2**halving)
-            attempts.append(last)
+    for halving in range(1, 1 + sizes["halvings"][sizes["hidden"].index(size)]):
+        if halving == 1 or None in attempts[-1].figures:
+            again, rate = f"{name}, rate / {2**halving}", tuned.rate / 2**halving
+            attempts.append(bench.train(again, network, recipe, problem, rate=rate))
     best = min(attempts, key=_badness)
     return {
-        **setting._asdict(),
-        "rate": best.rate,
-        "tuned_rate": tuned.rate,
-        "bits": finite(best.figures),
+        "activation": activation, "initializer": initializer, "size": size,
+        "rate": best.rate, "tuned_rate": tuned.rate, "bits": finite(best.figures),
         "diverged": tuned.figures.count(None) / len(bench.seeds),
         "lost": best.figures.count(None),  # at the best rate too
-        "characters": [step * BATCH * CHUNK for step in tuned.steps],
-        "curve": best.mean_curve,
-    }
+        "characters": [step * BATCH * CHUNK for step in tuned.steps], "curve": best.mean_curve,
+    }  # fmt: skip
 
 
 def _badness(runs: Runs) -> tuple[int, float]:
@@ -97,13 +83,9 @@ def bits_of(row: dict[str, Any]) -> list[float | None]:
 def table(results: Results) -> Table:
     sizes = results["settings"]
     settings = [
-        [
-            find(results, activation=activation, initializer=initializer, size=size)
-            for size in sizes["hidden"]
-        ]
-        for activation, initializer in itertools.product(
-            sizes["activations"], sizes["initializers"]
-        )
+        [find(results, activation=name, initializer=matrix, size=n) for n in sizes["hidden"]]
+        for name in sizes["activations"]
+        for matrix in sizes["initializers"]
     ]
     return Table.of(
         "Validation bits per character: mean over seeds (95% interval)",
@@ -156,18 +138,13 @@ def draw(results: Results) -> Any:
             label = counted(activation, bits_of(row))
             characters = row["characters"][: len(row["curve"])]
             axes.plot(characters, row["curve"], color=color, label=label)
-        axes.set(title=f"2x{size}, {initializer}", xlabel="characters trained on",
-                 ylabel="validation bits per character")  # fmt: skip
-        axes.xaxis.set_major_formatter(millions)
-        axes.set_ylim(lowest - 0.05, min(lowest + 1.5, results["summary"]["unigram_bits"]))
+        highest = min(lowest + 1.5, results["summary"]["unigram_bits"])
+        label_learning(axes, f"2x{size}, {initializer}", (lowest - 0.05, highest))
         axes.legend(frameon=False)
     return picture
 
 
-STUDY = Study(
-    "activations", __doc__, seeds=5, full=FULL, quick=QUICK, trials=trials, table=table,
-    answer=answer, draw=draw,
-)  # fmt: skip
+STUDY = Study("activations", __doc__, FULL, QUICK, trials, table, answer, draw, seeds=5)
 
 if __name__ == "__main__":
     conduct(STUDY)

@@ -8,22 +8,14 @@ with two layers also with skip connections and with feedback. Each has a learnin
 """
 
 import itertools
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any
 
-from experiments.laboratory.bench import Bench
+from experiments.laboratory import statistics as stats
 from experiments.laboratory.plots import COLORS, draw_figures, draw_intervals, figures
 from experiments.laboratory.replicas import RATES, SLACK
 from experiments.laboratory.sizing import evenly, nearest
-from experiments.laboratory.statistics import (
-    Interval,
-    difference,
-    listing,
-    shown,
-    told_apart,
-    verdict,
-)
-from experiments.laboratory.study import Results, Study, conduct
-from experiments.laboratory.tables import Table
+from experiments.laboratory.study import Bench, Column, Results, Study, Table, conduct
 from experiments.laboratory.timing import milliseconds_per_step
 from jaxrnn import Network, stacked
 from jaxrnn.learning.recipe import Recipe
@@ -50,29 +42,16 @@ QUICK = {
 }  # fmt: skip
 
 
-class Setting(NamedTuple):
-    cell: str
-    layers: int
-    wiring: str = "plain"
-
-    @property
-    def name(self) -> str:
-        return f"{self.cell}, {_layers(self.layers)}, {self.wiring}"
-
-
 def trials(bench: Bench) -> dict[str, Any]:
     sizes, text = bench.settings, bench.text()
     problem = bench.reading(text, batch=BATCH, chunk=CHUNK)
-    plain = [Setting(*pair) for pair in itertools.product(sizes["cells"], sizes["layers"])]
-    rewired = [
-        Setting(cell, sizes["depth"], wiring)
-        for cell, wiring in itertools.product(sizes["rewired"], WIRINGS[1:])
-    ]
+    settings = [(cell, n, "plain") for cell in sizes["cells"] for n in sizes["layers"]]
+    timed = [setting for setting in settings if setting[1] == sizes["depth"]]
+    settings += [(cell, sizes["depth"], w) for cell in sizes["rewired"] for w in WIRINGS[1:]]
     networks = {
-        setting: network_of(setting, text.vocabulary.size, sizes["parameters"])
-        for setting in plain + rewired
+        setting: network_of(*setting, text.vocabulary.size, sizes["parameters"])
+        for setting in settings
     }
-    timed = [setting for setting in plain if setting.layers == sizes["depth"]]
     bench.begin(1 + len(networks) + len(timed))
     times = bench.trial("time per step", lambda: {
         "milliseconds": milliseconds_per_step(
@@ -81,10 +60,12 @@ def trials(bench: Bench) -> dict[str, Any]:
         )
     })["milliseconds"]  # fmt: skip
     rows = {}
-    for setting, network in networks.items():
-        runs = bench.train(setting.name, network, RECIPE, problem, slack=SLACK)
-        rows[setting] = {
-            **setting._asdict(), "hidden": [layer.size for layer in network.layers[:-1]],
+    for (cell, layers, wiring), network in networks.items():
+        name = f"{cell}, {_layers(layers)}, {wiring}"
+        runs = bench.train(name, network, RECIPE, problem, slack=SLACK)
+        rows[cell, layers, wiring] = {
+            "cell": cell, "layers": layers, "wiring": wiring,
+            "hidden": [layer.size for layer in network.layers[:-1]],
             "parameters": network.parameter_count, "rate": runs.rate, "bits": runs.figures,
         }  # fmt: skip
     equal_time = []
@@ -92,28 +73,23 @@ def trials(bench: Bench) -> dict[str, Any]:
         # A schedule falls with the number of steps: so this is a training of its own, not a longer
         # look at the same one. Its learning rate is the one that was best before.
         steps = steps_in(sizes["steps"] * max(times), time, STEPS_PER_CALL * sizes["evaluations"])
-        if steps == sizes["steps"]:
-            bits = rows[setting]["bits"]
-        else:
-            bits = bench.train(
-                f"{setting.cell}, equal time", networks[setting], RECIPE, problem,
-                rate=rows[setting]["rate"], steps=steps,
-            ).figures  # fmt: skip
-        equal_time.append({
-            "cell": setting.cell, "milliseconds": round(time, 3), "steps": steps, "bits": bits,
-        })  # fmt: skip
-    characters = sizes["steps"] * BATCH * CHUNK
-    return {"characters": characters, "rows": list(rows.values()), "equal_time": equal_time}
+        cell, rate, bits = (rows[setting][name] for name in ("cell", "rate", "bits"))
+        if steps != sizes["steps"]:
+            name = f"{cell}, equal time"
+            again = bench.train(name, networks[setting], RECIPE, problem, rate=rate, steps=steps)
+            bits = again.figures
+        row = {"cell": cell, "milliseconds": round(time, 3), "steps": steps, "bits": bits}
+        equal_time.append(row)
+    read, rows = sizes["steps"] * BATCH * CHUNK, list(rows.values())
+    return {"characters": read, "rows": rows, "equal_time": equal_time}
 
 
-def network_of(setting: Setting, symbols: int, parameters: int) -> Network:
+def network_of(cell: str, layers: int, wiring: str, symbols: int, parameters: int) -> Network:
     """A network of the setting, whose layers are as large as so many parameters allow."""
-    wiring = {} if setting.wiring == "plain" else {setting.wiring: True}
+    more = {} if wiring == "plain" else {wiring: True}
     return nearest(
-        lambda units: stacked(
-            symbols, evenly(units, setting.layers), symbols, setting.cell, **wiring
-        ),
-        parameters, least=setting.layers,
+        lambda units: stacked(symbols, evenly(units, layers), symbols, cell, **more),
+        parameters, least=layers,
     )  # fmt: skip
 
 
@@ -123,64 +99,59 @@ def steps_in(budget: float, time: float, multiple: int) -> int:
 
 
 def table(results: Results) -> Table:
-    timed = {
-        (row["cell"], results["settings"]["depth"], "plain"): row
-        for row in results["summary"]["equal_time"]
-    }
+    depth, summary = results["settings"]["depth"], results["summary"]
+    timed = {(row["cell"], depth, "plain"): row for row in summary["equal_time"]}
+    rows = [
+        {**row, "again": timed.get((row["cell"], row["layers"], row["wiring"]))}
+        for row in summary["rows"]
+    ]
 
-    def again(row: dict[str, Any]) -> dict[str, Any] | None:
-        return timed.get((row["cell"], row["layers"], row["wiring"]))
+    def again(say: Callable[[dict[str, Any]], str]) -> Column:
+        return lambda row: say(row["again"]) if row["again"] else "-"
 
     return Table.of(
         "Validation bits per character: mean over seeds (95% interval)",
-        results["summary"]["rows"],
+        rows,
         {
-            "cell": lambda row: row["cell"],
-            "connections": lambda row: row["wiring"],
+            "cell": "{cell}", "connections": "{wiring}",
             "hidden units": lambda row: " + ".join(map(str, row["hidden"])),
-            "parameters": lambda row: f"{row['parameters']:,}",
-            "learning rate": lambda row: f"{row['rate']:g}",
-            _read(results): lambda row: shown(row["bits"]),
-            "ms per step": lambda row: f"{r['milliseconds']:.2f}" if (r := again(row)) else "-",
-            "steps": lambda row: r["steps"] if (r := again(row)) else "-",
-            "equal time": lambda row: shown(r["bits"]) if (r := again(row)) else "-",
+            "parameters": "{parameters:,}", "learning rate": "{rate:g}",
+            _read(results): lambda row: stats.shown(row["bits"]),
+            "ms per step": again("{milliseconds:.2f}".format_map),
+            "steps": again("{steps}".format_map),
+            "equal time": again(lambda row: stats.shown(row["bits"])),
         },
-        notes=["Steps: as many as fit the time of the slowest cell."],
-    )
+        ["Steps: as many as fit the time of the slowest cell."],
+    )  # fmt: skip
 
 
 def answer(results: Results) -> str:
     summary, sizes = results["summary"], results["settings"]
+    plain, rewired = {}, {}
+    for row in summary["rows"]:
+        if row["wiring"] == "plain":
+            plain[f"{row['cell']} with {_layers(row['layers'])}"] = row["bits"]
+        else:
+            rewired[f"{row['cell']} with {row['wiring']} connections"] = row["bits"]
     timed = {row["cell"]: row["bits"] for row in summary["equal_time"]}
     slowest = max(summary["equal_time"], key=lambda row: row["milliseconds"])["cell"]
-    plain, rewired = (
-        {
-            f"{row['cell']} with {_layers(row['layers'])}"
-            if row["wiring"] == "plain"
-            else f"{row['cell']} with {row['wiring']} connections": row["bits"]
-            for row in summary["rows"] if (row["wiring"] == "plain") == is_plain
-        }
-        for is_plain in (True, False)
-    )  # fmt: skip
     sentences = [
-        f"With {sizes['parameters']:,} parameters and after {_read(results)} {verdict(plain)}",
-        f"Where all train as long as {slowest} does for that, with {_layers(sizes['depth'])}, "
-        f"{verdict(timed)}",
+        f"With {sizes['parameters']:,} parameters and after {_read(results)} "
+        f"{stats.verdict(plain)} Where all train as long as {slowest} does for that, with "
+        f"{_layers(sizes['depth'])}, {stats.verdict(timed)}"
     ]
-    gains = changes(results)
     for wiring in WIRINGS[1:]:
-        own = {cell: gain for (cell, name), gain in gains.items() if name == wiring}
+        own = {cell: gain for (cell, name), gain in changes(results).items() if name == wiring}
         parts = [f"{cell} by {gain:+.3f}" for cell, gain in own.items() if gain.is_told]
         rest = [cell for cell, gain in own.items() if not gain.is_told]
-        parts += [f"{listing(rest)} by nothing that can be told"] if rest else []
+        parts += [f"{stats.listing(rest)} by nothing that can be told"] if rest else []
         if parts:
-            sentences.append(
-                f"{wiring.capitalize()} connections change the bits of {', '.join(parts)}."
-            )
-    return " ".join([*sentences, told_apart(rewired)[1]]).rstrip()
+            kind = f"{wiring.capitalize()} connections"
+            sentences.append(f"{kind} change the bits of {', '.join(parts)}.")
+    return " ".join([*sentences, stats.told_apart(rewired)[1]]).rstrip()
 
 
-def changes(results: Results) -> dict[tuple[str, str], Interval]:
+def changes(results: Results) -> dict[tuple[str, str], stats.Interval]:
     """Bits with a wiring less bits without, by cell and wiring; all intervals hold together."""
     sizes = results["settings"]
     bits = {
@@ -193,7 +164,7 @@ def changes(results: Results) -> dict[tuple[str, str], Interval]:
         if {(cell, wiring), (cell, "plain")} <= bits.keys()
     ]  # fmt: skip
     return {
-        (cell, wiring): difference(bits[cell, wiring], bits[cell, "plain"], len(pairs))
+        (cell, wiring): stats.difference(bits[cell, wiring], bits[cell, "plain"], len(pairs))
         for cell, wiring in pairs
     }
 
@@ -244,10 +215,7 @@ def _layers(number: int) -> str:
     return f"{number} layer{'s' * (number > 1)}"
 
 
-STUDY = Study(
-    "cells", __doc__, seeds=3, full=FULL, quick=QUICK, trials=trials, table=table, answer=answer,
-    draw=draw,
-)  # fmt: skip
+STUDY = Study("cells", __doc__, FULL, QUICK, trials, table, answer, draw, seeds=3)
 
 if __name__ == "__main__":
     conduct(STUDY)

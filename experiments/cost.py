@@ -8,7 +8,6 @@ number of characters to an update is the same for all, the longer their chunks t
 lanes: so all make as many updates from as many characters.
 """
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -17,24 +16,15 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Integer
 
-from experiments.laboratory.bench import Bench
+from experiments.laboratory import statistics as stats
 from experiments.laboratory.divergence import Figures, finite
 from experiments.laboratory.forgetting import bits, passages, resets_every, scored_after
-from experiments.laboratory.plots import COLORS, figures
+from experiments.laboratory.plots import COLORS, draw_spread, figures
 from experiments.laboratory.replicas import RATES, SLACK, over_replicas
 from experiments.laboratory.sizing import feedforward
-from experiments.laboratory.statistics import (
-    counted,
-    difference,
-    listed,
-    shown,
-    told_apart,
-    verdict,
-)
-from experiments.laboratory.study import Results, Study, conduct
-from experiments.laboratory.tables import Table
+from experiments.laboratory.study import Bench, Column, Results, Study, Table, conduct
 from experiments.laboratory.timing import compare_gradients, time_gradients
-from jaxrnn import Params, stacked
+from jaxrnn import stacked
 from jaxrnn.learning.recipe import Recipe
 from jaxrnn.text import EncodedText
 from jaxrnn.text.problem import text_problem
@@ -97,18 +87,14 @@ def learn(
         held_out=lambda: [scored_after(warmup, lanes, resets)],
     )  # fmt: skip
     often = jnp.stack([resets_every(len(lanes) - 1, k) for k in (*sizes["forget"], None)])
-    forgetful = over_replicas(
-        lambda params: jax.lax.map(
-            lambda resets: bits(network, params, lanes, resets, warmup), often
-        )
-    )
-
-    def forget(params: Params) -> dict[str, Any]:
-        return {"forgetful": listed(np.transpose(forgetful(params)), 4)}  # [how often][seed]
-
-    name = f"chunk {chunk}, {mode}"
-    runs = bench.train(name, network, Recipe(), problem, slack=SLACK, also=forget)
-    *often, never = [
+    forgetful = over_replicas(lambda params: jax.lax.map(
+        lambda resets: bits(network, params, lanes, resets, warmup), often
+    ))  # fmt: skip
+    runs = bench.train(
+        f"chunk {chunk}, {mode}", network, Recipe(), problem, slack=SLACK,
+        also=lambda params: {"forgetful": stats.listed(np.transpose(forgetful(params)), 4)},
+    )  # fmt: skip
+    *often, never = [  # [how often][seed]
         [None if figure is None else bit for bit, figure in zip(own, runs.figures, strict=True)]
         for own in runs.record["forgetful"]
     ]
@@ -121,23 +107,23 @@ def learn(
 def table(results: Results) -> Table:
     summary, sizes = results["summary"], results["settings"]
     carried, reset = learned(results)
-    columns: dict[str, Callable[[int], object]] = {"chunk": str}
+    columns: dict[str, Column] = {"chunk": str}
     for timed in summary["timing"]:
         rows = {row["chunk"]: row for row in timed["rows"]}
-        for what, say in {
-            "times one step": lambda row: f"{row['times_a_step']['median']:.1f}",
-            "times as many characters": lambda row: f"{row['times_as_many']['median']:.2f}",
-            "MB": lambda row: f"{row['megabytes']:.1f}",
-        }.items():
+        for what, say in (
+            ("times one step", "{times_a_step[median]:.1f}"),
+            ("times as many characters", "{times_as_many[median]:.2f}"),
+            ("MB", "{megabytes:.1f}"),
+        ):
             columns[f"{timed['name']}: {what}"] = lambda chunk, rows=rows, say=say: (
-                say(rows[chunk]) if chunk in rows else "-"
+                say.format_map(rows[chunk]) if chunk in rows else "-"
             )
-    for what, of in {
-        "carried": lambda chunk: carried[chunk]["bits"],
-        "carried, forgets each chunk": lambda chunk: forgetting(results, carried[chunk]),
-        "reset at each chunk": lambda chunk: reset[chunk]["bits"],
-    }.items():
-        columns[what] = lambda chunk, of=of: shown(of(chunk)) if chunk in carried else "-"
+    for what, of in (
+        ("carried", lambda chunk: carried[chunk]["bits"]),
+        ("carried, forgets each chunk", lambda chunk: forgetting(results, carried[chunk])),
+        ("reset at each chunk", lambda chunk: reset[chunk]["bits"]),
+    ):
+        columns[what] = lambda chunk, of=of: stats.shown(of(chunk)) if chunk in carried else "-"
     return Table.of(
         "A chunk's cost, as multiples of a feed-forward gradient, and its bits per character (95% "
         "interval)",
@@ -161,11 +147,10 @@ def answer(results: Results) -> str:
     row = next(row for row in timed["rows"] if row["chunk"] == asked)
     step, as_many = row["times_a_step"], row["times_as_many"]
     relation = "more than" if step["low"] > asked else "about"
-    if step["high"] < asked:
-        relation = "less than"
+    relation = "less than" if step["high"] < asked else relation
     carried, reset = learned(results)
     one, other = carried[asked], reset[asked]
-    whole, _ = told_apart({
+    whole, _ = stats.told_apart({
         "trained": one["bits"], "reset": other["bits"], "forgetful": forgetting(results, one),
         "never": one["never"],
     })  # fmt: skip
@@ -176,7 +161,7 @@ def answer(results: Results) -> str:
          "forgetful", "never"),
     ):  # fmt: skip
         if {worse, better} <= whole.keys():
-            cost = difference(whole[worse], whole[better])
+            cost = stats.difference(whole[worse], whole[better])
             nothing = "" if cost.is_told else ", which may be nothing"
             costs.append(f"{said} {cost:.3f} bits{nothing}")
     return " ".join([
@@ -185,9 +170,9 @@ def answer(results: Results) -> str:
         f"feed-forward network with as many lanes, {relation} {asked} times, and "
         f"{as_many['median']:.1f} times as long as one of a feed-forward network with as many "
         "characters. From equally many characters "
-        + verdict({f"a chunk of {chunk}": row["bits"] for chunk, row in carried.items()}),
+        + stats.verdict({f"a chunk of {chunk}": row["bits"] for chunk, row in carried.items()}),
         *([f"With a chunk of {asked}, {', and '.join(costs)}."] if costs else []),
-        told_apart({f"a chunk of {asked}, reset": other["bits"]})[1],
+        stats.told_apart({f"a chunk of {asked}, reset": other["bits"]})[1],
     ]).rstrip()  # fmt: skip
 
 
@@ -195,9 +180,11 @@ def draw(results: Results) -> Any:
     picture, (time, length, past) = figures(15, 4.4, 3)
     timings, forget = results["summary"]["timing"], results["settings"]["forget"]
     for timed, color in zip(timings, (COLORS[0], COLORS[4]), strict=False):
-        _plot_spread(time, timed["rows"], "times_a_step", color, timed["name"])
+        draw_spread(time, "chunk", "times_a_step", timed["rows"], color=color, label=timed["name"])
     rows = timings[0]["rows"]
-    _plot_spread(time, rows, "feedforward_times_a_step", COLORS[2], "feed-forward")
+    draw_spread(
+        time, "chunk", "feedforward_times_a_step", rows, color=COLORS[2], label="feed-forward"
+    )
     chunks = [row["chunk"] for row in rows]
     time.plot(chunks, chunks, ":", color="black", lw=1, label="once per step")
     time.set(ylabel="time of a gradient, as multiples of\none feed-forward step's", yscale="log")
@@ -210,33 +197,25 @@ def draw(results: Results) -> Any:
          [forgetting(results, row) for row in carried]),
         ("reset at each chunk", "o-", COLORS[6], [row["bits"] for row in reset]),
     ):  # fmt: skip
-        label = counted(label, [bit for own in bits_of_all for bit in own])
+        label = stats.counted(label, [bit for own in bits_of_all for bit in own])
         length.plot(chunks, _means(bits_of_all), style, color=color, ms=4, label=label)
     for row, color in zip(carried[::2], COLORS, strict=False):
-        label = counted(f"chunk {row['chunk']}", row["bits"])
+        label = stats.counted(f"chunk {row['chunk']}", row["bits"])
         past.plot(forget, _means(row["forgetful"]), "-", color=color, label=label)
     for row, color in zip(reset[::2], COLORS, strict=False):
         past.plot(forget, _means(row["forgetful"]), ":", color=color)
     past.set_title("solid: carried in training, dotted: reset")
     if tops := [bit for row in carried for own in row["forgetful"] for bit in finite(own)]:
         past.set_ylim(top=max(tops) + 0.1)  # who has never had a past may do far worse with one
+    length.set_ylabel("validation bits per character")
+    past.set_ylabel("validation bits per character")
     labels = "chunk, steps", "chunk, steps", "forgets every so many characters"
     for axes, label in zip((time, length, past), labels, strict=True):
         axes.set_xscale("log", base=2)
         axes.xaxis.set_major_formatter("{x:g}")
         axes.set_xlabel(label)
         axes.legend(frameon=False)
-    for axes in (length, past):
-        axes.set_ylabel("validation bits per character")
     return picture
-
-
-def _plot_spread(axes: Any, rows: list[dict[str, Any]], name: str, color: str, label: str) -> None:
-    """Medians as a line, and 10% and 90% quantiles as a band."""
-    chunks = [row["chunk"] for row in rows]
-    low, median, high = ([row[name][part] for row in rows] for part in ("low", "median", "high"))
-    axes.plot(chunks, median, "o-", ms=4, color=color, label=label)
-    axes.fill_between(chunks, low, high, color=color, alpha=0.2, lw=0)
 
 
 def _means(figures: list[Figures]) -> list[float]:
@@ -244,10 +223,7 @@ def _means(figures: list[Figures]) -> list[float]:
     return [float(np.mean(finite(own))) if finite(own) else np.nan for own in figures]
 
 
-STUDY = Study(
-    "cost", __doc__, seeds=3, full=FULL, quick=QUICK, trials=trials, table=table, answer=answer,
-    draw=draw,
-)  # fmt: skip
+STUDY = Study("cost", __doc__, FULL, QUICK, trials, table, answer, draw, seeds=3)
 
 if __name__ == "__main__":
     conduct(STUDY)

@@ -13,19 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from experiments.laboratory.bench import Bench
+from experiments.laboratory import memory_problems
 from experiments.laboratory.divergence import finals, finite
-from experiments.laboratory.memory_problems import (
-    SIZES,
-    adding,
-    copying,
-    first_symbol,
-    temporal_order,
-)
-from experiments.laboratory.plots import figure
+from experiments.laboratory.plots import draw_map, figure
 from experiments.laboratory.statistics import told_apart
-from experiments.laboratory.study import Results, Study, conduct, find
-from experiments.laboratory.tables import Table
+from experiments.laboratory.study import Bench, Results, Study, Table, conduct, find
 from jaxrnn import CELLS, Network, stacked
 from jaxrnn.learning.problem import Problem
 from jaxrnn.learning.recipe import Recipe
@@ -33,10 +25,11 @@ from jaxrnn.learning.recipe import Recipe
 # IRNN: ReLU with the identity as its recurrent matrix (Le, Jaitly and Hinton 2015).
 CELL_OF = {"tanh": "tanh", "IRNN": "relu"} | {n: n for n in ("lstm", "gru", "min_gru", "rg_lru")}
 PROBLEMS = {
-    "adding": adding,
-    "copying": copying,
-    "temporal order": lambda _, **sizes: temporal_order(**sizes),  # it has but one published length
-    "first symbol": first_symbol,
+    "adding": memory_problems.adding,
+    "copying": memory_problems.copying,
+    # It has but one published length.
+    "temporal order": lambda _, **sizes: memory_problems.temporal_order(**sizes),
+    "first symbol": memory_problems.first_symbol,
 }
 SOLVED = 0.06  # of the baseline's loss
 FULL = {
@@ -59,12 +52,8 @@ QUICK = {
 def trials(bench: Bench) -> dict[str, Any]:
     cells, lengths = bench.settings["cells"], bench.settings["lengths"]
     bench.begin(len(cells) * sum(map(len, lengths.values())))
-    rows = [
-        row
-        for cell, name in itertools.product(cells, lengths)
-        for row in compare(bench, cell, name)
-    ]
-    return {"rows": rows}
+    compared = itertools.product(cells, lengths)
+    return {"rows": [row for cell, name in compared for row in compare(bench, cell, name)]}
 
 
 def compare(bench: Bench, cell: str, name: str) -> list[dict[str, Any]]:
@@ -75,9 +64,8 @@ def compare(bench: Bench, cell: str, name: str) -> list[dict[str, Any]]:
         problem: Problem = PROBLEMS[name](length, batch=sizes["batch"], held_out=sizes["held_out"])
         assert problem.baseline is not None
         limit = SOLVED * problem.baseline
-        runs = bench.train(
-            f"{cell} {name} {length}", network, recipe, problem, rate=rate, solved=limit
-        )
+        trial = f"{cell} {name} {length}"
+        runs = bench.train(trial, network, recipe, problem, rate=rate, solved=limit)
         rate = runs.rate
         curves = [judged(c["steps"], c["valid"], limit) for c in runs.record["curves"]]
         rows.append({
@@ -91,7 +79,7 @@ def compare(bench: Bench, cell: str, name: str) -> list[dict[str, Any]]:
 
 def contender(cell: str, name: str, size: int) -> tuple[Network, Recipe]:
     """Adam at a constant rate, so that a run that stops early does not depend on the limit."""
-    kind, (features, outputs) = CELL_OF[cell], SIZES[name]
+    kind, (features, outputs) = CELL_OF[cell], memory_problems.SIZES[name]
     # The IRNN's other matrices are drawn as everybody's: with Adam, the paper's deviation of 0.001
     # leaves it at the baseline of adding 100 for 1,500 steps.
     hidden = [size] * (2 if CELLS[kind].terms else 1)
@@ -129,20 +117,19 @@ def median_steps(row: dict[str, Any]) -> float:
 
 def table(results: Results) -> Table:
     settings = results["settings"]
+    columns = {
+        "task": lambda rows: rows[0]["task"],
+        "length": lambda rows: rows[0]["length"],
+        "baseline": lambda rows: f"{rows[0]['baseline']:.3f}",
+    }
+    for i, cell in enumerate(settings["cells"]):
+        columns[cell] = lambda rows, i=i: _shown(rows[i])
     return Table.of(
         f"Median steps until solved, of {settings['steps']:,} (runs that solved it; loss)",
-        _problems(results),
-        {
-            "task": lambda rows: rows[0]["task"],
-            "length": lambda rows: rows[0]["length"],
-            "baseline": lambda rows: f"{rows[0]['baseline']:.3f}",
-            **{
-                cell: lambda rows, i=i: _shown(rows[i]) for i, cell in enumerate(settings["cells"])
-            },
-        },
-        notes=["Losses are squared errors for adding, else nats per judged step; all are medians "
-               "over seeds, and '-' says that half of the runs or more did not solve it. The loss "
-               "is that of the runs that did not diverge."],
+        _problems(results), columns,
+        ["Losses are squared errors for adding, else nats per judged step; all are medians over "
+         "seeds, and '-' says that half of the runs or more did not solve it. The loss is that of "
+         "the runs that did not diverge."],
     )  # fmt: skip
 
 
@@ -171,25 +158,18 @@ def answer(results: Results) -> str:
 
 
 def draw(results: Results) -> Any:
-    from matplotlib.colors import LogNorm
-
     settings, problems = results["settings"], _problems(results)
     cells, steps = settings["cells"], settings["steps"]
     medians = np.array([[median_steps(row) for row in rows] for rows in problems]).T
+    notes = [[_note(rows[i]) for rows in problems] for i in range(len(cells))]
     picture, axes = figure(3.4 + 0.8 * len(problems), 2.2 + 0.5 * len(cells))
-    axes.grid(False)
-    axes.spines[:].set_visible(False)
-    axes.set_facecolor("#e4e4e4")
     soonest = steps / settings["evaluations"]
-    norm = LogNorm(soonest, steps)
-    image = axes.imshow(np.ma.masked_invalid(medians), norm=norm, cmap="YlGn_r", aspect="auto")
-    for i, j in np.ndindex(medians.shape):
-        dark = np.isfinite(medians[i, j]) and norm(medians[i, j]) < 0.4
-        axes.text(j, i, _note(problems[j][i]), ha="center", va="center", fontsize=9,
-                  color="white" if dark else "black")  # fmt: skip
+    bar = draw_map(axes, medians, notes, lowest=soonest, highest=steps)
+    bar.set_label("median training steps until solved")
+    ticks = [soonest * k for k in (1, 2, 5, 10, 20) if soonest * k <= steps]
+    bar.set_ticks(ticks, labels=[f"{tick:,.0f}" for tick in ticks])
     axes.set_xticks(range(len(problems)), [str(rows[0]["length"]) for rows in problems])
     axes.set_yticks(range(len(cells)), cells)
-    axes.tick_params(length=0)
     axes.set_xlabel("length in time steps (copying: the delay)\n"
                     "grey: not solved; its loss, in % of the baseline's")  # fmt: skip
     start = 0
@@ -198,10 +178,6 @@ def draw(results: Results) -> Any:
                   va="bottom")  # fmt: skip
         start += len(lengths)
         axes.axvline(start - 0.5, color="white", lw=5)
-    bar = picture.colorbar(image, label="median training steps until solved")
-    bar.minorticks_off()
-    ticks = [soonest * k for k in (1, 2, 5, 10, 20) if soonest * k <= steps]
-    bar.set_ticks(ticks, labels=[f"{tick:,.0f}" for tick in ticks])
     return picture
 
 
@@ -225,34 +201,24 @@ def _always(row: dict[str, Any]) -> bool:
 
 
 def _shown(row: dict[str, Any]) -> str:
-    steps, losses = median_steps(row), finite(ends(row))
-    median = f"{steps:,.0f}" if np.isfinite(steps) else "-"
+    steps, losses, runs = median_steps(row), finite(ends(row)), len(row["losses"])
     said = [f"{np.median(losses):.4f}"] if losses else []
-    lost = len(row["losses"]) - len(losses)
-    said += [f"{lost} diverged"] if lost else []
-    return f"{median} ({_count(row)}/{len(row['losses'])}; {', '.join(said)})"
+    said += [f"{runs - len(losses)} diverged"] if len(losses) < runs else []
+    median = f"{steps:,.0f}" if np.isfinite(steps) else "-"
+    return f"{median} ({_count(row)}/{runs}; {', '.join(said)})"
 
 
 def _note(row: dict[str, Any]) -> str:
     """What the picture says of a setting: steps or loss, and how many runs where they differ."""
-    steps, losses, count, runs = (
-        median_steps(row),
-        finite(ends(row)),
-        _count(row),
-        len(row["losses"]),
-    )
-    lines = [f"{np.median(losses) / row['baseline']:.0%}"] if losses else []
-    if np.isfinite(steps):
-        lines = [f"{steps:.0f}"]
-    lines += [f"{count} of {runs}"] if 0 < count < runs else []
-    lines += [f"{runs - len(losses)} diverged"] if len(losses) < runs else []
-    return "\n".join(lines)
+    steps, losses, runs = median_steps(row), finite(ends(row)), len(row["losses"])
+    said = [f"{np.median(losses) / row['baseline']:.0%}"] if losses else []
+    said = [f"{steps:.0f}"] if np.isfinite(steps) else said
+    said += [f"{_count(row)} of {runs}"] if 0 < _count(row) < runs else []
+    said += [f"{runs - len(losses)} diverged"] if len(losses) < runs else []
+    return "\n".join(said)
 
 
-STUDY = Study(
-    "memory", __doc__, seeds=3, corpus=False, full=FULL, quick=QUICK, trials=trials, table=table,
-    answer=answer, draw=draw,
-)  # fmt: skip
+STUDY = Study("memory", __doc__, FULL, QUICK, trials, table, answer, draw, seeds=3, corpus=False)
 
 if __name__ == "__main__":
     conduct(STUDY)

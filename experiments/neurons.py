@@ -13,20 +13,18 @@ from typing import Any
 import jax
 import numpy as np
 
-from experiments.laboratory.bench import Bench
 from experiments.laboratory.coloured import draw_scale, draw_text, page
 from experiments.laboratory.divergence import finite
 from experiments.laboratory.features import Reading, Values, read
 from experiments.laboratory.plots import figures
 from experiments.laboratory.statistics import Interval, difference, mean_of, shown, told_apart
-from experiments.laboratory.study import Results, Study, conduct
-from experiments.laboratory.tables import Table
+from experiments.laboratory.study import Bench, Results, Study, Table, conduct
 from experiments.laboratory.units import Units, best_units
 from jaxrnn import InputError, Network, Params, init, stacked
 from jaxrnn.learning.recipe import Recipe
 from jaxrnn.storage.files import user_path
 from jaxrnn.text import EncodedText
-from jaxrnn.text.language_model import LanguageModel, load_language_model
+from jaxrnn.text.language_model import load_language_model
 
 BATCH, CHUNK = 32, 64
 FULL = {
@@ -42,39 +40,33 @@ LINES, WIDTH = 9, 56  # of a panel of the picture
 
 
 def trials(bench: Bench) -> dict[str, Any]:
-    model = given(bench.settings["run"])
+    run = bench.settings["run"]
+    model = None if run is None else load_language_model(user_path(run))
+    if model is not None and len(model.network.layers) == 1:
+        raise InputError(f"the network in {run} has no hidden layer, so no units to look at")
     text = bench.text(None if model is None else model.vocabulary)
     reading = read(text, bench.settings["valid"], bench.settings["shown"])
-    bench.begin(2)
     if model is None:
+        bench.begin(2)
         network, trained, facts = train(bench, text, reading)
     else:
         network, facts = model.network, {"rate": None, "bits": []}
-        found = best_units(network, model.params, reading)
-        if found is None:
+        trained = [best_units(network, model.params, reading)]
+        if trained == [None]:
             raise InputError(
-                f"the units of the model in {bench.settings['run']} overflow while they read; "
-                "give a model whose training went well"
+                f"the units of the model in {run} overflow while they read; give a model whose "
+                "training went well"
             )
-        trained = [found]
-    untrained = bench.trial("untrained", lambda: {
-        "units": [
-            best_units(network, init(network, jax.random.key(seed)), reading)
-            for seed in bench.seeds
-        ]
-    })["units"]  # fmt: skip
+        bench.begin(1)
+    starts = (init(network, jax.random.key(seed)) for seed in bench.seeds)
+    untrained = bench.trial(
+        "untrained", lambda: {"units": [best_units(network, start, reading) for start in starts]}
+    )["units"]
     return {
         "cell": network.layers[0].cell.name, **facts,
         "passage": reading.characters[reading.shown],
         "rows": rows_of(list(reading.features), trained, untrained),
     }  # fmt: skip
-
-
-def given(run: str | None) -> LanguageModel | None:
-    model = None if run is None else load_language_model(user_path(run))
-    if model is not None and len(model.network.layers) == 1:
-        raise InputError(f"the network in {run} has no hidden layer, so no units to look at")
-    return model
 
 
 def train(
@@ -93,11 +85,9 @@ def train(
 
     problem = bench.reading(text, batch=BATCH, chunk=CHUNK)
     runs = bench.train("trained", network, Recipe(), problem, also=units)
-    bits = runs.figures
-    trained = [
-        None if figure is None else found
-        for figure, found in zip(bits, runs.record["units"], strict=True)
-    ]
+    pairs = list(zip(runs.figures, runs.record["units"], strict=True))
+    bits = [None if found is None else figure for figure, found in pairs]
+    trained = [None if figure is None else found for figure, found in pairs]
     return network, trained, {"rate": runs.rate, "bits": bits}
 
 
@@ -110,13 +100,13 @@ def rows_of(
     for i, feature in enumerate(features if ended else []):
         # The network to be shown is chosen as units are: by the half on which they are searched.
         best = max((units[i] for units in ended), key=lambda unit: unit["searched"])
-        judged = (
+        after, before = (
             [None if units is None else units[i]["judged"] for units in networks]
             for networks in (trained, untrained)
         )
         rows.append({
             "feature": feature, "unit": best["name"], "correlation": best["judged"],
-            **dict(zip(("trained", "untrained"), judged, strict=True)), "shown": best["shown"],
+            "trained": after, "untrained": before, "shown": best["shown"],
         })  # fmt: skip
     return rows
 
@@ -127,11 +117,11 @@ def table(results: Results) -> Table:
         "over seeds (95% interval)",
         results["summary"]["rows"],
         {
-            "feature": lambda row: row["feature"],
+            "feature": "{feature}",
             "trained": lambda row: shown(row["trained"], ".2f"),
             "untrained": lambda row: shown(row["untrained"], ".2f"),
-            "best unit": lambda row: row["unit"],
-            "its correlation": lambda row: f"{row['correlation']:.2f}",
+            "best unit": "{unit}",
+            "its correlation": "{correlation:.2f}",
         },
         notes=["neurons.html shows a passage coloured by each of these units."],
     )
@@ -209,8 +199,7 @@ def _gain(row: dict[str, Any], comparisons: int = 1) -> Interval:
 
 
 STUDY = Study(
-    "neurons", __doc__, seeds=5, full=FULL, quick=QUICK, trials=trials, table=table, answer=answer,
-    draw=draw, pages=pages,
+    "neurons", __doc__, FULL, QUICK, trials, table, answer, draw, seeds=5, pages=pages,
     options={"run": "Take the model of this work directory, or exported one."},
 )  # fmt: skip
 

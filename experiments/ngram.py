@@ -12,23 +12,13 @@ from typing import Any
 import numpy as np
 from jaxtyping import Integer
 
-from experiments.laboratory.bench import Bench
-from experiments.laboratory.counts import probabilities
+from experiments.laboratory import counts
+from experiments.laboratory import statistics as stats
 from experiments.laboratory.divergence import finite
 from experiments.laboratory.plots import COLORS, draw_figures, figure
 from experiments.laboratory.replicas import RATES, SLACK
 from experiments.laboratory.sizing import nearest
-from experiments.laboratory.statistics import (
-    best_of,
-    counted,
-    difference,
-    mean_of,
-    shown,
-    told_apart,
-    verdict,
-)
-from experiments.laboratory.study import Results, Study, conduct
-from experiments.laboratory.tables import Table
+from experiments.laboratory.study import Bench, Results, Study, Table, conduct
 from jaxrnn import Connection, Layer, Network, stacked
 from jaxrnn.learning.recipe import Recipe
 from jaxrnn.text import contiguous_lanes
@@ -63,14 +53,12 @@ def trials(bench: Bench) -> dict[str, Any]:
     for name, make in makers.items():
         network = nearest(make, sizes["parameters"])
         runs = bench.train(name, network, Recipe(), problem, slack=SLACK)
-        rows.append({
-            "name": name, "hidden": network.layers[0].size, "parameters": network.parameter_count,
-            "rate": runs.rate, "bits": runs.figures,
-        })  # fmt: skip
+        row = {"name": name, "hidden": network.layers[0].size, "rate": runs.rate}
+        rows.append({**row, "parameters": network.parameter_count, "bits": runs.figures})
 
     def count(read: np.ndarray) -> list[float]:
-        valid = text.valid[: sizes["valid"]]
-        return counted_bits(read, valid, symbols=symbols, longest=sizes["longest"])
+        valid, longest = text.valid[: sizes["valid"]], sizes["longest"]
+        return counts.bits(read, valid, symbols=symbols, longest=longest)
 
     same = bench.trial("counts, same text", lambda: {
         "bits": [count(text_read(train, seed, sizes["steps"])) for seed in bench.seeds]
@@ -100,19 +88,6 @@ def text_read(
     return np.concatenate(chunks).T.ravel()
 
 
-def counted_bits(
-    train: Integer[np.ndarray, " length"],
-    valid: Integer[np.ndarray, " valid"],
-    *,
-    symbols: int,
-    longest: int,
-) -> list[float]:
-    """Bits per character of counts that look back 0 to `longest` characters."""
-    found = probabilities(train, valid, symbols=symbols, longest=longest)
-    # The first character is no target of the networks either.
-    return np.round(-np.log2(found[:, 1:]).mean(axis=1), 4).tolist()
-
-
 def table(results: Results) -> Table:
     summary, sizes = results["summary"], results["settings"]
     rows = {row["name"]: row for row in summary["networks"]}
@@ -131,8 +106,8 @@ def table(results: Results) -> Table:
             "characters seen": lambda line: line[0],
             "hidden units": lambda line: line[1]["hidden"] if line[1] else "-",
             "learning rate": lambda line: f"{line[1]['rate']:g}" if line[1] else "-",
-            f"network, {read}": lambda line: shown(line[1]["bits"]) if line[1] else "-",
-            f"counts, {read}": lambda line: shown(line[2]) if line[2] else "-",
+            f"network, {read}": lambda line: stats.shown(line[1]["bits"]) if line[1] else "-",
+            f"counts, {read}": lambda line: stats.shown(line[2]) if line[2] else "-",
             f"counts, {summary['whole'] / 1e6:.2g} M": lambda line: line[3],
         },
         notes=[f"Networks have about {sizes['parameters']:,} parameters."],
@@ -141,7 +116,7 @@ def table(results: Results) -> Table:
 
 def answer(results: Results) -> str:
     summary = results["summary"]
-    bits, lost = told_apart({row["name"]: row["bits"] for row in summary["networks"]})
+    bits, lost = stats.told_apart({row["name"]: row["bits"] for row in summary["networks"]})
     feedforward = {
         f"the one that {name} back": found
         for name, found in bits.items() if name.startswith("sees")
@@ -149,19 +124,19 @@ def answer(results: Results) -> str:
     if not feedforward:
         return f"No feed-forward network can be compared. {lost}"
     read = f"{summary['characters'] / 1e6:.2g} M characters"
-    sentences = [f"Of feed-forward networks that read {read}, {verdict(feedforward)}"]
-    best = feedforward[best_of(feedforward)[0]]
-    counts = np.transpose(summary["counts"]).tolist()  # [looked back][seed]
-    n = int(np.argmin(np.mean(counts, axis=1)))
+    sentences = [f"Of feed-forward networks that read {read}, {stats.verdict(feedforward)}"]
+    best = feedforward[stats.best_of(feedforward)[0]]
+    counted = np.transpose(summary["counts"]).tolist()  # [looked back][seed]
+    n = int(np.argmin(np.mean(counted, axis=1)))
     recurrent = {name: found for name, found in bits.items() if not name.startswith("sees")}
     rivals = [
         (f"a recurrent {cell} network", found, len(recurrent)) for cell, found in recurrent.items()
     ]
-    rivals += [(f"counting {n} back in the same text", counts[n], len(counts))]
+    rivals += [(f"counting {n} back in the same text", counted[n], len(counted))]
     compared = []
     for name, found, choices in rivals:
         # The best were picked: so the intervals are to hold for all pairs of a kind that there are.
-        gap = difference(found, best, len(feedforward) * choices)
+        gap = stats.difference(found, best, len(feedforward) * choices)
         if gap.is_told:
             more = "more" if gap.mean > 0 else "fewer"
             compared.append(f"{name} needs {abs(gap.mean):.3f} bits {more}")
@@ -184,7 +159,10 @@ def draw(results: Results) -> Any:
     read = f"{summary['characters'] / 1e6:.2g} M characters"
     for cell, color in zip(settings["cells"], COLORS[4:], strict=False):
         if ended := finite(rows[cell]):
-            found, label = mean_of(ended), counted(f"recurrent {cell}, {read}", rows[cell])
+            found, label = (
+                stats.mean_of(ended),
+                stats.counted(f"recurrent {cell}, {read}", rows[cell]),
+            )
             axes.axhline(found.mean, color=color, label=label)
             if np.isfinite(found.low):
                 axes.axhspan(found.low, found.high, color=color, alpha=0.2, linewidth=0)
@@ -205,10 +183,7 @@ def draw(results: Results) -> Any:
     return picture
 
 
-STUDY = Study(
-    "ngram", __doc__, seeds=5, full=FULL, quick=QUICK, trials=trials, table=table, answer=answer,
-    draw=draw,
-)  # fmt: skip
+STUDY = Study("ngram", __doc__, FULL, QUICK, trials, table, answer, draw, seeds=5)
 
 if __name__ == "__main__":
     conduct(STUDY)

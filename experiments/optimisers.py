@@ -10,21 +10,11 @@ short runs that chose it fare at the others says how forgiving it is.
 from collections.abc import Mapping
 from typing import Any
 
-from experiments.laboratory.bench import Bench
+from experiments.laboratory import statistics as stats
 from experiments.laboratory.divergence import Figures, finite
-from experiments.laboratory.plots import COLORS, figures, millions
+from experiments.laboratory.plots import COLORS, figures, label_learning
 from experiments.laboratory.rates import GOOD, good_rates, rates_around
-from experiments.laboratory.statistics import (
-    counted,
-    difference,
-    listing,
-    numbers,
-    shown,
-    told_apart,
-    verdict,
-)
-from experiments.laboratory.study import Results, Study, conduct
-from experiments.laboratory.tables import Table
+from experiments.laboratory.study import Bench, Results, Study, Table, conduct
 from jaxrnn import stacked
 from jaxrnn.learning.recipe import Recipe
 
@@ -78,10 +68,10 @@ def table(results: Results) -> Table:
         "Validation bits per character: mean over seeds (95% interval)",
         results["summary"]["rows"],
         {
-            "optimiser": lambda row: row["optimizer"],
+            "optimiser": "{optimizer}",
             "clipped": lambda row: "yes" if row["clipped"] else "no",
-            "bits per character": lambda row: shown(row["bits"]),
-            "learning rate": lambda row: f"{row['rate']:.3g}",
+            "bits per character": lambda row: stats.shown(row["bits"]),
+            "learning rate": "{rate:.3g}",
             "good rates": good,
             "ratio": lambda row: f"{width(row):.1f}",
         },
@@ -99,8 +89,8 @@ def width(row: dict[str, Any]) -> float:
 def answer(results: Results) -> str:
     rows = {row["name"]: row for row in results["summary"]["rows"]}
     losses = {name: row["bits"] for name, row in rows.items()}
-    sentences = [f"From equally many characters {verdict(losses)}"]
-    if whole := told_apart(losses)[0]:
+    sentences = [f"From equally many characters {stats.verdict(losses)}"]
+    if whole := stats.told_apart(losses)[0]:
         widths = {name: width(rows[name]) for name in whole}
         wide, narrow = max(widths, key=lambda n: widths[n]), min(widths, key=lambda n: widths[n])
         sentences += _on_clipping(whole)
@@ -116,7 +106,7 @@ def _on_clipping(losses: Mapping[str, Figures]) -> list[str]:
     """What it does to the optimisers that trained both with it and without."""
     pairs = {name: f"{name} with clipping" for name in losses if f"{name} with clipping" in losses}
     gains = {
-        plain: difference(losses[plain], losses[clipped], len(pairs))
+        plain: stats.difference(losses[plain], losses[clipped], len(pairs))
         for plain, clipped in pairs.items()
     }
     if not gains:
@@ -126,8 +116,8 @@ def _on_clipping(losses: Mapping[str, Figures]) -> list[str]:
     if not helped and not harmed:
         return ["Clipping the gradient's norm makes no difference that can be told, for any of "
                 "them."]  # fmt: skip
-    verdicts = [f"helps {listing(helped)}"] if helped else []
-    verdicts += [f"harms {listing(harmed)}"] if harmed else []
+    verdicts = [f"helps {stats.listing(helped)}"] if helped else []
+    verdicts += [f"harms {stats.listing(harmed)}"] if harmed else []
     rest = len(gains) - len(helped) - len(harmed)
     verdicts += ["makes no difference that can be told to the rest"] if rest else []
     return [f"Clipping the gradient's norm {'; it '.join(verdicts)}."]
@@ -142,32 +132,25 @@ def draw(results: Results) -> Any:
         for row in own:
             style = {
                 "color": COLORS[names.index(row["optimizer"])],
-                "label": counted(row["optimizer"], row["bits"]),
+                "label": stats.counted(row["optimizer"], row["bits"]),
                 "linestyle": "--" if row["optimizer"] == "adamw" else "-",  # lies on adam's
             }
-            curve = numbers(row["curve"])
+            curve = stats.numbers(row["curve"])
             curves.plot(row["characters"][: len(curve)], curve, **style)
-            rates, bits = numbers(row["tried"]).T
+            rates, bits = stats.numbers(row["tried"]).T
             sensitivity.plot(rates / row["rate"], bits, marker=".", **style)
         title = f"clipped to norm {CLIP_NORM:g}" if clipped else "not clipped"
-        curves.set(title=f"{title}: best learning rates", xlabel="characters trained on",
-                   ylim=(lowest - 0.1, lowest + 1.5))  # fmt: skip
-        curves.xaxis.set_major_formatter(millions)
+        label_learning(curves, f"{title}: best learning rates", (lowest - 0.1, lowest + 1.5))
         least = min((x for row in own for x in finite([bits for _, bits in row["tried"]])),
                     default=0.0)  # fmt: skip
         sensitivity.set(title=f"{title}: short runs", xlabel="learning rate / best learning rate",
-                        xscale="log", xlim=(1 / 64, 64),
+                        ylabel="validation bits per character", xscale="log", xlim=(1 / 64, 64),
                         ylim=(least - 0.1, least + 1.5))  # fmt: skip
-        for axes in (curves, sensitivity):
-            axes.set_ylabel("validation bits per character")
         curves.legend(frameon=False)
     return picture
 
 
-STUDY = Study(
-    "optimisers", __doc__, seeds=5, full=FULL, quick=QUICK, trials=trials, table=table,
-    answer=answer, draw=draw,
-)  # fmt: skip
+STUDY = Study("optimisers", __doc__, FULL, QUICK, trials, table, answer, draw, seeds=5)
 
 if __name__ == "__main__":
     conduct(STUDY)

@@ -13,24 +13,12 @@ from typing import Any
 import numpy as np
 from jaxtyping import Integer
 
-from experiments.laboratory.bench import Bench
+from experiments.laboratory import statistics as stats
 from experiments.laboratory.divergence import Figures, finite
 from experiments.laboratory.early_stopping import figures_of
-from experiments.laboratory.plots import figures, millions
+from experiments.laboratory.plots import draw_figures, figures, label_learning
 from experiments.laboratory.replicas import CUT, TUNING_SEED, over_replicas, train_replicas
-from experiments.laboratory.statistics import (
-    best_of,
-    counted,
-    difference,
-    listed,
-    mean_of,
-    numbers,
-    shown,
-    told_apart,
-    verdict,
-)
-from experiments.laboratory.study import Results, Study, conduct, find
-from experiments.laboratory.tables import Table
+from experiments.laboratory.study import Bench, Results, Study, Table, conduct, find
 from jaxrnn import Network, Params, stacked
 from jaxrnn.learning.problem import Problem
 from jaxrnn.learning.recipe import Recipe
@@ -102,7 +90,8 @@ def compare(
     rates: Sequence[float],
 ) -> dict[str, Any]:
     """Trains with a method at its best strength and learning rate from several seeds."""
-    sizes, choosing = bench.settings, problems["choosing"]
+    sizes, choosing, baseline = bench.settings, problems["choosing"], problems["training"].baseline
+    assert baseline is not None
 
     def search() -> dict[str, Any]:
         tried = []
@@ -111,38 +100,31 @@ def compare(
                 network, METHODS[method](strength), choosing, [TUNING_SEED] * len(rates), rates,
                 steps=sizes["steps"], evaluations=sizes["evaluations"],
             )  # fmt: skip
-            tried += [(_lowest(curve.valid), strength, curve.rate) for curve in curves]
+            lowest = [min(finite(curve.valid), default=None) for curve in curves]
+            tried += zip(lowest, [strength] * len(rates), rates, strict=True)
         return {"tried": tried}
 
     tried = bench.trial(f"{method}, tuning", search)["tried"]
     _, strength, rate = min(tried, key=lambda row: np.inf if row[0] is None else row[0])
-    evaluated = {name: over_replicas(problems[name].figure(network)) for name in OTHERS}
-    seen: dict[str, list[Any]] = {name: [] for name in OTHERS}
+    figures = {
+        name: over_replicas(problems[name].figure(network)) for name in ("reported", "training")
+    }
+    seen: dict[str, list[Any]] = {name: [] for name in figures}
 
     def look(step: int, params: Params) -> None:
-        for name, evaluate in evaluated.items():
-            if step:
-                seen[name].append(evaluate(params))
+        for name, figure in figures.items():
+            seen[name] += [figure(params)] if step else []
 
     runs = bench.train(
         method, network, METHODS[method](strength), choosing, rate=rate, after=look,
-        also=lambda _: {name: listed(np.transpose(bits), 4) for name, bits in seen.items()},
+        also=lambda _: {name: stats.listed(np.transpose(bits), 4) for name, bits in seen.items()},
     )  # fmt: skip
-    assert problems["training"].baseline is not None
+    curves = [curve["valid"] for curve in runs.record["curves"]]
     return {
-        "method": method,
-        "strength": strength,
-        "rate": rate,
-        "tried": tried,
+        "method": method, "strength": strength, "rate": rate, "tried": tried,
         "characters": [step * BATCH * CHUNK for step in runs.steps],
-        **figures_of(
-            [curve["valid"] for curve in runs.record["curves"]],
-            runs.record["reported"], runs.record["training"], problems["training"].baseline,
-        ),
+        **figures_of(curves, runs.record["reported"], runs.record["training"], baseline),
     }  # fmt: skip
-
-
-OTHERS = ("reported", "training")
 
 
 def table(results: Results) -> Table:
@@ -150,12 +132,12 @@ def table(results: Results) -> Table:
         "Validation bits per character: mean over seeds (95% interval)",
         results["summary"]["rows"],
         {
-            "method": lambda row: row["method"],
+            "method": "{method}",
             "strength": lambda row: f"{row['strength']:g}" if row["strength"] else "-",
-            "learning rate": lambda row: f"{row['rate']:g}",
-            "stopped early": lambda row: shown(row["stopped"]),
+            "learning rate": "{rate:g}",
+            "stopped early": lambda row: stats.shown(row["stopped"]),
             "gap then": lambda row: _gap(row["stopped"], row["stopped_training"]),
-            "at the end": lambda row: shown(row["final"]),
+            "at the end": lambda row: stats.shown(row["final"]),
             "gap": lambda row: _gap(row["final"], row["final_training"]),
         },
         notes=["A gap is what validation text needs more than text that was learned, both without "
@@ -165,37 +147,29 @@ def table(results: Results) -> Table:
 
 def answer(results: Results) -> str:
     rows = {row["method"]: row for row in results["summary"]["rows"]}
-    stopped = {
-        "no regularisation" if method == NONE else method: row["stopped"]
-        for method, row in rows.items()
-    }
-    whole, _ = told_apart(stopped)
+    plain = "no regularisation"
+    stopped = {plain if name == NONE else name: row["stopped"] for name, row in rows.items()}
+    whole, _ = stats.told_apart(stopped)
     sentences = [
         f"With {results['settings']['text']:,} characters to learn from and early stopping "
-        f"{verdict(stopped)}"
+        f"{stats.verdict(stopped)}"
     ]
-    best = best_of(whole)[0] if whole else None
-    if (plain := whole.get("no regularisation")) and best and plain != whole[best]:
-        gain = difference(plain, whole[best], len(whole) - 1)
+    if plain in whole and (best := stats.best_of(whole)[0]) != plain:
+        gain = stats.difference(whole[plain], whole[best], len(whole) - 1)
         sentences.append(f"Without regularisation it needs {gain:.3f} more than with {best}.")
-    sentences += [*_on_recurrent_dropout(whole), *_on_stopping(rows[NONE])]
-    return " ".join(sentences)
+    return " ".join([*sentences, *_on_recurrent_dropout(whole), *_on_stopping(rows[NONE])])
 
 
 def _on_stopping(plain: dict[str, Any]) -> list[str]:
     """What training on costs without regularisation, if no run of that diverged."""
-    kept, _ = told_apart({name: plain[name] for name in ("stopped", "final", "final_training")})
-    if len(kept) < 3:
+    kinds = "final", "stopped", "final_training"
+    if any(None in plain[kind] for kind in kinds):
         return []
-    gap = difference(kept["final"], kept["final_training"])
-    late = difference(kept["final"], kept["stopped"])
-    end = (
-        f"Without regularisation, validation text needs {gap.mean:.2f} bits more than learned text "
-        "at the end"
-    )
-    if late.low > 0:
-        end += f", and not to have stopped early costs {late:.3f} bits"
-    return [f"{end}."]
+    final, stopped, learned = (plain[kind] for kind in kinds)
+    gap, late = stats.difference(final, learned), stats.difference(final, stopped)
+    stop = f", and not to have stopped early costs {late:.3f} bits" if late.low > 0 else ""
+    return [f"Without regularisation, validation text needs {gap.mean:.2f} bits more than learned "
+            f"text at the end{stop}."]  # fmt: skip
 
 
 def _on_recurrent_dropout(losses: Mapping[str, Figures]) -> list[str]:
@@ -208,13 +182,11 @@ def _on_recurrent_dropout(losses: Mapping[str, Figures]) -> list[str]:
     }
     verdicts = []
     for kind, (everywhere, forward) in pairs.items():
-        cost = difference(everywhere, forward, len(pairs))
-        if cost.low > 0:
-            verdicts.append(f"with {kind} it costs {cost:.3f} bits")
-        elif cost.high < 0:
-            verdicts.append(f"with {kind} it gains {-cost:.3f} bits")
-        else:
-            verdicts.append(f"with {kind} it cannot be told from not doing so ({cost:+.3f} bits)")
+        cost = stats.difference(everywhere, forward, len(pairs))
+        said = f"it cannot be told from not doing so ({cost:+.3f} bits)"
+        if cost.is_told:
+            said = f"it costs {cost:.3f} bits" if cost.low > 0 else f"it gains {-cost:.3f} bits"
+        verdicts.append(f"with {kind} {said}")
     return [f"To drop recurrent connections as well: {'; '.join(verdicts)}."] if verdicts else []
 
 
@@ -230,53 +202,33 @@ def draw(results: Results) -> Any:
             (row["training_curve"], {"color": "#9db4c8", "label": "training"}),
             (row["curve"], {"color": "#b4442a", "label": "validation"}),
         ):
-            axes.plot(characters[: len(curve)], numbers(curve), **style)
+            axes.plot(characters[: len(curve)], stats.numbers(curve), **style)
         stops = [(characters[i], bits) for i, bits in zip(row["stops"], row["stopped"], strict=True)
                  if bits is not None]  # fmt: skip
         axes.plot([x for x, _ in stops], [y for _, y in stops], "o", ms=4, color="#b4442a",
                   label="stopped early")  # fmt: skip
         strength = f" {row['strength']:g}" if row["strength"] else ""
-        axes.set(title=counted(f"{row['method']}{strength}", row["final"]),
-                 xlabel="characters trained on", ylabel="bits per character",
-                 ylim=(low - 0.1, lowest + 1))  # fmt: skip
-        axes.xaxis.set_major_formatter(millions)
+        title = stats.counted(f"{row['method']}{strength}", row["final"])
+        label_learning(axes, title, (low - 0.1, lowest + 1))
     panels[0].legend(frameon=False, fontsize="small")
-    _compare_methods(panels[-1], rows)
+    methods, axes = range(len(rows)), panels[-1]
+    for kind, shift, color, label in (
+        ("stopped", -0.12, "#b4442a", "stopped early"), ("final", 0.12, "#4a6a8a", "at the end"),
+    ):  # fmt: skip
+        places = [i + shift for i in methods]
+        draw_figures(axes, places, [row[kind] for row in rows], color=color, label=label)
+    axes.set_xticks(methods, [row["method"].replace(", ", ",\n") for row in rows], rotation=90)
+    axes.set(ylabel="validation bits per character", title="95% intervals over seeds")
+    axes.legend(frameon=False, fontsize="small")
     return picture
 
 
-def _compare_methods(axes: Any, rows: list[dict[str, Any]]) -> None:
-    """The figures of all methods, and their intervals, side by side."""
-    for offset, kind, color, label in (
-        (-0.12, "stopped", "#b4442a", "stopped early"),
-        (0.12, "final", "#4a6a8a", "at the end"),
-    ):
-        places = [i for i, row in enumerate(rows) if finite(row[kind])]
-        intervals = [mean_of(finite(rows[i][kind])) for i in places]
-        axes.errorbar(
-            [interval.mean for interval in intervals], np.array(places) + offset, fmt="o",
-            xerr=[interval.mean - interval.low for interval in intervals], ms=4, color=color,
-            label=label,
-        )  # fmt: skip
-    axes.set_yticks(range(len(rows)), [row["method"].replace(", ", ",\n") for row in rows])
-    axes.set_ylim(len(rows) - 0.5, -1.3)  # downwards, with room for the legend
-    axes.set(xlabel="validation bits per character", title="95% intervals over seeds")
-    axes.legend(frameon=False, fontsize="small", loc="upper right", ncols=2)
-
-
-def _lowest(curve: Figures) -> float | None:
-    return min(finite(curve), default=None)
-
-
 def _gap(bits: Figures, training: Figures) -> str:
-    gaps = finite((numbers(bits) - numbers(training)).tolist())
+    gaps = finite((stats.numbers(bits) - stats.numbers(training)).tolist())
     return f"{np.mean(gaps):.2f}" if gaps else "-"
 
 
-STUDY = Study(
-    "regularisation", __doc__, seeds=4, full=FULL, quick=QUICK, trials=trials, table=table,
-    answer=answer, draw=draw,
-)  # fmt: skip
+STUDY = Study("regularisation", __doc__, FULL, QUICK, trials, table, answer, draw, seeds=4)
 
 if __name__ == "__main__":
     conduct(STUDY)

@@ -6,40 +6,22 @@ what it is at k = 0. It is followed in networks of two hidden layers, before and
 Shakespeare. Explosions are provoked by plain SGD, with and without clipping.
 """
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from jaxtyping import Array, Integer
+from jaxtyping import Array
 
-from experiments.laboratory.bench import Bench
+from experiments.laboratory import gradients
+from experiments.laboratory import statistics as stats
 from experiments.laboratory.divergence import finite
-from experiments.laboratory.gradients import (
-    THRESHOLD,
-    gradients_back,
-    passages,
-    reach,
-    relative_norms,
-)
 from experiments.laboratory.plots import COLORS, figures
 from experiments.laboratory.replicas import RATES, over_replicas
-from experiments.laboratory.statistics import (
-    counted,
-    difference,
-    listed,
-    mean_of,
-    numbers,
-    shown,
-    told_apart,
-)
-from experiments.laboratory.study import Results, Study, conduct
-from experiments.laboratory.tables import Table
+from experiments.laboratory.study import Bench, Results, Study, Table, conduct
 from jaxrnn import Network, Params, stacked
 from jaxrnn.learning.problem import Problem
 from jaxrnn.learning.recipe import Recipe
-from jaxrnn.text import EncodedText
 
 BATCH, CHUNK = 16, 64
 LAYERS = ("hidden1", "hidden2")
@@ -65,79 +47,65 @@ QUICK = {
 
 def trials(bench: Bench) -> dict[str, Any]:
     sizes, text = bench.settings, bench.text()
-    problem = bench.reading(text, batch=BATCH, chunk=CHUNK)
-    followed = passages(text.valid, sizes)
+    problem, symbols = bench.reading(text, batch=BATCH, chunk=CHUNK), text.vocabulary.size
+    passages = gradients.passages(text.valid, sizes)
     provoked = [(clip, rate) for clip in (None, CLIP_NORM) for rate in sizes["sgd_rates"]]
     bench.begin(len(sizes["compared"]) + len(provoked))
-    rows = [follow(bench, text, problem, name, *followed) for name in sizes["compared"]]
-    sgd = [explode(bench, text, problem, clip, rate) for clip, rate in provoked]
+    rows = [follow(bench, problem, name, symbols, passages) for name in sizes["compared"]]
+    network, recipe = contender(sizes["sgd"], symbols, sizes["hidden"])
+    sgd = []
+    for clip, rate in provoked:
+        runs = bench.train(
+            f"sgd at {rate:g}, {'unclipped' if clip is None else 'clipped'}", network,
+            replace(recipe, optimizer="sgd", schedule="constant", clip_norm=clip), problem,
+            rate=rate, steps=sizes["sgd_steps"], evaluations=sizes["sgd_steps"] // WINDOW,
+        )  # fmt: skip
+        norms = runs.record["curves"][0]["norms"]
+        sgd.append({
+            "clipped": clip is not None, "rate": rate, "bits": runs.figures, "steps": runs.steps,
+            "diverged": runs.figures.count(None),
+            "norms": [norm and float(f"{norm:.3g}") for norm in norms],
+        })  # fmt: skip
     return {"rows": rows, "sgd": sgd}
 
 
+def contender(name: str, symbols: int, size: int) -> tuple[Network, Recipe]:
+    cell, _, initializer = name.partition(" ")
+    network = stacked(symbols, [size] * len(LAYERS), symbols, cell)
+    return network, Recipe(recurrent_initializer=initializer or None)
+
+
 def follow(
-    bench: Bench,
-    text: EncodedText,
-    problem: Problem,
-    name: str,
-    inputs: Integer[Array, "time places"],
-    targets: Integer[Array, " places"],
+    bench: Bench, problem: Problem, name: str, symbols: int, passages: tuple[Array, Array]
 ) -> dict[str, Any]:
     """Trains a network, and follows its gradients back before and after."""
-    sizes, (network, recipe) = bench.settings, contender(name, text, bench.settings["hidden"])
-    gradients = over_replicas(
-        lambda params: gradients_back(network, params, inputs, targets, bench.settings["warmup"])
+    sizes, before = bench.settings, {}
+    network, recipe = contender(name, symbols, sizes["hidden"])
+    back = over_replicas(
+        lambda params: gradients.gradients_back(network, params, *passages, sizes["warmup"])
     )
 
     def norms(params: Params) -> dict[str, Any]:
-        return {layer: listed(relative_norms(own), 4) for layer, own in gradients(params).items()}
+        found = back(params)
+        return {name: stats.listed(gradients.relative_norms(found[name]), 4) for name in LAYERS}
 
-    before = {}
     runs = bench.train(
         name, network, recipe, problem,
         after=lambda step, params: before.update(norms(params) if step == 0 else {}),
         also=lambda params: {"before": before, "after": norms(params)},
     )  # fmt: skip
     ks = [k for k in range(sizes["reach"] + 1) if k <= 20 or k % 5 == 0]  # enough to draw
-    # Of a run that diverged nothing is left to follow.
-    lost = [figure is None for figure in runs.figures]
 
     def seen(layer: str, when: str) -> dict[str, Any]:
-        followed = numbers(runs.record[when][layer])
-        followed[np.array(lost) & (when == "after")] = np.nan
-        kept = followed[~np.isnan(followed).all(axis=1)]
+        found = stats.numbers(runs.record[when][layer])
+        if when == "after":  # of a run that diverged nothing is left to follow
+            found[[figure is None for figure in runs.figures]] = np.nan
+        kept = found[~np.isnan(found).all(axis=1)]
         mean = np.mean(kept, axis=0)[ks] if len(kept) else np.full(len(ks), np.nan)
-        return {"reach": [reach(own) for own in followed], "norms": listed(mean, 3)}
+        return {"reach": list(map(gradients.reach, found)), "norms": stats.listed(mean, 3)}
 
     layers = {layer: {when: seen(layer, when) for when in WHEN} for layer in LAYERS}
     return {"name": name, "rate": runs.rate, "bits": runs.figures, "ks": ks, "layers": layers}
-
-
-def explode(
-    bench: Bench, text: EncodedText, problem: Problem, clip: float | None, rate: float
-) -> dict[str, Any]:
-    """Trains by SGD at one rate, with or without clipping."""
-    sizes = bench.settings
-    network, recipe = contender(sizes["sgd"], text, sizes["hidden"])
-    recipe = replace(recipe, optimizer="sgd", schedule="constant", clip_norm=clip)
-    runs = bench.train(
-        f"sgd at {rate:g}, {'unclipped' if clip is None else 'clipped'}", network, recipe, problem,
-        rate=rate, steps=sizes["sgd_steps"], evaluations=sizes["sgd_steps"] // WINDOW,
-    )  # fmt: skip
-    return {
-        "clipped": clip is not None,
-        "rate": rate,
-        "bits": runs.figures,
-        "diverged": runs.figures.count(None),
-        "steps": runs.steps,
-        "norms": [norm and float(f"{norm:.3g}") for norm in runs.record["curves"][0]["norms"]],
-    }
-
-
-def contender(name: str, text: EncodedText, size: int) -> tuple[Network, Recipe]:
-    cell, _, initializer = name.partition(" ")
-    symbols = text.vocabulary.size
-    network = stacked(symbols, [size] * len(LAYERS), symbols, cell)
-    return network, Recipe(recurrent_initializer=initializer or None)
 
 
 def table(results: Results) -> Table:
@@ -147,65 +115,58 @@ def table(results: Results) -> Table:
         rates = ", ".join(f"{row['rate']:g}" for row in own)
         diverged = ", ".join(str(row["diverged"]) for row in own)
         ended = (finite(row["bits"]) for row in own)
-        bits = ", ".join(f"{mean_of(bits):.3f}" if bits else "-" for bits in ended)
+        bits = ", ".join(f"{stats.mean_of(bits):.3f}" if bits else "-" for bits in ended)
         notes.append(
             f"By plain SGD, {'clipped' if clipped else 'not clipped'}, at rates of {rates}: "
             f"{diverged} of {len(own[0]['bits'])} runs of {results['settings']['sgd']} diverge; "
             f"the others reach {bits} bits."
         )
+    reaches = {
+        f"{layer}, {when}": lambda row, layer=layer, when=when: _steps(
+            row["layers"][layer][when]["reach"], results
+        )
+        for layer in LAYERS
+        for when in WHEN
+    }
+    bits = {"bits per character": lambda row: stats.shown(row["bits"])}
     return Table.of(
         "The most steps back at which over 1% of the gradient is left: mean over seeds (95% "
         "interval), before and after training",
         results["summary"]["rows"],
-        {
-            "cell, recurrent matrix": lambda row: row["name"],
-            **{
-                f"{layer}, {when}": lambda row, layer=layer, when=when: _steps(
-                    row["layers"][layer][when]["reach"], results
-                )
-                for layer, when in itertools.product(LAYERS, WHEN)
-            },
-            "learning rate": lambda row: f"{row['rate']:g}",
-            "bits per character": lambda row: shown(row["bits"]),
-        },
+        {"cell, recurrent matrix": "{name}", **reaches, "learning rate": "{rate:g}", **bits},
         notes,
-    )
+    )  # fmt: skip
 
 
 def answer(results: Results) -> str:
-    rows, (_, upper) = results["summary"]["rows"], LAYERS
-    reaches = {
-        when: {row["name"]: row["layers"][upper][when]["reach"] for row in rows} for when in WHEN
-    }
-    said = []
-    for when in WHEN:
-        whole, _ = told_apart(reaches[when])
-        if whole:
+    rows, upper = results["summary"]["rows"], LAYERS[-1]
+    before, after = (
+        {row["name"]: row["layers"][upper][when]["reach"] for row in rows} for when in WHEN
+    )
+    said, moved = [], {"lengthens": [], "shortens": []}
+    for when, reaches in zip(WHEN, (before, after), strict=True):
+        if whole := stats.told_apart(reaches)[0]:
             ranked = sorted(whole, key=lambda name: np.mean(whole[name]))
-            said.append(
-                f"{when} training after {_steps(whole[ranked[0]], results)} steps in "
-                f"{ranked[0]} and {_steps(whole[ranked[-1]], results)} in {ranked[-1]}"
-            )
-    changes = {
-        name: difference(after, reaches["before"][name])
-        for name, after in reaches["after"].items()
-        if finite((numbers(after) - numbers(reaches["before"][name])).tolist())
-    }
-    moved = {
-        "lengthens": [name for name, change in changes.items() if change.low > 0],
-        "shortens": [name for name, change in changes.items() if change.high < 0],
-    }
+            least, most = ranked[0], ranked[-1]
+            said.append(f"{when} training after {_steps(whole[least], results)} steps in {least} "
+                        f"and {_steps(whole[most], results)} in {most}")  # fmt: skip
+    for name in before:
+        if finite((stats.numbers(after[name]) - stats.numbers(before[name])).tolist()):
+            change = stats.difference(after[name], before[name])
+            if change.is_told:
+                moved["lengthens" if change.low > 0 else "shortens"].append(name)
     moves = " and ".join(f"{what} the reach in {', '.join(n)}" for what, n in moved.items() if n)
     sgd, rates = results["summary"]["sgd"], results["settings"]["sgd_rates"]
     diverged = [sum(row["diverged"] for row in sgd if row["clipped"] == c) for c in (False, True)]
     runs = len(rates) * len(results["settings"]["seeds"])
     where = ", ".join(said) or "nowhere that we can tell: it is zero or not finite in some runs"
-    _, lost = told_apart({row["name"]: row["bits"] for row in rows}, "By Adam runs diverged")
+    bits = {row["name"]: row["bits"] for row in rows}
     return (
         "The gradient at the upper hidden layer falls below 1% of what it is at k = 0 "
         f"{where}. Training {moves or 'changes no reach that we can tell'}. By plain SGD "
         f"({results['settings']['sgd']}, rates up to {max(rates):g}) {diverged[0]} of {runs} runs "
-        f"diverge without clipping, {diverged[1]} with it. {lost}"
+        f"diverge without clipping, {diverged[1]} with it. "
+        + stats.told_apart(bits, "By Adam runs diverged")[1]
     ).rstrip()
 
 
@@ -213,10 +174,10 @@ def draw(results: Results) -> Any:
     picture, (*followed, norms) = figures(15, 4.4, 3)
     for axes, when in zip(followed, WHEN, strict=True):
         for row, color in zip(results["summary"]["rows"], COLORS, strict=False):
-            logs = numbers(row["layers"][LAYERS[1]][when]["norms"])
-            label = counted(row["name"], row["bits"])
+            logs = stats.numbers(row["layers"][LAYERS[1]][when]["norms"])
+            label = stats.counted(row["name"], row["bits"])
             axes.plot(row["ks"], 10.0**logs, color=color, label=label)
-        axes.axhline(10.0**THRESHOLD, color="black", lw=1, ls=":", label="1%")
+        axes.axhline(10.0**gradients.THRESHOLD, color="black", lw=1, ls=":", label="1%")
         axes.set(yscale="log", ylim=(1e-8, 30), xlabel="steps back, k",
                  ylabel="gradient norm relative to k = 0",
                  title=f"upper hidden layer, {when} training")  # fmt: skip
@@ -224,7 +185,7 @@ def draw(results: Results) -> Any:
     rates = results["settings"]["sgd_rates"]
     for row in results["summary"]["sgd"]:
         norms.plot(
-            row["steps"], numbers(row["norms"]), "-" if row["clipped"] else "x:", ms=4,
+            row["steps"], stats.numbers(row["norms"]), "-" if row["clipped"] else "x:", ms=4,
             color=COLORS[rates.index(row["rate"]) % len(COLORS)],
             label=f"rate {row['rate']:g}" if row["clipped"] else None,
         )  # fmt: skip
@@ -238,15 +199,10 @@ def draw(results: Results) -> Any:
 def _steps(reaches: Sequence[float | int | None], results: Results) -> str:
     """Where gradients were not followed any further, all that is known is a bound."""
     most = results["settings"]["reach"]
-    if set(reaches) == {most}:
-        return f"{most}+"
-    return shown(reaches, ".0f", "without")
+    return f"{most}+" if set(reaches) == {most} else stats.shown(reaches, ".0f", "without")
 
 
-STUDY = Study(
-    "vanishing", __doc__, seeds=3, full=FULL, quick=QUICK, trials=trials, table=table,
-    answer=answer, draw=draw,
-)  # fmt: skip
+STUDY = Study("vanishing", __doc__, FULL, QUICK, trials, table, answer, draw, seeds=3)
 
 if __name__ == "__main__":
     conduct(STUDY)

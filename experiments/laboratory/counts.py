@@ -59,6 +59,18 @@ def probabilities(
     return np.stack(found)
 
 
+def bits(
+    train: Integer[np.ndarray, " length"],
+    text: Integer[np.ndarray, " positions"],
+    *,
+    symbols: int,
+    longest: int,
+) -> list[float]:
+    """Bits per symbol, by `probabilities`, of a text but for its first, no network's target."""
+    found = probabilities(train, text, symbols=symbols, longest=longest)
+    return np.round(-np.log2(found[:, 1:]).mean(axis=1), 4).tolist()
+
+
 def _interpolated(
     counts: Int64[np.ndarray, " grams"],
     contexts: Int64[np.ndarray, " grams"],

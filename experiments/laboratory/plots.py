@@ -1,9 +1,12 @@
 """Pictures of studies and benchmarks, in one style."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from jaxtyping import Float
 
 from experiments.laboratory.divergence import Figures, finite
 from experiments.laboratory.statistics import mean_of
@@ -66,6 +69,52 @@ def draw_figures(
                 place, 0.98, f"{lost} of {len(every)} diverged", rotation=90, ha="center", va="top",
                 fontsize=7, color=color, transform=axes.get_xaxis_transform(),
             )  # fmt: skip
+
+
+def draw_spread(
+    axes: Any, x: str, y: str, rows: Sequence[Mapping[str, Any]], *, color: str, label: str
+) -> None:
+    """Medians as a line, and 10% and 90% quantiles as a band: fields x and y of the rows."""
+    places = [row[x] for row in rows]
+    low, median, high = ([row[y][part] for row in rows] for part in ("low", "median", "high"))
+    axes.plot(places, median, "o-", ms=4, color=color, label=label)
+    axes.fill_between(places, low, high, color=color, alpha=0.2, lw=0)
+
+
+def draw_map(
+    axes: Any,
+    values: Float[np.ndarray, "rows columns"],
+    notes: Sequence[Sequence[str]],
+    *,
+    lowest: float,
+    highest: float,
+) -> Any:
+    """Numbers as colours, on a scale of logarithms, each with a note; returns the scale's bar.
+
+    What is not finite is grey.
+    """
+    from matplotlib.colors import LogNorm
+
+    axes.grid(False)
+    axes.spines[:].set_visible(False)
+    axes.set_facecolor("#e4e4e4")
+    axes.tick_params(length=0)
+    norm = LogNorm(lowest, highest)
+    image = axes.imshow(np.ma.masked_invalid(values), norm=norm, cmap="YlGn_r", aspect="auto")
+    for (i, j), value in np.ndenumerate(values):
+        dark = np.isfinite(value) and norm(value) < 0.4
+        axes.text(j, i, notes[i][j], ha="center", va="center", fontsize=9,
+                  color="white" if dark else "black")  # fmt: skip
+    bar = axes.figure.colorbar(image)
+    bar.minorticks_off()
+    return bar
+
+
+def label_learning(axes: Any, title: str, ylim: tuple[float, float]) -> None:
+    """Says what axes show on which bits per character fall as a text is read."""
+    axes.set(title=title, xlabel="characters trained on", ylim=ylim,
+             ylabel="validation bits per character")  # fmt: skip
+    axes.xaxis.set_major_formatter(millions)
 
 
 def save(picture: Any, path: Path) -> None:

@@ -10,17 +10,20 @@ picture.png         its picture, and whatever pages it writes
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from absl import flags
 
 from experiments.command_line.launch import group, launch
-from experiments.laboratory.bench import Bench, open_bench
+from experiments.laboratory.bench import Bench, Runs, open_bench
 from experiments.laboratory.plots import save
-from experiments.laboratory.tables import Table
+from experiments.laboratory.tables import Column, Table
 from jaxrnn.storage.files import replace, to_json, user_path
+
+# All that a study is declared with.
+__all__ = ["Bench", "Column", "Results", "Runs", "Study", "Table", "conduct", "find"]
 
 Results = dict[str, Any]  # what results.json holds
 
@@ -32,7 +35,6 @@ class Study:
     Attributes:
       name: of its module, and so of its work directory.
       question: what `--help` shows first: the module's docstring.
-      seeds: how many its answer needs.
       full: sizes of all that it tries, as JSON holds them.
       quick: those that show in seconds that all works.
       trials: computes all there is to know; returns the least that the following need. They are
@@ -41,19 +43,21 @@ class Study:
       answer: the question's answer, in a few sentences;
       draw: a matplotlib figure;
       pages: more files, from names to texts.
+      seeds: how many the answer needs.
       corpus: whether it reads a text.
       options: flags of its own, strings: from names to what `--help` says.
     """
 
     name: str
     question: str | None
-    seeds: int
     full: Mapping[str, Any]
     quick: Mapping[str, Any]
     trials: Callable[[Bench], Mapping[str, Any]]
     table: Callable[[Results], Table]
     answer: Callable[[Results], str]
     draw: Callable[[Results], Any]
+    _: KW_ONLY
+    seeds: int
     pages: Callable[[Results], Mapping[str, str]] = lambda _: {}
     corpus: bool = True
     options: Mapping[str, str] = field(default_factory=dict)

@@ -9,6 +9,8 @@ import rich.box
 import rich.console
 import rich.table
 
+Column = str | Callable[[Any], object]  # what a cell says of a row
+
 
 @dataclass
 class Table:
@@ -23,11 +25,15 @@ class Table:
     def of(
         title: str,
         rows: Iterable[Any],
-        columns: Mapping[str, Callable[[Any], object]],
+        columns: Mapping[str, Column],
         notes: Sequence[str] = (),
     ) -> "Table":
-        """A row for each of `rows`; each column has what its function says of the row."""
-        cells = [[str(say(row)) for say in columns.values()] for row in rows]
+        """A line for each row, and a column for each of the functions or templates.
+
+        A template, such as "{rate:g}", is filled with the fields of the row.
+        """
+        says = [say.format_map if isinstance(say, str) else say for say in columns.values()]
+        cells = [[str(say(row)) for say in says] for row in rows]
         return Table(title, list(columns), cells, list(notes))
 
     def show(self, console: rich.console.Console) -> None:

@@ -22,10 +22,10 @@ def table(results: dict[str, Any]) -> Table:
 
 
 STUDY = Study(
-    "squares", "What is a square?", seeds=5, corpus=False, full={"steps": 3}, quick={"steps": 2},
-    options={"root": "A root."}, trials=lambda bench: {}, table=table,
-    answer=lambda results: f"There are {len(results['summary'])}.",
+    "squares", "What is a square?", full={"steps": 3}, quick={"steps": 2}, trials=lambda bench: {},
+    table=table, answer=lambda results: f"There are {len(results['summary'])}.",
     draw=lambda results: figure(2, 2)[0], pages=lambda results: {"page.html": "<p>Squares</p>"},
+    seeds=5, corpus=False, options={"root": "A root."},
 )  # fmt: skip
 
 
