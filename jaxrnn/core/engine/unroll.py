@@ -1,62 +1,25 @@
-"""The engine: `unroll` runs a network over a chunk of time steps, `step` over one.
+"""The engine: `unroll` runs a network over a chunk of time steps, `step` over one."""
 
-Components run one after the other. What enters a component is summed for the whole chunk at once:
-its drive. Only what is inside a component is stepped, by `run_component`, which also has a rule of
-its own for back-propagation through time.
-"""
-
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int, Integer, PRNGKeyArray, Shaped
+from jaxtyping import Array, Bool, Float, Integer, PRNGKeyArray, Shaped
 
-from jaxrnn.core.engine.arguments import Arrays, GivenInputs, by_name, enter
-from jaxrnn.core.engine.components import run_order
-from jaxrnn.core.engine.delays import (
-    Ages,
-    ages_since,
-    at,
-    newest,
-)
-from jaxrnn.core.engine.directions import turned, turned_masks, turned_resets
-from jaxrnn.core.engine.drives import Sequence, drives_of
-from jaxrnn.core.engine.dropout import Dropout, draw_masks, dropped_on
+from jaxrnn.core.engine.arguments import GivenInputs, by_name, enter
+from jaxrnn.core.engine.chunk import How, run_chunk
+from jaxrnn.core.engine.dropout import Dropout, dropped_on
 from jaxrnn.core.engine.options import Options
-from jaxrnn.core.engine.placement import with_automatic_axes
-from jaxrnn.core.engine.recurrence import EveryCarry, Outputs, beside_outputs, run_component
-from jaxrnn.core.engine.segments import run_in_segments, segment_length
 from jaxrnn.core.errors import InputError
-from jaxrnn.core.layers import IDENTITY, INPUT, OUTPUT, Connection, Layer
+from jaxrnn.core.layers import INPUT, OUTPUT, Connection
 from jaxrnn.core.network import Network
-from jaxrnn.core.parameters import Ends, LayerState, Params, State, state_dtype, state_shapes
+from jaxrnn.core.parameters import Ends, Params, State
 
 GivenStep = Shaped[Array | np.ndarray, "batch *_features"] | list
 Returned = Any  # one array, or arrays by name: which of them it is the network says
 if not TYPE_CHECKING:
     Returned = Float[Array, "*time batch outputs"] | dict[str, Float[Array, "*time batch _size"]]
-
-
-class Way(NamedTuple):
-    """What components run on, in one of the two directions."""
-
-    turn: Callable[[Array], Array]  # a sequence into that direction, and back
-    masks: dict[Connection, Array]
-    resets: Bool[Array, "time batch"] | None
-    ages: Ages | None
-
-
-class How(NamedTuple):
-    """`Options`, settled, and what is dropped."""
-
-    dropped: dict[Connection, Dropout]
-    dtype: jnp.dtype
-    plain_autodiff: bool
-    stepwise: bool
-    all_layers: bool = False  # show all outputs and carries, not the network's outputs alone
 
 
 def unroll(
@@ -107,7 +70,7 @@ def unroll(
         options.compute_dtype,
     )  # fmt: skip
     how = How(dropped, dtype, options.plain_autodiff, options.stepwise)
-    (outputs, _), state = _run_chunk(network, arrays, how, options.segment)
+    (outputs, _), state = run_chunk(network, arrays, how, options.segment)
     return outputs[OUTPUT] if network.returns_one_array else outputs, state
 
 
@@ -146,7 +109,7 @@ def unroll_layers(
         options.compute_dtype,
     )  # fmt: skip
     how = How(dropped, dtype, options.plain_autodiff, options.stepwise, all_layers=True)
-    (outputs, others), state = _run_chunk(network, arrays, how, options.segment)
+    (outputs, others), state = run_chunk(network, arrays, how, options.segment)
     carries = {
         layer.name: (outputs[layer.name],) * layer.cell.carries_output + others.get(layer.name, ())
         for layer in network.layers
@@ -177,134 +140,3 @@ def step(
         network, params, state, chunk, resets=resets, reset_state=reset_state, options=options
     )
     return jax.tree.map(lambda output: output[0], outputs), state
-
-
-def _run_chunk(
-    network: Network, arrays: Arrays, how: How, segment: int | None
-) -> tuple[tuple[Outputs, EveryCarry], State]:
-    """The chunk in one piece or in segments; the layers' outputs and carries, and the state."""
-    if network.runs_backward:
-        segment = _one_piece(segment, how.stepwise)
-    time, batch = arrays.steps_and_lanes
-    length = segment_length(segment, time)
-    shapes = None if arrays.reset_state is None else state_shapes(network, batch)
-
-    def run_whole(*whole: Any) -> tuple:
-        params, state, reset_state, *sequences, key, rates = whole
-        # One for all lanes becomes one for each.
-        reset_state = jax.tree.map(jnp.broadcast_to, reset_state, shapes)
-
-        def run(state: State, sequences: list, index: Array | int | None) -> tuple[State, tuple]:
-            inputs, resets, inside = sequences
-            piece = Arrays(params, state, reset_state, inputs, resets, inside, key, rates)
-            shown, state = _run(network, piece, how, index)
-            return state, shown
-
-        if length == time:
-            state, shown = run(state, sequences, None)
-        else:
-            state, shown = run_in_segments(run, state, sequences, length)
-        return shown, state
-
-    return with_automatic_axes(run_whole, arrays, _lanes(arrays))
-
-
-def _one_piece(segment: int | None, stepwise: bool) -> int:
-    """Of a network with backward layers, which begin where the chunk ends."""
-    for name, value in (("segment", segment), ("stepwise", stepwise)):
-        if value:
-            raise InputError(
-                f"a network with backward layers runs a chunk in one piece; leave {name} out"
-            )
-    return 0
-
-
-def _run(
-    network: Network, arrays: Arrays, how: How, index: Array | int | None
-) -> tuple[tuple[Outputs, EveryCarry], State]:
-    """One chunk, or one segment of it: what is to be shown of it, and the state after it."""
-    params, state, reset_state, inputs, resets, inside, key, rates = arrays
-    time, batch = arrays.steps_and_lanes
-    dtype = state_dtype(params)
-    if time == 0:
-        nothing = {x.name: jnp.zeros((0, batch, x.size), dtype) for x in network.layers}
-        carried = {n: (x,) * len(state[n].carry) for n, x in nothing.items() if n in state}
-        return (nothing, carried), state
-    ages = ages_since(resets)
-    dropped = {c: own._replace(rate=rates.get(c, own.rate)) for c, own in how.dropped.items()}
-    masks = draw_masks(network, inputs, state, dropped, key, dtype, index)
-    sequences: dict[str, Sequence] = dict(inputs)
-    carries, every_carry = {}, {}
-    lengths = None if inside is None else inside.sum(axis=0, dtype=jnp.int32)
-    forward = Way(lambda sequence: sequence, masks, resets, ages)
-    backward = None
-    if network.runs_backward:
-        cuts = turned_resets(resets, inside)
-        turn = partial(turned, lengths=lengths)
-        backward = Way(turn, turned_masks(masks, lengths), cuts, ages_since(cuts))
-    for component in run_order(network, how.stepwise):
-        way = forward if backward is None or not component.is_backward else backward
-        heard = {c.source: way.turn(sequences[c.source]) for c in component.entering}
-        drives = drives_of(
-            component, params, heard, state, way.masks, way.ages, reset_state,
-            dtype=how.dtype, plain_autodiff=how.plain_autodiff,
-        )  # fmt: skip
-        memory = {
-            layer.name: _as_in_a_cell(state[layer.name], layer, component.memory(layer))
-            for layer in component.layers
-            if layer.name in state
-        }
-        reset_carry = {
-            layer.name: _as_in_a_cell(reset_state[layer.name], layer, 0).carry
-            for layer in component.layers
-            if reset_state and layer.cell.carries
-        }
-        weights = {c: params[c.target][c.key] for c in component.internal if c.kind != IDENTITY}
-        internal_masks = {c: way.masks[c] for c in component.internal if c in masks}
-        outputs, final, every = run_component(
-            component, weights, drives, internal_masks, way.resets, memory, reset_carry,
-            dtype=how.dtype, plain_autodiff=how.plain_autodiff,
-            every_carry=how.all_layers or inside is not None,
-        )  # fmt: skip
-        sequences |= {name: way.turn(output) for name, output in outputs.items()}
-        carries |= beside_outputs(component, final)
-        every_carry |= jax.tree.map(way.turn, every)
-    if lengths is not None:
-        carries = _at_their_ends(every_carry, state, lengths)
-    new_state = {}
-    for name, old in state.items():
-        returns = reset_state[name].past if reset_state else ()
-        past = newest(sequences[name], old.past, ages, lengths, returns)
-        new_state[name] = LayerState(past, carries.get(name, ()))
-    new_state |= {x.name: state[x.name] for x in network.layers if x.backward and x.name in state}
-    if not how.all_layers:
-        shown = {name: sequences[name] for name in network.outputs}, {}
-    else:
-        shown = {layer.name: sequences[layer.name] for layer in network.layers}, every_carry
-    if inside is not None:
-        shown = jax.tree.map(lambda x: jnp.where(inside[..., None], x, 0), shown)
-    return shown, new_state
-
-
-def _at_their_ends(
-    every_carry: EveryCarry, state: State, lengths: Int[Array, " batch"]
-) -> dict[str, tuple[Array, ...]]:
-    """What each lane carries after its last step, or carried before if it takes none."""
-    return {
-        name: tuple(
-            jnp.where((lengths > 0)[:, None], at(x, lengths - 1), old)
-            for x, old in zip(carries, state[name].carry, strict=True)
-        )
-        for name, carries in every_carry.items()
-    }
-
-
-def _as_in_a_cell(state: LayerState, layer: Layer, memory: int) -> LayerState:
-    """With the output among the carries where the cell carries it."""
-    output = state.past[: layer.cell.carries_output]
-    return LayerState(state.past[:memory], (*output, *state.carry))
-
-
-def _lanes(arrays: Arrays) -> tuple[tuple[Array, int], ...]:
-    inputs = ((array, 1) for array in arrays.inputs.values())
-    return (*inputs, *((array, 0) for array in jax.tree.leaves(arrays.state)))
