@@ -4,6 +4,8 @@ An echo state network (Jaeger 2001): what enters the layer and its loop stay as 
 and only the connection out of it learns.
 """
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -31,7 +33,7 @@ def main() -> None:
     drawn = init(NETWORK, jax.random.key(0), initializers=initializers)
     # Frozen by optax's own means: every array has the name of what updates it.
     labels = {"reservoir": "frozen", "output": "learned"}
-    updates = {"frozen": optax.set_to_zero(), "learned": optax.adam(0.005)}
+    updates: dict[Any, Any] = {"frozen": optax.set_to_zero(), "learned": optax.adam(0.005)}
     optimizer = optax.multi_transform(updates, labels)
     training_steps = make_training_steps(
         NETWORK, optimizer, loss=squared_error,

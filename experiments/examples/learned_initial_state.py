@@ -3,12 +3,14 @@
 Here the network is known, and the state in which it began is found from what it put out.
 """
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 
-from jaxrnn import Connection, Layer, Network, State, init, initial_state, unroll
+from jaxrnn import Connection, Layer, Network, init, initial_state, unroll
 
 # With a delay of 3 there are three steps to remember.
 NETWORK = Network(
@@ -27,7 +29,7 @@ def main() -> None:
     resets = np.zeros((TIME, BATCH), bool)
     resets[0] = resets[3, 2:] = True
 
-    def outputs(initial: State) -> jax.Array:
+    def outputs(initial: Any) -> jax.Array:
         state = initial_state(NETWORK, BATCH)
         return unroll(NETWORK, params, state, inputs, resets=resets, reset_state=initial)[0]
 
@@ -35,7 +37,7 @@ def main() -> None:
     hidden = jax.tree.map(lambda x: jax.random.normal(key, x.shape), initial_state(NETWORK, 1))
     told = outputs(hidden)
 
-    def loss(initial: State) -> jax.Array:
+    def loss(initial: Any) -> jax.Array:
         return jnp.mean((outputs(initial) - told) ** 2)
 
     learned = initial_state(NETWORK, 1)  # a parameter like others; one for all lanes

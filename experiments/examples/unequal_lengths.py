@@ -4,12 +4,14 @@ Each begins with one of three symbols, its class, and goes on with noise. Shorte
 the right, with anything.
 """
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 
-from jaxrnn import Connection, Layer, Network, Params, init, initial_state, unroll
+from jaxrnn import Connection, Layer, Network, init, initial_state, unroll
 
 CLASSES, SYMBOLS, TIME, BATCH = 3, 6, 10, 32
 # The classes' scores are the state itself: three units that hear themselves.
@@ -21,7 +23,7 @@ NETWORK = Network(
 )  # fmt: skip
 
 
-def last_scores(params: Params, symbols: np.ndarray, lengths: np.ndarray | None) -> jax.Array:
+def last_scores(params: Any, symbols: np.ndarray, lengths: np.ndarray | None) -> jax.Array:
     state = initial_state(NETWORK, symbols.shape[1])
     _, state = unroll(NETWORK, params, state, symbols, lengths=lengths)
     return state["output"].past[0]  # [batch, classes], each lane's at its end
@@ -33,7 +35,7 @@ def main() -> None:
     symbols[0] = targets = rng.integers(CLASSES, size=BATCH)
     padded = np.where(np.arange(TIME)[:, None] < lengths, symbols, -1)  # no symbol at all
 
-    def loss(params: Params) -> jax.Array:
+    def loss(params: Any) -> jax.Array:
         scores = last_scores(params, padded, lengths)
         return optax.softmax_cross_entropy_with_integer_labels(scores, targets).mean()
 
