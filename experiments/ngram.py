@@ -34,7 +34,7 @@ FULL = {
     "longest": 16,  # characters that a count looks back
 }  # fmt: skip
 QUICK = {
-    "seen": [1, 4], "cells": ["tanh"], "parameters": 3000, "steps": 40, "evaluations": 1,
+    "seen": [2], "cells": ["tanh"], "parameters": 3000, "steps": 40, "evaluations": 1,
     "rates": [1e-2, 3e-2], "tuning_steps": 20, "moves": 0, "train": 50_000, "valid": 2000,
     "longest": 4,
 }  # fmt: skip

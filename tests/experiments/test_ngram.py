@@ -15,7 +15,7 @@ def test_networks_and_counts_are_compared(study):
     workdir, results = study
     summary, sizes = results["summary"], ngram.QUICK
     names = [row["name"] for row in summary["networks"]]
-    assert names == ["sees 1", "sees 4", "tanh"]
+    assert names == ["sees 2", "tanh"]
     assert all(len(row["bits"]) == 2 for row in summary["networks"])
     assert np.shape(summary["counts"]) == (2, sizes["longest"] + 1)
     # More text, and a longer look back at so little of it, tell more.
