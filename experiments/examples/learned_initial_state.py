@@ -40,7 +40,7 @@ def main() -> None:
     def loss(initial: Any) -> jax.Array:
         return jnp.mean((outputs(initial) - told) ** 2)
 
-    learned = initial_state(NETWORK, 1)  # a parameter like others; one for all lanes
+    learned: Any = initial_state(NETWORK, 1)  # a parameter like others; one for all lanes
     optimizer = optax.adam(0.05)
     memory, before = optimizer.init(learned), loss(learned)
     gradient = jax.jit(jax.grad(loss))

@@ -5,6 +5,7 @@ the output's matrix; a function makes the network's parameters of it, for traini
 """
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 
@@ -41,7 +42,7 @@ def main() -> None:
     moves = np.random.default_rng(0).integers(1, 3, (STEPS, TIME + 1, BATCH))
     walks = moves.cumsum(axis=1) % SYMBOLS
     batches = Batch(walks[:, :-1], walks[:, 1:], np.zeros((STEPS, TIME, BATCH), bool))
-    held_out = Batch(*(array[-1] for array in batches[:3]))
+    held_out = Batch(*(jnp.asarray(array[-1]) for array in batches[:3]))
 
     # One matrix at two places gets the sum of both gradients.
     gradient = jax.grad(lambda x: loss_of(tied(x), held_out))(learned)

@@ -40,7 +40,7 @@ def main() -> None:
         return optax.softmax_cross_entropy_with_integer_labels(scores, targets).mean()
 
     optimizer = optax.adam(0.03)
-    params = init(NETWORK, jax.random.key(0))
+    params: Any = init(NETWORK, jax.random.key(0))
     memory = optimizer.init(params)
     gradient = jax.jit(jax.grad(loss))
     for _ in range(80):

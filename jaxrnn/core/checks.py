@@ -10,6 +10,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jaxtyping import Integer
 
 from jaxrnn.core.errors import InputError
 
@@ -28,6 +29,16 @@ def whole_number(value: Any, what: str) -> int:
         return operator.index(value)
     except TypeError:
         raise InputError(f"{what} is {shown(value)}; it must be a whole number") from None
+
+
+def check_symbols(symbols: Integer[np.ndarray, "..."], size: int, what: str) -> None:
+    """Refuses symbols out of [0, size); `what` names them in the sentence: "the inputs", say."""
+    wrong = symbols[(symbols < 0) | (symbols >= size)]
+    if wrong.size:
+        raise InputError(
+            f"{what} hold {wrong[0]}, but those of the network are 0 to {size - 1}; "
+            "encode them with the vocabulary that it was made for"
+        )
 
 
 def listed(given: Any, what: str) -> list:

@@ -4,24 +4,13 @@ Inside a compiled program nothing can be: there such a symbol makes its lane's n
 """
 
 import numpy as np
-from jaxtyping import Integer
 
+from jaxrnn.core.checks import check_symbols
 from jaxrnn.core.engine.arguments import by_name
-from jaxrnn.core.errors import InputError
 from jaxrnn.core.layers import OUTPUT
 from jaxrnn.core.network import Network
 from jaxrnn.learning.batch import Batch
 from jaxrnn.learning.loss import Loss, cross_entropy, is_right
-
-
-def check_symbols(symbols: Integer[np.ndarray, "..."], size: int, what: str) -> None:
-    """Refuses symbols out of [0, size); `what` names them in the sentence: "the inputs", say."""
-    wrong = symbols[(symbols < 0) | (symbols >= size)]
-    if wrong.size:
-        raise InputError(
-            f"{what} hold {wrong[0]}, but those of the network are 0 to {size - 1}; "
-            "encode them with the vocabulary that it was made for"
-        )
 
 
 def check_data(network: Network, batch: Batch, loss: Loss) -> None:

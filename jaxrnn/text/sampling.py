@@ -14,12 +14,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Integer, PRNGKeyArray
 
+from jaxrnn.core.checks import check_symbols
 from jaxrnn.core.engine.unroll import step, unroll
 from jaxrnn.core.errors import InputError
 from jaxrnn.core.keys import derive
 from jaxrnn.core.network import Network
 from jaxrnn.core.parameters import Params, State, initial_state, state_dtype
-from jaxrnn.learning.symbols import check_symbols
 
 BLOCK = 256  # symbols
 

@@ -82,7 +82,7 @@ def test_symbols_beyond_an_end_may_be_none_at_all():
     traced = compiled(lambda x, n: unroll(MIXED, params, state, x, lengths=n))
     assert_close(traced(padded, lengths), expected, 1e-5)
     padded[1, 1] = 77
-    with pytest.raises(InputError, match="the symbol 77"):
+    with pytest.raises(InputError, match="the inputs hold 77"):
         unroll(MIXED, params, state, padded, lengths=lengths)
 
 

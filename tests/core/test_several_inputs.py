@@ -151,7 +151,7 @@ def test_inputs_and_outputs_that_there_cannot_be_are_refused(sizes, edges, outpu
         (lambda x: {"symbols": x["symbols"]}, r"inputs are symbols; give arrays by name"),
         (lambda x: x | {"speaker": x["speaker"][..., :1]}, r"inputs 'speaker' have the shape"),
         (lambda x: x | {"speaker": x["speaker"][1:]}, r"have \[6, 2\] and \[5, 2\] as \[time"),
-        (lambda x: x | {"symbols": x["symbols"] + 9}, r"inputs 'symbols' have the symbol"),
+        (lambda x: x | {"symbols": x["symbols"] + 9}, r"inputs 'symbols' hold"),
     ],
 )
 def test_inputs_that_do_not_fit_are_refused_by_name(given, changed, message):

@@ -108,9 +108,9 @@ def test_a_chunk_with_such_a_symbol_is_the_same_chunk_cut_in_two(symbol):
 @pytest.mark.parametrize("kind", [list, np.asarray])
 def test_a_symbol_that_there_is_not_is_refused_where_it_is_known(symbol, kind):
     params, state = made(MIXED, 1)
-    with pytest.raises(InputError, match=rf"the symbol {symbol}; .* 0 to {SIZE - 1}"):
+    with pytest.raises(InputError, match=rf"inputs hold {symbol}, .* 0 to {SIZE - 1}"):
         unroll(MIXED, params, state, kind([[0], [symbol]]))
-    with pytest.raises(InputError, match=rf"the symbol {symbol}; .* 0 to {SIZE - 1}"):
+    with pytest.raises(InputError, match=rf"inputs hold {symbol}, .* 0 to {SIZE - 1}"):
         step(MIXED, params, state, kind([symbol]))
 
 

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Integer, PRNGKeyArray, Shaped
 
+from jaxrnn.core.checks import check_symbols
 from jaxrnn.core.engine.dropout import Dropout, is_traced
 from jaxrnn.core.engine.placement import varying_alike
 from jaxrnn.core.errors import InputError
@@ -62,7 +63,10 @@ def enter(
     """
     inside, named = _cut_to(lengths, by_name(network, inputs))
     for name, array in named.items():
-        _check_symbols(array, network.size(name), _called(network, name))
+        if isinstance(array, np.ndarray | list):  # known before anything is computed
+            symbols = np.asarray(array)
+            if np.issubdtype(symbols.dtype, np.integer):
+                check_symbols(symbols, network.size(name), f"the {_called(network, name)}")
     given = {name: jnp.asarray(array) for name, array in named.items()}
     resets = None if resets is None else jnp.asarray(resets)
     _check(network, params, state, given, resets)
@@ -183,20 +187,6 @@ def _check_input(array: Inputs, size: int, what: str) -> None:
             f"{what} have the shape {list(array.shape)} and the type {array.dtype}; expected "
             f"features [time, batch, {size}] or whole numbers, for symbols, [time, batch]"
         )
-
-
-def _check_symbols(inputs: GivenInputs, size: int, what: str) -> None:
-    """Refuses symbols that there are not, where that is known before anything is computed."""
-    if not isinstance(inputs, np.ndarray | list):
-        return
-    symbols = np.asarray(inputs)
-    if not (np.issubdtype(symbols.dtype, np.integer) and symbols.size):
-        return
-    for symbol in (symbols.min(), symbols.max()):
-        if not 0 <= symbol < size:
-            raise InputError(
-                f"the {what} have the symbol {symbol}; the network's symbols are 0 to {size - 1}"
-            )
 
 
 def _check_reset_state(network: Network, reset_state: State | None, batch: int) -> None:
