@@ -146,8 +146,12 @@ def by_connection(
     known = {(c.source, c.target, c.delay): c for c in network.connections}
     found = {}
     for key, value in given.items():
-        ends = key if isinstance(key, tuple) else (key.source, key.target, key.delay)
-        connection = known.get((*ends, 0) if len(ends) == 2 else ends)
+        ends: Any = key
+        if isinstance(key, Connection):
+            ends = key.source, key.target, key.delay
+        elif isinstance(key, tuple) and len(key) == 2:
+            ends = (*key, 0)
+        connection = known.get(ends)
         if connection is None or (isinstance(key, Connection) and key != connection):
             raise InputError(
                 f"{what} name {shown(key)}, which is no connection of the network; they are "

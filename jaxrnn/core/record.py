@@ -27,7 +27,8 @@ def read_record(record: Any, symbols: int | None) -> tuple[Any, list[Layer], lis
                 )
         layers = [_layer(x, symbols) for x in record["layers"]]
         connections = [_connection(c) for c in record["connections"]]
-        outputs = [_text(name) for name in record.get("outputs", [OUTPUT])]
+        outputs = record.get("outputs", [OUTPUT])
+        outputs = [_text(x) for x in outputs] if isinstance(outputs, list) else outputs
         return _inputs(record, symbols), layers, connections, outputs
     except InputError:
         raise
@@ -52,19 +53,26 @@ def _layer(record: Any, symbols: int | None) -> Layer:
         _text(record["name"]),
         _size(record, "size", symbols if record["name"] == OUTPUT else None),
         _text(record["cell"]),
-        bias=record.get("bias", True),
-        backward=record.get("backward", False),
+        bias=_flag(record.get("bias", True)),
+        backward=_flag(record.get("backward", False)),
     )
 
 
 def _connection(record: Any) -> Connection:
     source, target = _text(record["source"]), _text(record["target"])
-    return Connection(source, target, _whole(record.get("delay", 0)), record.get("kind", FULL))
+    kind = _text(record.get("kind", FULL))
+    return Connection(source, target, _whole(record.get("delay", 0)), kind)
 
 
 def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise InputError(f"the network's JSON has {shown(value)} where a name is expected")
+    return value
+
+
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise InputError(f"the network's JSON has {shown(value)} where true or false is expected")
     return value
 
 

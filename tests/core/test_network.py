@@ -201,6 +201,12 @@ BAD_JSON = {
     "a number as source": (edge(source=0), r"0 where a name"),
     "an object as target": (edge(target={}), r"\{\} where a name"),
     "an unknown target": (edge(target="ghost"), r"unknown layer 'ghost'"),
+    "an unknown kind": (edge(kind="dense"), r"is 'dense'; it must be full, diagonal or identity"),
+    "a number as kind": (edge(kind=1), r"1 where a name"),
+    "a number as bias": (layer(bias=0), r"0 where true or false"),
+    "a text as outputs": (record(outputs="output"), r"outputs are 'output'; give a list"),
+    "a number as an output": (record(outputs=[1]), r"1 where a name"),
+    "a text as an input's size": (record(input={"a": "3"}), r"'3' where a whole number"),
     "a misspelt delay": (
         record(connections=[{"source": "input", "target": "output", "dealy": 2}]),
         r"unknown 'dealy'; expected source, target, delay",
@@ -234,7 +240,8 @@ nearly = st.fixed_dictionaries(
             st.fixed_dictionaries(
                 {"name": st.sampled_from(["output", "a"]) | anything,
                  "size": st.just(2) | anything,
-                 "cell": st.just("tanh") | anything}
+                 "cell": st.just("tanh") | anything},
+                optional={"bias": st.booleans() | anything, "backward": st.booleans() | anything},
             ) | anything, max_size=3,
         ),
         "connections": anything
@@ -242,10 +249,12 @@ nearly = st.fixed_dictionaries(
             st.fixed_dictionaries(
                 {"source": st.just("input") | anything,
                  "target": st.sampled_from(["output", "a"]) | anything},
-                optional={"delay": st.integers(-1, 2) | anything},
+                optional={"delay": st.integers(-1, 2) | anything,
+                          "kind": st.sampled_from(["diagonal", "identity"]) | anything},
             ) | anything, max_size=3,
         ),
-    }
+    },
+    optional={"outputs": st.just(["output"]) | anything},
 )  # fmt: skip
 
 

@@ -60,8 +60,9 @@ def test_a_state_is_zeros_for_what_delays_and_carries_need_and_nothing_else(netw
     for name in ("input", *(layer.name for layer in network.layers)):
         delays = max((c.delay for c in network.connections if c.source == name), default=0)
         cell = "" if name == "input" else network.layer(name).cell.name
-        # A cell that carries its output, as all of these but the LSTM, has it as its last one.
-        carries, outputs = int(cell in ("lstm", "rg_lru")), int("gru" in cell or "min" in cell)
+        # A cell that carries its output, as all of these but the LSTMs, has it as its last one.
+        carrying = ("lstm", "layer_norm_lstm", "rg_lru")
+        carries, outputs = int(cell in carrying), int("gru" in cell or "min" in cell)
         past = max(delays, outputs or int(cell == "rg_lru"))
         assert (name in state) == bool(past or carries)
         if name in state:
@@ -90,6 +91,7 @@ def test_initialisers_may_be_chosen_by_connection():
     assert np.all(np.asarray(usual["output"]["output@1"]) < 1)
 
 
+@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize(
     ("given", "message"),
     [
@@ -101,6 +103,7 @@ def test_initialisers_may_be_chosen_by_connection():
             {Connection("input", "h", 1): "orthogonal"},
             r"which is no connection of the",
         ),
+        ({"h": "orthogonal"}, r"initializers name 'h', which is no connection"),
         ({("input", "h"): "best"}, r"unknown initialiser 'best'; they are gaussian"),
         ({("h", "output"): "orthogonal"}, r"unknown initialiser 'orthogonal' of .*; they are unif"),
     ],
