@@ -210,6 +210,7 @@ def draw(results: Results) -> Any:
         strength = f" {row['strength']:g}" if row["strength"] else ""
         title = stats.counted(f"{row['method']}{strength}", row["final"])
         label_learning(axes, title, (low - 0.1, lowest + 1))
+        axes.set_ylabel("bits per character")
     panels[0].legend(frameon=False, fontsize="small")
     methods, axes = range(len(rows)), panels[-1]
     for kind, shift, color, label in (
