@@ -128,11 +128,8 @@ class Bench:
         self._done += 1
         self._count = max(self._count, self._done)
         if name not in self._known:
-            now = surroundings()
-            if not self._computed and (
-                said := self.workdir.note_surroundings(len(self._known), now)
-            ):
-                self._console.print(said, markup=False)
+            if not self._computed:
+                self._note_surroundings()
             self._bar.update(self._task, description=f"{name} {self._left()}")
             began, used = time.monotonic(), time.process_time()
             record = {"trial": name, **compute()}
@@ -217,6 +214,10 @@ class Bench:
             "results.json, table.md, picture.png.",
             soft_wrap=True,
         )
+
+    def _note_surroundings(self) -> None:
+        if said := self.workdir.note_surroundings(len(self._known), surroundings()):
+            self._console.print(said, markup=False)
 
     def _left(self) -> str:
         if not self._computed:
