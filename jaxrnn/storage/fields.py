@@ -211,7 +211,7 @@ def from_dict(kind: type[S], record: Any, file: Path, within: str = "settings") 
     Raises:
       InputError: a field is missing, unknown or not what it may be.
     """
-    advice = "mend the file, or give another directory"
+    advice = "another version wrote it, or it is damaged, so give another directory"
     if record is None:
         raise InputError(f"{file} lacks '{within}'; {advice}")
     if not isinstance(record, Mapping):
