@@ -51,7 +51,7 @@ def main() -> None:
     print(f"{right:.0%} of the sequences are told apart by their last state")
     assert right > 0.9
 
-    for lane, length in enumerate(lengths):  # each as if it were alone
+    for lane, length in enumerate(lengths[:4]):  # each as if it were alone
         alone = last_scores(params, symbols[:length, lane : lane + 1], None)
         np.testing.assert_allclose(scores[lane], alone[0], rtol=1e-4, atol=1e-4)
     read_on = last_scores(params, np.where(padded < 0, 0, padded), None)

@@ -66,5 +66,5 @@ def _network_in(file: str, symbols: int) -> Network:
         raise InputError(f"--network={file} cannot be read ({error})") from None
     except InputError as mistake:
         raise InputError(f"--network={file}: {mistake}") from None
-    check_predicts(network, symbols, f"the network of {file}")
+    check_predicts(network, symbols, f"the network of {file}", "leave both sizes out")
     return network

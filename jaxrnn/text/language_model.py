@@ -103,13 +103,14 @@ def _key(seed: int) -> PRNGKeyArray:
     return derive(jax.random.key(seed), "samples")
 
 
-def check_predicts(network: Network, symbols: int, whose: str) -> None:
+def check_predicts(network: Network, symbols: int, whose: str, advice: str) -> None:
     """Refuses a network that cannot say of each symbol which one comes next.
 
     Args:
       network: which.
       symbols: how many there are.
       whose: how a sentence about the network begins.
+      advice: and how it ends, where sizes do not fit.
     """
     if not network.takes_one_array or not network.returns_one_array:
         raise InputError(
@@ -124,8 +125,8 @@ def check_predicts(network: Network, symbols: int, whose: str) -> None:
     sizes = network.input_size, network.size("output")
     if sizes != (symbols, symbols):
         raise InputError(
-            f"{whose} has {sizes[0]} inputs and {sizes[1]} outputs but the text {symbols} symbols; "
-            "leave both sizes out"
+            f"{whose} has {sizes[0]} inputs and {sizes[1]} outputs but the vocabulary "
+            f"has {symbols} symbols; {advice}"
         )
 
 
@@ -166,6 +167,6 @@ def _from_export(path: Path) -> LanguageModel:
     vocabulary = Vocabulary.from_dict(model.vocabulary)
     if np.dtype(np.float64) in {array.dtype for array in jax.tree.leaves(model.params)}:
         jax.config.update("jax_enable_x64", True)
-    check_predicts(network, vocabulary.size, f"the network in {path}")
+    check_predicts(network, vocabulary.size, f"the network in {path}", "export the model again")
     check_fit(model.params, parameter_shapes(network), file=path)
     return LanguageModel(network, jax.tree.map(jnp.asarray, model.params), vocabulary)

@@ -50,7 +50,7 @@ def lanes_alone(case: Case, lengths, cotangents):
     ids=["as it comes", "plain autodiff", "stepwise", "in segments"],
 )
 @given(case=cases())
-@examples(8)
+@examples(4)
 def test_each_lane_is_the_lane_alone_and_so_are_gradients(case, options):
     if options.segment:
         case.dropout = None  # whose masks are drawn for each segment

@@ -62,7 +62,7 @@ def by_reference(case, params, state, inputs):
     ids=["as it comes", "plain autodiff", "stepwise"],
 )
 @given(case=cases())
-@examples(8)
+@examples(5)
 def test_outputs_state_and_gradients_are_those_of_textbook_bptt(case, options):
     arguments = case.params, case.state, case.inputs
     with jax.enable_x64(True):

@@ -235,7 +235,7 @@ def test_a_vocabulary_that_does_not_fit_the_network_is_refused(export):
     description = json.loads((export / "model.json").read_text())
     description["vocabulary"]["symbols"] = "abc"
     (export / "model.json").write_text(json.dumps(description))
-    assert_refused(launched("sample", f"--workdir={export}"), "its vocabulary 4 symbols")
+    assert_refused(launched("sample", f"--workdir={export}"), "the vocabulary has 4 symbols")
 
 
 def test_an_export_does_not_overwrite_other_files(model, corpus, tmp_path):

@@ -100,7 +100,9 @@ def test_a_record_with_a_wrong_field_is_refused_by_its_name(record, name, told):
     assert sentence.startswith("kitchen.json ")
     assert name in sentence
     assert told in sentence
-    assert sentence.endswith("; another version wrote it, or it is damaged, so give another directory")
+    assert sentence.endswith(
+        "; another version wrote it, or it is damaged, so give another directory"
+    )
 
 
 @pytest.mark.parametrize(

@@ -160,4 +160,4 @@ def test_what_is_no_model_is_refused(tmp_path):
 )
 def test_a_network_that_cannot_predict_the_next_symbol_is_refused(network, message):
     with pytest.raises(InputError, match=message):
-        check_predicts(network, 3, "the network")
+        check_predicts(network, 3, "the network", "leave them out")
