@@ -14,8 +14,10 @@ NAN, INF = float("nan"), float("inf")
         ([3.0, NAN], True),
         ([3.0, INF], True),
         ([None, 3.0], False),  # it came back
-        ([5.0], False),  # a quarter above the baseline
-        ([5.01], True),
+        ([4.4], False),  # a tenth above the baseline
+        ([4.41], True),
+        ([4.5, 4.1], True),  # it blew up before it was looked at
+        ([4.5, 4.0], False),
         ([4.0, 4.0], False),  # it learned nothing, which is no divergence
         ([9.0, 2.0, 3.0], False),  # a quarter of the baseline above its own best
         ([9.0, 2.0, 3.01], True),
