@@ -14,7 +14,8 @@ ROOT = Path(__file__).parent.parent
 TOLD = (
     "jaxrnn", "jaxrnn.core.engine.probes", "jaxrnn.learning",
     "jaxrnn.learning.training", "jaxrnn.learning.optimizers", "jaxrnn.learning.parallel",
-    "jaxrnn.running", "jaxrnn.running.fitting", "jaxrnn.running.devices", "jaxrnn.running.workdir",
+    "jaxrnn.running", "jaxrnn.running.fitting", "jaxrnn.running.learner", "jaxrnn.running.stopping",
+    "jaxrnn.running.directory", "jaxrnn.running.devices", "jaxrnn.running.workdir",
     "jaxrnn.storage.checkpoints", "jaxrnn.storage.export", "jaxrnn.text", "jaxrnn.text.problem",
     "jaxrnn.text.language_model", "jaxrnn.text.sampling",
 )  # fmt: skip

@@ -118,7 +118,7 @@ def median_steps(row: dict[str, Any]) -> float:
 def table(results: Results) -> Table:
     settings = results["settings"]
     columns = {
-        "task": lambda rows: rows[0]["task"],
+        "problem": lambda rows: rows[0]["task"],
         "length": lambda rows: rows[0]["length"],
         "baseline": lambda rows: f"{rows[0]['baseline']:.3f}",
     }

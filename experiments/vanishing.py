@@ -150,11 +150,12 @@ def answer(results: Results) -> str:
             least, most = ranked[0], ranked[-1]
             said.append(f"{when} training after {_steps(whole[least], results)} steps in {least} "
                         f"and {_steps(whole[most], results)} in {most}")  # fmt: skip
-    for name in before:
-        if finite((stats.numbers(after[name]) - stats.numbers(before[name])).tolist()):
-            change = stats.difference(after[name], before[name])
-            if change.is_told:
-                moved["lengthens" if change.low > 0 else "shortens"].append(name)
+    known = [stats.told_apart(reaches)[0] for reaches in (before, after)]
+    compared = [name for name in before if all(name in whole for whole in known)]
+    for name in compared:
+        change = stats.difference(after[name], before[name], len(compared))
+        if change.is_told:
+            moved["lengthens" if change.low > 0 else "shortens"].append(name)
     moves = " and ".join(f"{what} the reach in {', '.join(n)}" for what, n in moved.items() if n)
     sgd, rates = results["summary"]["sgd"], results["settings"]["sgd_rates"]
     diverged = [sum(row["diverged"] for row in sgd if row["clipped"] == c) for c in (False, True)]

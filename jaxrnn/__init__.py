@@ -1,12 +1,14 @@
 """Recurrent neural networks in JAX: any graph of layers and delays, one jitted program."""
 
 from jaxrnn.core.cells import CELLS, Cell, linear_cell, register
+from jaxrnn.core.engine.dropout import Dropout
 from jaxrnn.core.engine.options import Options
-from jaxrnn.core.engine.unroll import Dropout, step, unroll, unroll_layers
+from jaxrnn.core.engine.unroll import Unrolled, step, unroll, unroll_layers
 from jaxrnn.core.errors import InputError
 from jaxrnn.core.layers import Connection, Layer
 from jaxrnn.core.network import Network
 from jaxrnn.core.parameters import (
+    DIAGONAL_INITIALIZERS,
     INITIALIZERS,
     LayerState,
     Params,
@@ -29,6 +31,7 @@ __version__ = "0.2.0"
 
 __all__ = [
     "CELLS",
+    "DIAGONAL_INITIALIZERS",
     "INITIALIZERS",
     "Cell",
     "Connection",
@@ -40,6 +43,7 @@ __all__ = [
     "Options",
     "Params",
     "State",
+    "Unrolled",
     "from_flax",
     "from_haiku",
     "from_torch",

@@ -12,8 +12,7 @@ import numpy as np
 import optax
 
 from jaxrnn import Connection, Dropout, Layer, Network, init
-from jaxrnn.learning.batch import Batch
-from jaxrnn.learning.training import make_training_steps, start
+from jaxrnn.learning import Batch, make_training_steps, start
 
 NETWORK = Network(
     1,

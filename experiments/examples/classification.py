@@ -7,7 +7,6 @@ many are right.
 import numpy as np
 
 from jaxrnn import stacked
-from jaxrnn.core.keys import generator
 from jaxrnn.learning import ACCURACY, Batch, Problem, Recipe
 from jaxrnn.running import train
 
@@ -16,7 +15,7 @@ LETTERS, SHORTEST, LONGEST, BATCH = 6, 5, 20, 32
 
 def words(seed: int, step: int, lanes: slice = slice(None)) -> Batch:
     """Of letters 2 to 5, but the first is 0 or 1: the class. What lies beyond the end is junk."""
-    random = generator(seed, step, "words")
+    random = np.random.default_rng([seed, step])
     classes = random.integers(2, size=BATCH)
     letters = random.integers(2, LETTERS, size=(LONGEST, BATCH))
     letters[0] = classes

@@ -42,10 +42,10 @@ def main() -> None:
 
     learned: Any = initial_state(NETWORK, 1)  # a parameter like others; one for all lanes
     optimizer = optax.adam(0.05)
-    memory, before = optimizer.init(learned), loss(learned)
+    optimizer_state, before = optimizer.init(learned), loss(learned)
     gradient = jax.jit(jax.grad(loss))
     for _ in range(400):
-        updates, memory = optimizer.update(gradient(learned), memory)
+        updates, optimizer_state = optimizer.update(gradient(learned), optimizer_state)
         learned = optax.apply_updates(learned, updates)
     print(f"mean squared error: {before:.4f} from zeros, {loss(learned):.2e} from what was learned")
     assert loss(learned) < 0.001 * before

@@ -8,7 +8,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxrnn import stacked
-from jaxrnn.core.keys import generator
 from jaxrnn.learning import SQUARED_ERROR, Batch, Measure, Problem, Recipe
 from jaxrnn.running import train
 
@@ -17,7 +16,7 @@ TIME, BATCH = 20, 32
 
 def signals(seed: int, step: int, lanes: slice = slice(None)) -> Batch:
     """Signals of different means and swings; the network hears one number at a time."""
-    random = generator(seed, step, "signals")
+    random = np.random.default_rng([seed, step])
     mean, swing = random.uniform(-1, 1, BATCH), random.uniform(0, 1, BATCH)
     heard = (mean + swing * random.normal(size=(TIME, BATCH))).astype(np.float32)
     so_far = np.arange(1, TIME + 1)[:, None]

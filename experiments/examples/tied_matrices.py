@@ -10,9 +10,7 @@ import numpy as np
 import optax
 
 from jaxrnn import Connection, Layer, Network, Params, init, initial_state, unroll
-from jaxrnn.learning.batch import Batch
-from jaxrnn.learning.loss import cross_entropy
-from jaxrnn.learning.training import make_training_steps, start
+from jaxrnn.learning import Batch, cross_entropy, make_training_steps, start
 
 SYMBOLS, SIZE, STEPS, TIME, BATCH = 12, 8, 60, 16, 8
 NETWORK = Network(

@@ -41,10 +41,10 @@ def main() -> None:
 
     optimizer = optax.adam(0.03)
     params: Any = init(NETWORK, jax.random.key(0))
-    memory = optimizer.init(params)
+    optimizer_state = optimizer.init(params)
     gradient = jax.jit(jax.grad(loss))
     for _ in range(80):
-        updates, memory = optimizer.update(gradient(params), memory)
+        updates, optimizer_state = optimizer.update(gradient(params), optimizer_state)
         params = optax.apply_updates(params, updates)
     scores = last_scores(params, padded, lengths)
     right = np.mean(scores.argmax(axis=1) == targets)

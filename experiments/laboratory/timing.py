@@ -10,7 +10,8 @@ from jaxtyping import Array, Float, Integer
 
 from experiments.laboratory.replicas import RATES, training
 from experiments.laboratory.stopwatch import Contender, Spread, take_turns
-from jaxrnn.core.engine.unroll import Options, unroll
+from jaxrnn.core.engine.options import Options
+from jaxrnn.core.engine.unroll import unroll
 from jaxrnn.core.network import Network
 from jaxrnn.core.parameters import Params, init, initial_state
 from jaxrnn.learning.loss import cross_entropy

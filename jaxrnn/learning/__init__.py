@@ -13,6 +13,7 @@ from jaxrnn.learning.loss import (
 )
 from jaxrnn.learning.problem import Problem
 from jaxrnn.learning.recipe import Recipe
+from jaxrnn.learning.training import make_training_steps, start
 
 __all__ = [
     "ACCURACY",
@@ -25,5 +26,7 @@ __all__ = [
     "Recipe",
     "cross_entropy",
     "evaluate",
+    "make_training_steps",
     "squared_error",
+    "start",
 ]

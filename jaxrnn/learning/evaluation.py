@@ -80,7 +80,7 @@ def evaluate(
         weight += float(_weight(batch))
     if not weight:
         raise InputError(
-            "there is nothing to evaluate: no batch has a step of a weight above 0; give more text"
+            "there is nothing to evaluate: no batch has a step of a weight above 0; give one with"
         )
     return total / weight
 

@@ -49,7 +49,7 @@ class Problem:
         return measure.factor * mean
 
     def figure(self, network: Network) -> Callable[[Params], Float[Array, ""]]:
-        """The same as a function that JAX can compile and map, with all of the text at hand."""
+        """The same as a function that JAX can compile and map, with all batches at hand."""
         measure, batches = self.judged, stack(self.held_out())
         return lambda params: (
             measure.factor * evaluation.mean_metric(network, params, batches, measure.of)

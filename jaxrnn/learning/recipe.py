@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import PRNGKeyArray
 
+from jaxrnn.core.engine.dropout import Dropout
 from jaxrnn.core.engine.options import Options
-from jaxrnn.core.engine.unroll import Dropout
 from jaxrnn.core.errors import InputError
 from jaxrnn.core.network import Network
 from jaxrnn.core.parameters import INITIALIZERS, init
@@ -30,13 +30,17 @@ DTYPES = ("float32", "bfloat16", "float64")
 class Recipe:
     """How a network is trained.
 
-    Each field says what it means, as the flag of its name says it. What a flag turns off by 0 is
-    None here.
+    Each field says what it means, as the flag of its name says it; but `clip_norm` and `clip_value`
+    are None where gradients are not clipped.
     """
 
     optimizer: str = setting("adam", "How to walk downhill.", choices=tuple(OPTIMIZERS))
     learning_rate: float = setting(4e-3, "The highest of the schedule.", above=0)
-    schedule: str = setting("cosine", "cosine starts with a warm-up.", choices=SCHEDULES)
+    schedule: str = setting(
+        "cosine", "How the learning rate moves: cosine rises in a warm-up and falls to 0,"
+        " exponential falls to a hundredth.",
+        choices=SCHEDULES,
+    )  # fmt: skip
     clip_norm: float | None = setting(1.0, "Scale gradients down to this norm; 0: never.", above=0)
     clip_value: float | None = setting(None, "Cut gradients' entries to this; 0: never.", above=0)
     dropout: float = setting(0.0, "Rate, on delay-0 connections.", at_least=0, below=1)

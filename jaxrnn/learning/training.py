@@ -9,8 +9,9 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float, Integer, Key, PRNGKeyArray
 
+from jaxrnn.core.engine.dropout import Dropout
 from jaxrnn.core.engine.options import Options
-from jaxrnn.core.engine.unroll import Dropout, unroll
+from jaxrnn.core.engine.unroll import unroll
 from jaxrnn.core.errors import InputError
 from jaxrnn.core.layers import Connection
 from jaxrnn.core.network import Network

@@ -222,7 +222,7 @@ def _check_same(
     if differences:
         raise InputError(
             f"{path} holds a run of another configuration ({'; '.join(differences)}); "
-            "give the same flags to go on with it, or another --workdir"
+            "give the same settings to go on with it, or another --workdir"
         )
 
 

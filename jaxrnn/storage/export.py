@@ -38,7 +38,7 @@ _DTYPES = {
 _KEYS = {"sha256": str, "network": dict, "vocabulary": dict, "facts": dict, "layers": list}
 _JSON_NAMES = {str: "string", dict: "object", list: "array"}
 
-Params = Mapping[str, Mapping[str, Any]]
+Arrays = Mapping[str, Mapping[str, Any]]  # layer -> name -> array
 
 
 class Model(NamedTuple):
@@ -53,7 +53,7 @@ class Model(NamedTuple):
 def save_model(
     directory: Path | str,
     *,
-    params: Params,
+    params: Arrays,
     network: Mapping[str, Any],
     vocabulary: Mapping[str, Any],
     facts: Mapping[str, Any],
@@ -115,7 +115,7 @@ def load_model(directory: Path | str) -> Model:
 
 
 def check_fit(
-    params: Params,
+    params: Arrays,
     expected_shapes: Mapping[str, Mapping[str, tuple[int, ...]]],
     *,
     file: Path | str = _ARRAYS,
@@ -164,7 +164,7 @@ def _check_replaceable(directory: Path) -> None:
         )
 
 
-def _flatten(params: Params) -> dict[str, np.ndarray]:
+def _flatten(params: Arrays) -> dict[str, np.ndarray]:
     flat = {}
     for layer, arrays in params.items():
         for name, value in arrays.items():

@@ -9,7 +9,7 @@ from jaxrnn import Cell, Connection, InputError, Layer, Network, initial_state, 
 from jaxrnn.core import cells
 from jaxrnn.core.engine.probes import output_gradients
 from tests import reference
-from tests.networks import CELLS, compiled, random_params
+from tests.networks import CELLS, compiled, made, random_params
 from tests.reference import assert_close
 
 TIME, BATCH = 4, 2
@@ -139,3 +139,11 @@ def test_a_cell_that_says_something_else_than_it_does_is_refused(cell, message):
 @pytest.mark.parametrize("name", cells.CELLS)
 def test_every_cell_of_jaxrnn_s_says_what_it_carries(name):
     assert cells.find(name).carries_output == (name in CARRY_THEIR_OUTPUT)
+
+
+def test_layers_that_run_backward_are_refused():
+    layers = [Layer("back", 3, "tanh", backward=True), Layer("output", 2, "linear")]
+    network = Network(2, layers, [("input", "back"), ("back", "back", 1), ("back", "output")])
+    params, state = made(network, 2)
+    with pytest.raises(InputError, match="backward layers cannot be stepped"):
+        output_gradients(network, params, state, jnp.ones((4, 2, 2)), jnp.sum)

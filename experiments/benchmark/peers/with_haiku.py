@@ -68,11 +68,12 @@ def copied(shape: Shape, params: Params) -> hk.Params:
             copies[f"tanh_rnn{suffix}/linear"] = {"w": below, "b": bias}
             copies[f"tanh_rnn{suffix}/linear_1"] = {"w": recurrent}
         elif shape.cell == "lstm":
-            admit, forget, candidate, expose = np.split(bias, 4)
-            bias = np.concatenate([admit, candidate, forget - 1, expose])  # it adds the 1 itself
+            in_gate, forget_gate, candidate, out_gate = np.split(bias, 4)
+            # It adds the 1 itself.
+            bias = np.concatenate([in_gate, candidate, forget_gate - 1, out_gate])
             rows = np.concatenate([below, recurrent])
-            admit, forget, candidate, expose = np.split(rows, 4, axis=1)
-            rows = np.concatenate([admit, candidate, forget, expose], axis=1)
+            in_gate, forget_gate, candidate, out_gate = np.split(rows, 4, axis=1)
+            rows = np.concatenate([in_gate, candidate, forget_gate, out_gate], axis=1)
             copies[f"lstm{suffix}/linear"] = {"w": rows, "b": bias}
         else:
             arrays = {"w_i": below, "w_h": recurrent, "b": bias}

@@ -18,7 +18,6 @@ from jaxrnn.core.cells import Cell
 from jaxrnn.core.engine.arguments import Inputs
 from jaxrnn.core.engine.unroll import step
 from jaxrnn.core.errors import InputError
-from jaxrnn.core.layers import Layer
 from jaxrnn.core.network import Network
 from jaxrnn.core.parameters import LayerState, Params, State, state_dtype
 
@@ -45,11 +44,12 @@ def output_gradients(
       loss: of the chunk's outputs.
 
     Raises:
-      InputError: a cell carries its output and does not say so, or says so and does not.
+      InputError: a cell carries its output and does not say so, or says so and does not; or layers
+        run backward, which cannot be stepped.
     """
     network = Network(
         dict(network.inputs),
-        [Layer(x.name, x.size, _probed(x.cell), x.bias) for x in network.layers],
+        [dataclasses.replace(x, cell=_probed(x.cell)) for x in network.layers],
         network.connections,
         network.outputs,
     )
