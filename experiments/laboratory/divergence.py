@@ -3,8 +3,8 @@
 A run has diverged if the last of its figures
 
 - is not finite, or
-- exceeds the best of the run's own by a tenth of the problem's baseline, which knowing nothing of the
-  past reaches: its loss blew up, or
+- exceeds the best of the run's own by a tenth of the problem's baseline, which knowing nothing of
+  the past reaches: its loss blew up, or
 - exceeds that baseline, where this or an earlier one exceeded it by as much: it blew up early.
 
 A network that learns nothing has failed, but not diverged. What a run that diverged ended at is

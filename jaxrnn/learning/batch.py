@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxrnn.core.errors import InputError
+
 
 class Batch(NamedTuple):
     """The sequences of one training step, a lane each; of several, with one more axis in front.
@@ -41,10 +43,20 @@ def time_and_lanes(batch: Batch) -> tuple[int, int]:
 
 
 def step_weights(batch: Batch) -> Any:
-    """How much each time step counts, the lengths included, `[time, batch]`; None: all the same."""
+    """How much each time step counts, the lengths included, `[time, batch]`; None: all the same.
+
+    Raises:
+      InputError: the weights are of another shape.
+    """
+    steps = time_and_lanes(batch)
+    if batch.weights is not None and jnp.shape(batch.weights) != steps:
+        raise InputError(
+            f"a batch has weights of shape {list(jnp.shape(batch.weights))} where {list(steps)} is "
+            "expected, one for each time step in each lane"
+        )
     if batch.lengths is None:
         return batch.weights
-    within = np.arange(time_and_lanes(batch)[0])[:, None] < batch.lengths
+    within = np.arange(steps[0])[:, None] < batch.lengths
     if batch.weights is None:
         return jnp.asarray(within, jnp.float32)
     return jnp.where(within, batch.weights, 0)

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Integer
 
+from jaxrnn.core.errors import InputError
 from jaxrnn.core.parameters import Params
 
 Loss = Callable[[Array, Array], Array]  # outputs, targets -> [time, batch]
@@ -56,9 +57,19 @@ def cross_entropy(
 def squared_error(
     outputs: Float[Array, "time batch outputs"], targets: Float[Array, "time batch *outputs"]
 ) -> Float[Array, "time batch"]:
-    """The mean over the outputs; of a single one, targets may lack the axis."""
-    squares = jnp.square(outputs.reshape(targets.shape) - targets)
-    return squares.reshape(*outputs.shape[:2], -1).mean(axis=-1)
+    """The mean over the outputs; of a single one, targets may lack the axis.
+
+    Raises:
+      InputError: the shapes do not fit each other.
+    """
+    if targets.shape == outputs.shape[:2] and outputs.shape[2:] == (1,):
+        targets = targets[..., None]
+    if targets.shape != outputs.shape:
+        raise InputError(
+            f"targets have the shape {list(targets.shape)} where that of the outputs, "
+            f"{list(outputs.shape)}, is expected"
+        )
+    return jnp.square(outputs - targets).mean(axis=-1)
 
 
 def is_right(

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from jaxtyping import Array, Float
 
+from jaxrnn.core.checks import shown, whole_number
+from jaxrnn.core.errors import InputError
 from jaxrnn.core.network import Network
 from jaxrnn.core.parameters import Params
 from jaxrnn.learning import evaluation
@@ -36,6 +38,19 @@ class Problem:
     metric: Measure | None = None
     baseline: float | None = None
     counted: str = "time step"
+
+    def __post_init__(self) -> None:
+        for name in ("data", "held_out"):
+            if not callable(getattr(self, name)):
+                raise InputError(f"a problem's {name} is {shown(getattr(self, name))}, no function")
+        for name, measure in (("loss", self.loss), ("metric", self.judged)):
+            if not isinstance(measure, Measure):
+                raise InputError(
+                    f"a problem's {name} is {shown(measure)}; give a Measure, as "
+                    "Measure(function, unit)"
+                )
+        if whole_number(self.batch, "a problem's batch") < 1:
+            raise InputError(f"a problem's batch is {self.batch}; it must be at least 1 lane")
 
     @property
     def judged(self) -> Measure:

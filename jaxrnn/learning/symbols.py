@@ -7,6 +7,7 @@ import numpy as np
 
 from jaxrnn.core.checks import check_symbols
 from jaxrnn.core.engine.arguments import by_name
+from jaxrnn.core.errors import InputError
 from jaxrnn.core.layers import OUTPUT
 from jaxrnn.core.network import Network
 from jaxrnn.learning.batch import Batch
@@ -14,7 +15,8 @@ from jaxrnn.learning.loss import Loss, cross_entropy, is_right
 
 
 def check_data(network: Network, batch: Batch, loss: Loss) -> None:
-    """Refuses inputs that are symbols out of range, and targets that are, where they are classes.
+    """Refuses inputs that are symbols out of range, and targets that are, where they are classes;
+    and lengths that inputs do not have.
 
     Where a weight is 0 they may be anything. Any axes may lie in front of the batch's.
     """
@@ -23,6 +25,10 @@ def check_data(network: Network, batch: Batch, loss: Loss) -> None:
     if batch.lengths is not None:
         lengths = np.asarray(batch.lengths)
         time = next(iter(given.values())).shape[lengths.ndim - 1]
+        for length in lengths[(lengths < 0) | (lengths > time)].flat:
+            raise InputError(
+                f"a batch has the length {length}; those of inputs of {time} steps are 0 to {time}"
+            )
         within = np.arange(time)[:, None] < lengths[..., None, :]
         counts = within if batch.weights is None else within & counts
     for name, size in network.inputs:

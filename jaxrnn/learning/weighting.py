@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Shaped
 
+from jaxrnn.core.errors import InputError
 from jaxrnn.core.network import Network
 from jaxrnn.learning.loss import Loss
 
@@ -44,16 +45,29 @@ def weighted(
     """Losses times their weights: 0, and so is the gradient, where the weight is 0.
 
     Outputs and targets are `[time, batch, ...]`, or several in one structure.
+
+    Raises:
+      InputError: what the loss returns is not one number for each step in each lane.
     """
+    steps = jax.tree.leaves(outputs)[0].shape[:2]
     if weights is None:
-        return loss(outputs, targets)
+        return _by_step(loss(outputs, targets), steps)
     counts = weights != 0
     # Before the loss too: the gradient of a NaN that is left out only afterwards is 0 * NaN.
     outputs, targets = jax.tree.map(
         lambda x: jnp.where(_alike(counts, x), x, jnp.zeros_like(x)), (outputs, targets)
     )
     weights = jnp.where(weights < 0, jnp.nan, weights)
-    return jnp.where(counts, weights * loss(outputs, targets), 0)
+    return jnp.where(counts, weights * _by_step(loss(outputs, targets), steps), 0)
+
+
+def _by_step(losses: Any, steps: tuple[int, ...]) -> Array:
+    if jnp.shape(losses) != steps:
+        raise InputError(
+            f"the loss (or metric) returns the shape {list(jnp.shape(losses))} where {list(steps)} "
+            "is expected; let it return a number for each time step in each lane"
+        )
+    return losses
 
 
 def _alike(steps: Bool[Array, "time batch"], array: Array) -> Array:

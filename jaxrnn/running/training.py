@@ -2,15 +2,19 @@
 
 import contextlib
 import dataclasses
+import hashlib
 from operator import attrgetter
 from pathlib import Path
+from typing import Any
 
 import jax
+import numpy as np
 from jax.sharding import Mesh
 
+from jaxrnn.core.checks import shown, whole_number
 from jaxrnn.core.errors import InputError
 from jaxrnn.core.network import Network
-from jaxrnn.learning.batch import time_and_lanes
+from jaxrnn.learning.batch import Batch, time_and_lanes
 from jaxrnn.learning.parallel import data_mesh, own_lanes, shardings
 from jaxrnn.learning.problem import Problem
 from jaxrnn.learning.recipe import Recipe
@@ -63,6 +67,12 @@ def train(
         raise InputError("training takes either so many steps or so many minutes; give one of them")
     if not (steps or minutes or 0) > 0:
         raise InputError(f"training takes {steps or minutes or 0} steps or minutes; give more")
+    for what, number in (
+        ("steps", steps), ("patience", patience + 1), ("evaluate_every", evaluate_every),
+        ("checkpoint_every", checkpoint_every),
+    ):  # fmt: skip
+        if number is not None and whole_number(number, what) < 1:
+            raise InputError(f"{what} is {number}; it must be at least 1")
     mesh = mesh or data_mesh(problem.batch)
     with contextlib.ExitStack() as stack:
         keeper = workdir
@@ -73,7 +83,7 @@ def train(
 
             config = {
                 "network": network.to_dict(), "recipe": dataclasses.asdict(recipe), "seed": seed,
-                "batch": problem.batch,
+                "problem": _told(problem, seed),
             }  # fmt: skip
             keeper = InDirectory(stack.enter_context(open_workdir(Path(keeper), config)))
         return fit(
@@ -90,22 +100,47 @@ def train(
         )
 
 
+def _told(problem: Problem, seed: int) -> dict[str, Any]:
+    """What tells a problem from another one: how it is judged, and what is learned from first."""
+    digest = hashlib.sha256()
+    for array in jax.tree.leaves(
+        (problem.data(seed, 0, slice(None)), next(iter(problem.held_out())))
+    ):
+        digest.update(
+            f"{array.dtype}{array.shape}".encode() + np.ascontiguousarray(array).tobytes()
+        )
+    return {
+        "batch": problem.batch,
+        "loss": problem.loss._replace(of=None)._asdict(),
+        "metric": problem.judged._replace(of=None)._asdict(),
+        "sha256": digest.hexdigest(),
+    }
+
+
 def make_learner(
     network: Network, problem: Problem, recipe: Recipe, mesh: Mesh, seed: int
 ) -> Learner:
     """A network that learns a problem by truncated BPTT.
 
     Raises:
-      InputError: the first step's symbols are out of the network's range.
+      InputError: at once or at a later step: symbols are out of the network's range, or lengths are
+        not the inputs'.
     """
     lanes = own_lanes(problem.batch)
-    first = problem.data(seed, 0, lanes)
-    check_data(network, first, problem.loss.of)
+
+    def data(step: int) -> Batch:
+        batch = problem.data(seed, step, lanes)
+        if not isinstance(batch, Batch):
+            raise InputError(f"at step {step} the problem's data are {shown(batch)}; give a Batch")
+        check_data(network, batch, problem.loss.of)
+        return batch
+
+    first = data(0)
     places = shardings(mesh)
     return Learner(
         start=lambda: recipe.start(network, problem.batch, jax.random.key(seed)),
         steps=recipe.training_steps(network, problem.loss.of, shardings=places),
-        data=lambda step: problem.data(seed, step, lanes),
+        data=data,
         learned=attrgetter("params"),
         evaluate=lambda params: problem.evaluate(network, params),
         shardings=places,

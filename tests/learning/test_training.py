@@ -656,3 +656,47 @@ INTS = np.zeros((TIME, BATCH), np.int32)
 def test_what_cannot_be_evaluated_is_refused(batches, message):
     with pytest.raises(InputError, match=message):
         evaluate(NETWORK, params_of(), [Batch(x, y, weights=w) for x, y, w in batches])
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"weights": np.ones((TIME, 1), np.float32)}, r"weights of (shape )?\[5, 1\]"),
+        ({"weights": np.ones(BATCH, np.float32)}, r"weights of (shape )?\[2\]"),
+        ({"targets": np.zeros((BATCH, TIME, 2), np.float32)}, r"targets"),
+        ({"lengths": np.array([TIME + 4, 1])}, r"the length 9; those of inputs of 5 steps"),
+        ({"lengths": np.array([-3, 1])}, r"the length -3"),
+    ],
+    ids=str,
+)
+def test_a_batch_whose_parts_do_not_fit_each_other_is_refused(wrong, message):
+    inputs = np.zeros((TIME, BATCH, 3), np.float32)
+    batch = Batch(inputs, np.zeros((TIME, BATCH, 2), np.float32))._replace(**wrong)
+    network, optimizer = stacked(3, [4], 2), optax.sgd(0.1)
+    params = init(network, jax.random.key(0))
+    with pytest.raises(InputError, match=message):
+        evaluate(network, params, [batch], metric=squared_error)
+    if "lengths" not in wrong:  # which are not known where a program is traced
+        steps = make_training_steps(network, optimizer, loss=squared_error)
+        several = jax.tree.map(lambda x: x[None], batch)
+        with pytest.raises(InputError, match=message):
+            steps(start(network, params, optimizer, BATCH), several, keys_from(0, 1))
+
+
+@pytest.mark.parametrize("shape", ["scalar", "a lane", "outputs"])
+def test_a_loss_that_is_not_a_number_for_each_step_in_each_lane_is_refused(shape):
+    def loss(outputs, targets):
+        squares = jnp.square(outputs - targets)
+        axes = {"scalar": None, "a lane": (0, 2), "outputs": ()}[shape]
+        return squares.mean(axis=axes)
+
+    batch = Batch(np.zeros((TIME, BATCH, 3), np.float32), np.ones((TIME, BATCH, 2), np.float32))
+    network, optimizer = stacked(3, [4], 2), optax.sgd(0.1)
+    params = init(network, jax.random.key(0))
+    with pytest.raises(InputError, match=r"returns the shape .* where \[5, 2\]"):
+        evaluate(network, params, [batch], metric=loss)
+    steps = make_training_steps(network, optimizer, loss=loss)
+    several = jax.tree.map(lambda x: x[None], batch)
+    with pytest.raises(InputError, match=r"returns the shape .* where \[5, 2\]"):
+        steps(start(network, params, optimizer, BATCH), several, keys_from(0, 1))

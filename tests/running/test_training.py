@@ -136,3 +136,33 @@ def test_a_training_without_a_length_is_refused(length, message):
 def test_symbols_that_the_network_does_not_know_are_refused():
     with pytest.raises(InputError, match="hold 2, but those of the network are 0 to 1"):
         train(stacked(2, [4], 3), PROBLEM, steps=10)
+
+
+def test_another_problem_in_the_same_directory_is_refused(tmp_path):
+    train(NETWORK, PROBLEM, steps=10, workdir=tmp_path / "run")
+    judged_otherwise = Problem(counting, 2, PROBLEM.held_out)
+    for other in (Problem(noise, 2, PROBLEM.held_out, metric=ACCURACY), judged_otherwise):
+        with pytest.raises(InputError, match="another configuration"):
+            train(NETWORK, other, steps=20, workdir=tmp_path / "run")
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_a_problem_that_turns_out_to_be_none_is_refused_at_the_step_where_it_does():
+    def late(seed: int, step: int, lanes: slice) -> Batch:
+        batch = counting(seed, step, lanes)
+        return batch._replace(inputs=batch.inputs + 5 * (step == 13))
+
+    with pytest.raises(InputError, match="the inputs hold"):
+        train(NETWORK, Problem(late, 2, PROBLEM.held_out), steps=20)
+    tuples = Problem(lambda *arguments: tuple(counting(*arguments)), 2, PROBLEM.held_out)
+    with pytest.raises(InputError, match=r"give a Batch"):
+        train(NETWORK, tuples, steps=20)
+    with pytest.raises(InputError, match=r"give a Measure"):
+        Problem(counting, 2, PROBLEM.held_out, loss=is_right)
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize("wrong", [{"evaluate_every": 0}, {"checkpoint_every": 0}, {"steps": 2.5}])
+def test_what_is_no_number_of_steps_is_refused(wrong):
+    with pytest.raises(InputError, match=next(iter(wrong))):
+        train(NETWORK, PROBLEM, **{"steps": 10, **wrong})
