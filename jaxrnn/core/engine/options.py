@@ -14,9 +14,9 @@ class Options:
     """How a network is run; hashable, and static under `jit`.
 
     Attributes:
-      compute_dtype: of the operands of matrix products, forward and backward: bfloat16, say; by
-        default that of the parameters. Whatever is added up, carried or returned keeps the type
-        `state_dtype(params)`.
+      compute_dtype: of the operands of matrix products, forward and backward, of all connections
+        alike: bfloat16, say; by default that of the parameters. Whatever is added up, carried or
+        returned keeps the type `state_dtype(params)`.
       segment: run the chunk in segments of so many steps, which takes less memory and one more
         forward pass under `jax.grad`; 0: in one piece; None: in segments of 128 steps from a chunk
         of 1024 on. Each segment draws its own dropout masks, unless they are locked.
