@@ -1,4 +1,4 @@
-"""What is refused at the door: numbers that are not whole, no lists, cells that cannot work.
+"""What is refused at the door: what is no number, list, array, type or key; cells that cannot work.
 
 A cell's results are checked where it is applied: under `jit` once, when its program is traced.
 """
@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Set
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Integer
 
@@ -19,6 +20,11 @@ def shown(value: Any) -> str:
     """A value in an error's sentence: on one line, and short."""
     text = " ".join(repr(value).split())
     return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def shapes_of(tree: Any) -> Any:
+    """Of every array in a tree; None of what is no array."""
+    return jax.tree.map(lambda leaf: getattr(leaf, "shape", None), tree)
 
 
 def whole_number(value: Any, what: str) -> int:
@@ -49,6 +55,43 @@ def listed(given: Any, what: str) -> list:
         return list(iter(given))
     except TypeError:
         raise InputError(f"{what} are {shown(given)}; give a list of them") from None
+
+
+def as_array(given: Any, what: str) -> jax.Array | np.ndarray:
+    """JAX's arrays, traced ones too, as they are; all else as NumPy's, so that values are known."""
+    if isinstance(given, jax.Array):
+        return given
+    try:
+        array = np.asarray(given)
+    except jax.errors.TracerArrayConversionError:  # a list of traced numbers
+        array = jnp.asarray(given)
+    except (TypeError, ValueError):
+        array = None
+    if array is None or not (array.dtype == bool or jnp.issubdtype(array.dtype, jnp.number)):
+        raise InputError(
+            f"{what} are {shown(given)}; give an array of numbers, or a list that makes one"
+        )
+    return array
+
+
+def check_floating(dtype: Any, what: str) -> None:
+    """Refuses what is no floating-point type."""
+    try:
+        if dtype is not None and jnp.issubdtype(jnp.dtype(dtype), jnp.floating):
+            return
+    except TypeError:
+        pass
+    raise InputError(f"{what} is {shown(dtype)}; give a floating-point type, such as float32")
+
+
+def check_key(key: Any, what: str) -> None:
+    """Refuses what is not one random key, typed or of 32-bit words."""
+    if isinstance(key, jax.Array) and jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
+        if not key.shape:
+            return
+    elif getattr(key, "dtype", None) == np.uint32 and key.shape in ((2,), (4,)):
+        return
+    raise InputError(f"{what} is {shown(key)}; give one key, as from jax.random.key(0)")
 
 
 def check_is_name(name: Any, whose: str) -> None:

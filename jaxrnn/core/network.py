@@ -189,7 +189,7 @@ class Network:
         """`from_dict` of a text that a person may have written."""
         try:
             record = json.loads(text)
-        except (ValueError, RecursionError) as error:
+        except (TypeError, ValueError, RecursionError) as error:
             raise InputError(f"the network's JSON cannot be read ({error}); {EXPECTED}") from None
         return Network.from_dict(record, symbols)
 

@@ -17,7 +17,7 @@ import numpy as np
 from jax.nn import initializers
 from jaxtyping import Array, Float, Key, PRNGKeyArray
 
-from jaxrnn.core.checks import shown
+from jaxrnn.core.checks import check_floating, check_key, shown, whole_number
 from jaxrnn.core.errors import InputError
 from jaxrnn.core.keys import derive
 from jaxrnn.core.layers import DIAGONAL, IDENTITY, Connection
@@ -102,6 +102,8 @@ def init(
         `DIAGONAL_INITIALIZERS`, by default "uniform".
       dtype: of every array.
     """
+    check_key(key, "the key")
+    check_floating(dtype, "dtype")
     chosen = by_connection(network, initializers or {}, "initializers")
     full = jnp.float32 if jnp.finfo(dtype).bits < 32 else dtype  # no half-precision QR
     params: Params = {}
@@ -141,8 +143,10 @@ def by_connection(
     """What was given for connections, themselves or their ends, by the network's connections.
 
     Raises:
-      InputError: one of them is no connection of the network's.
+      InputError: one of them is no connection of the network's, or is given twice.
     """
+    if not isinstance(given, Mapping):
+        raise InputError(f"{what} are {shown(given)}; give a mapping from connections")
     known = {(c.source, c.target, c.delay): c for c in network.connections}
     found = {}
     for key, value in given.items():
@@ -157,6 +161,11 @@ def by_connection(
                 f"{what} name {shown(key)}, which is no connection of the network; they are "
                 f"{', '.join(map(str, network.connections))}"
             )
+        if connection in found:
+            raise InputError(
+                f"{what} name the connection {connection} twice, the second time as {shown(key)}; "
+                "name it once"
+            )
         found[connection] = value
     return found
 
@@ -165,6 +174,11 @@ def initial_state(
     network: Network, batch_size: int, dtype: jnp.dtype | type = jnp.float32
 ) -> State:
     """The state before the first time step: zeros, of the dtype that `state_dtype` tells."""
+    check_floating(dtype, "dtype")
+    if not jax.export.is_symbolic_dim(batch_size):
+        batch_size = whole_number(batch_size, "batch_size")
+        if batch_size < 0:
+            raise InputError(f"batch_size is {batch_size}; give a number of lanes, at least 0")
     # An array each, not one shared, so that the state can be donated.
     return {
         name: LayerState(

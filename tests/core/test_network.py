@@ -227,6 +227,13 @@ def test_json_that_is_no_network_is_refused_in_one_sentence(text, message):
     assert "\n" not in str(refusal.value)
 
 
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize("text", [None, 3, {}])
+def test_what_is_no_text_is_no_json(text):
+    with pytest.raises(InputError, match=r"the network's JSON cannot be read .*; expected"):
+        Network.from_json(text)
+
+
 anything = st.recursive(
     st.none() | st.booleans() | st.integers(-2, 3) | st.floats() | st.text(max_size=3),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner),

@@ -11,6 +11,7 @@ from hypothesis import given
 from jaxrnn import (
     INITIALIZERS,
     Connection,
+    Dropout,
     InputError,
     Layer,
     Network,
@@ -18,6 +19,7 @@ from jaxrnn import (
     initial_state,
     stacked,
 )
+from jaxrnn.core.engine.dropout import dropped_on
 from tests.networks import compiled, examples, networks
 
 LSTM = stacked(30, [20], 5, "lstm")
@@ -113,6 +115,42 @@ def test_initialisers_of_no_connection_or_of_no_name_are_refused(given, message)
     edges = [("input", "h"), ("h", "output", 0, "diagonal")]
     with pytest.raises(InputError, match=message):
         init(Network(3, layers, edges), jax.random.key(0), initializers=given)
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        [("input", "output"), Connection("input", "output")],
+        [("input", "output", 0), ("input", "output")],
+    ],
+)
+def test_a_connection_that_is_given_twice_is_refused(keys):
+    network = stacked(3, [], 2)
+    with pytest.raises(InputError, match="initializers name the connection input -> output twice"):
+        init(network, jax.random.key(0), initializers=dict.fromkeys(keys, "orthogonal"))
+    with pytest.raises(InputError, match="dropout name the connection input -> output twice"):
+        dropped_on(network, dict.fromkeys(keys, Dropout(0.5)))
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: init(LSTM, 0), "the key is 0; give one key, as from"),
+        (lambda: init(LSTM, None), "the key is None; give one key"),
+        (lambda: init(LSTM, jax.random.split(jax.random.key(0))), "the key is .*; give one key"),
+        (lambda: init(LSTM, jax.random.key(0), dtype=int), "dtype is .*int.*; give a floating-"),
+        (lambda: init(LSTM, jax.random.key(0), dtype="foo"), "dtype is 'foo'; give a floating-"),
+        (lambda: init(LSTM, jax.random.key(0), initializers=["ones"]), "give a mapping from con"),
+        (lambda: initial_state(LSTM, -1), "batch_size is -1; give a number of lanes, at least 0"),
+        (lambda: initial_state(LSTM, 2.5), "batch_size is 2.5; it must be a whole number"),
+        (lambda: initial_state(LSTM, 2, int), "dtype is .*int.*; give a floating-point type"),
+    ],
+)
+def test_keys_types_and_numbers_of_lanes_that_are_none_are_refused(make, message):
+    with pytest.raises(InputError, match=message) as refusal:
+        make()
+    assert "\n" not in str(refusal.value)
 
 
 def test_no_two_arrays_of_a_state_share_a_buffer_so_that_it_can_be_donated():

@@ -138,6 +138,92 @@ def test_a_chunk_without_a_time_step_puts_out_nothing_and_leaves_the_state(input
 @pytest.mark.parametrize(
     "options",
     [
+        {"reset_state": initial_state(MIXED, 1)}, {"lengths": np.zeros(0, int)},
+        {"options": Options(segment=4)},
+        {"options": Options(stepwise=True)}, {"options": Options(plain_autodiff=True)},
+        {"dropout": Dropout(0.5, locked=True), "dropout_key": jax.random.key(0)},
+    ],
+    ids=lambda options: "-".join(options) or "plain",
+)  # fmt: skip
+def test_a_chunk_without_a_lane_puts_out_nothing(inputs, options):
+    params, state = made(MIXED, 0)
+    given = {"inputs": jnp.asarray(inputs[:, :0]), "resets": jnp.zeros((6, 0), bool)}
+
+    @compiled
+    def run(params):
+        run = partial(unroll, MIXED, state=state, **given, **options)
+        (outputs, after), pull = jax.vjp(run, params)
+        return outputs, after, pull((outputs, after))
+
+    outputs, after, (gradient,) = run(params)
+    assert outputs.shape == (6, 0, SIZE)
+    assert_close(after, state, 0)
+    assert not any(np.any(x) for x in jax.tree.leaves(gradient))
+
+
+def _traced(rate):
+    return lambda run: jax.jit(lambda rate: run(dropout=Dropout(rate)))(rate)
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"inputs": None}, r"inputs are None; give an array of numbers"),
+        ({"inputs": "abc"}, r"inputs are 'abc'; give an array of numbers"),
+        ({"inputs": [["a"]]}, r"inputs are \[\['a'\]\]; give an array of numbers"),
+        ({"inputs": [[0, 1], [2]]}, r"inputs are \[\[0, 1\], \[2\]\]; give an array of numbers"),
+        ({"inputs": 3, "lengths": 3}, r"inputs have the shape \[\]"),
+        ({"lengths": [[1], [1, 2]]}, r"lengths are \[\[1\], \[1, 2\]\]; give an array"),
+        ({"lengths": 3}, r"lengths have the shape \[\]"),
+        ({"resets": [[True], [True, False]]}, r"resets are \[\[True\], .*; give an array"),
+        ({"resets": "yes"}, r"resets are 'yes'; give an array"),
+        ({"dropout": 0.3}, r"dropout is 0.3; give Dropout\(rate\)"),
+        ({"dropout": [Dropout(0.3)]}, r"dropout is \[Dropout.*; give Dropout\(rate\)"),
+        ({"dropout": {("input", "hidden1"): 0.2}}, r"dropout is 0.2; give Dropout\(rate\)"),
+        ({"dropout": Dropout("a")}, r"dropout rate is 'a'; it must be a number"),
+        ({"dropout": Dropout(None)}, r"dropout rate is None; it must be a number"),
+        ({"dropout": Dropout([0.1, 0.2])}, r"dropout rate is \[0.1, 0.2\]; it must be a number"),
+        ({"dropout": Dropout(np.ones(2) / 3)}, r"dropout rate is array.*; it must be a number"),
+        (_traced(0), r"dropout rate is traced as int32\[\]; it must be one floating-point"),
+        (_traced(np.ones(2) / 3), r"dropout rate is traced as float32\[2\]; it must be one"),
+        ({"dropout": Dropout(0.3), "dropout_key": 3}, r"dropout_key is 3; give one key"),
+        ({"dropout_key": jax.random.split(jax.random.key(0))}, r"dropout_key is .*; give one key"),
+        ({"options": None}, r"options are None; give Options"),
+        ({"options": {"segment": 2}}, r"options are {'segment': 2}; give Options"),
+        ({"params": None}, r"parameters do not fit the network"),
+        ({"state": "zeros"}, r"state does not fit the network"),
+    ],
+)  # fmt: skip
+def test_what_is_no_argument_of_unroll_is_refused_in_one_sentence(given, message):
+    params, state = made(SMALL, 3)
+    defaults = {"params": params, "state": state, "inputs": SYMBOLS}
+
+    def run(**given):
+        return unroll(SMALL, **defaults | given)
+
+    with pytest.raises(InputError, match=message) as refusal:
+        given(run) if callable(given) else run(**given)
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_a_step_takes_lists_and_refuses_what_is_no_array():
+    params, state = made(SMALL, 3)
+    resets = [True, False, True]
+    expected = step(SMALL, params, state, SYMBOLS[0], resets=jnp.array(resets))
+    assert_close(step(SMALL, params, state, SYMBOLS[0], resets=resets), expected, 0)
+    for wrong in (None, "abc", [[0], [1, 2]]):
+        with pytest.raises(InputError, match=r"inputs are .*; give an array of numbers"):
+            step(SMALL, params, state, wrong)
+    with pytest.raises(InputError, match=r"resets are 'abc'; give an array of numbers"):
+        step(SMALL, params, state, SYMBOLS[0], resets="abc")
+
+
+@INPUTS
+@pytest.mark.parametrize(
+    "options",
+    [
         {}, {"options": Options(stepwise=True)}, {"options": Options(plain_autodiff=True)},
         {"options": Options("bfloat16")}, {"options": Options(segment=2)},
         {"dropout": Dropout(0.3, recurrent=True), "dropout_key": jax.random.key(0)},

@@ -331,6 +331,28 @@ def test_parameters_of_another_network_are_refused():
         to_torch(stacked(3, [5], 2), params, ["rnn", "head"])
 
 
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize("params", [None, 3, [], {"hidden1": None, "output": "weights"}], ids=str)
+def test_what_is_no_parameters_is_refused(params):
+    with pytest.raises(InputError, match="the parameters do not fit the network; give those that"):
+        to_torch(stacked(3, [4], 2), params, ["rnn", "head"])
+
+
+@pytest.mark.parametrize(
+    ("give", "modules", "path"),
+    [
+        (to_flax, ["a", "a/hf"], "a/hf/bias"),  # the same array
+        (to_flax, ["a", "a/ii/kernel"], "a/ii/kernel"),  # an array where the other has a folder
+        (to_flax, ["a/kernel/b", "a"], "a/kernel"),
+        (to_haiku, ["a", "a/linear/w"], "a/linear/w"),
+    ],
+)
+def test_modules_that_lie_in_each_other_s_arrays_are_refused(give, modules, path):
+    network = stacked(3, [4], 2, "lstm")
+    with pytest.raises(InputError, match=f"two of the modules .* something at '{path}'; name"):
+        give(network, made(network)[0], modules)
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_the_record_is_what_the_libraries_put_out(case):
     pytest.importorskip(case.split(".")[0])

@@ -8,8 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Integer, PRNGKeyArray, Shaped
 
-from jaxrnn.core.checks import check_symbols
+from jaxrnn.core.checks import as_array, check_key, check_symbols, shapes_of, shown
 from jaxrnn.core.engine.dropout import Dropout, is_traced
+from jaxrnn.core.engine.options import Options
 from jaxrnn.core.engine.placement import varying_alike
 from jaxrnn.core.errors import InputError
 from jaxrnn.core.layers import INPUT, Connection
@@ -51,7 +52,7 @@ def enter(
     reset_state: State | None,
     dropped: dict[Connection, Dropout],
     dropout_key: PRNGKeyArray | None,
-    compute_dtype: jnp.dtype | None,
+    options: Options,
 ) -> tuple[Arrays, jnp.dtype]:
     """The engine's door: refuses what does not fit, and settles types once for all.
 
@@ -61,16 +62,23 @@ def enter(
     Returns:
       Arrays that are all JAX's, parameters and state in one precision; and the products' dtype.
     """
-    inside, named = _cut_to(lengths, by_name(network, inputs))
+    if not isinstance(options, Options):
+        raise InputError(f"options are {shown(options)}; give Options(...), or leave them out")
+    named = {
+        name: as_array(array, called(network, name))
+        for name, array in by_name(network, inputs).items()
+    }
+    resets = None if resets is None else jnp.asarray(as_array(resets, "resets"))
+    _check(network, params, state, named, resets)
+    inside, named = _cut_to(lengths, named)
     for name, array in named.items():
-        if isinstance(array, np.ndarray | list):  # known before anything is computed
-            symbols = np.asarray(array)
-            if np.issubdtype(symbols.dtype, np.integer):
-                check_symbols(symbols, network.size(name), f"the {_called(network, name)}")
+        # NumPy's are known before anything is computed.
+        if isinstance(array, np.ndarray) and np.issubdtype(array.dtype, np.integer):
+            check_symbols(array, network.size(name), f"the {called(network, name)}")
     given = {name: jnp.asarray(array) for name, array in named.items()}
-    resets = None if resets is None else jnp.asarray(resets)
-    _check(network, params, state, given, resets)
-    if dropped and dropout_key is None:
+    if dropout_key is not None:
+        check_key(dropout_key, "dropout_key")
+    elif dropped:
         raise InputError("dropout needs a dropout_key; give one, or leave dropout out")
     lanes = next(iter(given.values())).shape[1]
     _check_reset_state(network, reset_state, lanes)
@@ -80,7 +88,7 @@ def enter(
         resets = ~inside if resets is None else resets | ~inside
     params, state, reset_state = jax.tree.map(jnp.asarray, (params, state, reset_state))
     for which in (state, reset_state or {}):
-        dtype = _check_types(params, which, compute_dtype)
+        dtype = _check_types(params, which, options.compute_dtype)
     working = state_dtype(params)
     params = jax.tree.map(lambda array: array.astype(working), params)
     given = {name: x.astype(working) if x.ndim == 3 else x for name, x in given.items()}
@@ -107,18 +115,18 @@ def by_name(network: Network, inputs: Any) -> dict[str, Any]:
     return {name: inputs[name] for name in names}
 
 
-def _called(network: Network, name: str) -> str:
+def called(network: Network, name: str) -> str:
     return "inputs" if network.takes_one_array else f"inputs '{name}'"
 
 
-def _cut_to(lengths: Any, given: dict[str, Any]) -> tuple[Array | None, dict[str, Any]]:
+def _cut_to(lengths: Any, arrays: dict[str, Any]) -> tuple[Array | None, dict[str, Any]]:
     """Which steps are before a lane's end, and inputs with zeros beyond it."""
     if lengths is None:
-        return None, given
-    known = not is_traced(lengths)
-    arrays = {n: x if isinstance(x, jax.Array) else np.asarray(x) for n, x in given.items()}
+        return None, arrays
     inputs = next(iter(arrays.values()))
-    counts = np.asarray(lengths) if known else lengths
+    counts = as_array(lengths, "lengths")
+    known = not is_traced(counts)
+    counts = np.asarray(counts) if known else counts
     if counts.shape != inputs.shape[1:2] or not np.issubdtype(counts.dtype, np.integer):
         raise InputError(
             f"lengths have the shape {list(counts.shape)} and the type {counts.dtype}; expected "
@@ -148,12 +156,12 @@ def _check(
     network: Network,
     params: Params,
     state: State,
-    inputs: dict[str, Inputs],
+    inputs: dict[str, Any],
     resets: Array | None,
 ) -> None:
     """Refuses what does not fit the network, or does not fit together, by its shape."""
     for name, array in inputs.items():
-        _check_input(array, network.size(name), _called(network, name))
+        _check_input(array, network.size(name), called(network, name))
     (first, steps_and_lanes), *others = ((name, x.shape[:2]) for name, x in inputs.items())
     for name, found in others:
         if found != steps_and_lanes:
@@ -176,7 +184,7 @@ def _check(
     )  # fmt: skip
 
 
-def _check_input(array: Inputs, size: int, what: str) -> None:
+def _check_input(array: Any, size: int, what: str) -> None:
     symbols = jnp.issubdtype(array.dtype, jnp.integer)
     if (
         array.ndim != (2 if symbols else 3)
@@ -193,7 +201,7 @@ def _check_reset_state(network: Network, reset_state: State | None, batch: int) 
     """One for each lane, or one for all."""
     if reset_state is None:
         return
-    lanes = {jnp.shape(array)[:1] for array in jax.tree.leaves(reset_state)}
+    lanes = {getattr(leaf, "shape", ())[:1] for leaf in jax.tree.leaves(reset_state)}
     _check_shapes(
         reset_state, state_shapes(network, 1 if lanes == {(1,)} else batch),
         f"reset_state does not fit the network and {batch} lanes, or one for all of them",
@@ -230,9 +238,9 @@ def _check_types(params: Params, state: State, compute_dtype: jnp.dtype | None) 
 
 
 def _check_shapes(given: Params | State, shapes: Any, complaint: str, maker: str) -> None:
-    if jax.tree.map(jnp.shape, given) == shapes:
+    if shapes_of(given) == shapes:
         return
-    wanted, found = _by_path(shapes), _by_path(jax.tree.map(jnp.shape, given))
+    wanted, found = _by_path(shapes), _by_path(shapes_of(given))
     name = next((n for n in wanted | found if wanted.get(n) != found.get(n)), "the whole")
     raise InputError(
         f"the {complaint}: {name} is {found.get(name)} where {wanted.get(name)} is expected; make "

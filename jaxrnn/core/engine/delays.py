@@ -1,5 +1,7 @@
 """What a delayed connection hears: its source, late, across the chunk's start and resets."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Integer, Shaped
@@ -54,9 +56,9 @@ def recalled(
     before: Float[Array, "delay batch size"], ages: Int[Array, "*time batch"]
 ) -> Float[Array, "*time batch size"]:
     """What is heard so late of what came before the last reset; zeros where nothing of it is."""
-    delay = before.shape[0]
-    steps = jnp.clip(ages, 0, delay - 1).reshape(-1, before.shape[1], 1)
-    heard = jnp.take_along_axis(before, steps, axis=0).reshape(*ages.shape, -1)
+    delay, batch, size = before.shape
+    steps = jnp.clip(ages, 0, delay - 1).reshape(math.prod(ages.shape[:-1]), batch, 1)
+    heard = jnp.take_along_axis(before, steps, axis=0).reshape(*ages.shape, size)
     return jnp.where((ages < delay)[..., None], heard, 0)
 
 

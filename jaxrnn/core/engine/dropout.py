@@ -5,9 +5,11 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Bool, Float, Integer, PRNGKeyArray, Shaped
 
+from jaxrnn.core.checks import shown
 from jaxrnn.core.engine.delays import Past, remembered
 from jaxrnn.core.errors import InputError
 from jaxrnn.core.keys import derive
@@ -41,14 +43,17 @@ def dropped_on(
     """What is dropped, by connection.
 
     Raises:
-      InputError: a rate is out of range, or a connection not the network's.
+      InputError: it is no `Dropout`; a rate is no number or out of range; or a connection is not
+        the network's, or given twice.
     """
     if dropout is None:
         return {}
-    given = [dropout] if isinstance(dropout, Dropout) else dropout.values()
-    for rate in (one.rate for one in given):
-        if not is_traced(rate) and not 0 <= rate < 1:
-            raise InputError(f"the dropout rate is {rate}; it must be at least 0 and below 1")
+    for one in dropout.values() if isinstance(dropout, Mapping) else [dropout]:
+        if not isinstance(one, Dropout):
+            raise InputError(
+                f"dropout is {shown(one)}; give Dropout(rate), or a mapping from connections to it"
+            )
+        _check_rate(one.rate)
     if isinstance(dropout, Dropout):
         dropped = {
             c: dropout
@@ -58,6 +63,24 @@ def dropped_on(
     else:
         dropped = by_connection(network, dropout, "dropout")
     return {c: own for c, own in dropped.items() if is_traced(own.rate) or own.rate}
+
+
+def _check_rate(rate: Any) -> None:
+    if is_traced(rate):
+        if rate.shape or not jnp.issubdtype(rate.dtype, jnp.floating):
+            raise InputError(
+                f"the dropout rate is traced as {rate.dtype}{list(rate.shape)}; it must be one "
+                "floating-point number"
+            )
+        return
+    try:
+        is_share = np.ndim(rate) == 0 and bool(0 <= rate < 1)
+    except (TypeError, ValueError):
+        is_share = False
+    if not is_share:
+        raise InputError(
+            f"the dropout rate is {shown(rate)}; it must be a number, at least 0 and below 1"
+        )
 
 
 def is_traced(rate: Any) -> bool:

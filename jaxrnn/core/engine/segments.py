@@ -58,5 +58,5 @@ def run_in_segments(
     # Inside a scan nothing can be merged with its recomputation, so no barrier against that.
     segment = jax.checkpoint(run, prevent_cse=False)
     state, outputs = jax.lax.scan(lambda s, x: segment(s, *x), state, (cut, jnp.arange(count)))
-    pieces.append(jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), outputs))
+    pieces.append(jax.tree.map(lambda x: x.reshape(count * length, *x.shape[2:]), outputs))
     return state, jax.tree.map(lambda *parts: jnp.concatenate(parts), *pieces)

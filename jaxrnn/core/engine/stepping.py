@@ -77,7 +77,7 @@ def step_through(
                 lambda r, x: body(r, *x), running, (starts, whole), reverse=reverse,
                 unroll=count == 1,
             )  # fmt: skip
-            pieces.append(jax.tree.map(lambda y: y.reshape(-1, *y.shape[2:]), ys))
+            pieces.append(jax.tree.map(lambda y: y.reshape(count * stride, *y.shape[2:]), ys))
         return running
 
     running = run_whole(run_rest(running)) if reverse else run_rest(run_whole(running))

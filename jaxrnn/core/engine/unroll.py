@@ -7,7 +7,8 @@ import jax
 import numpy as np
 from jaxtyping import Array, Bool, Float, Integer, PRNGKeyArray, Shaped
 
-from jaxrnn.core.engine.arguments import GivenInputs, by_name, enter
+from jaxrnn.core.checks import as_array
+from jaxrnn.core.engine.arguments import GivenInputs, by_name, called, enter
 from jaxrnn.core.engine.chunk import How, run_chunk
 from jaxrnn.core.engine.dropout import Dropout, dropped_on
 from jaxrnn.core.engine.options import Options
@@ -28,8 +29,8 @@ def unroll(
     state: State,
     inputs: GivenInputs | Mapping[str, GivenInputs],
     *,
-    resets: Bool[Array | np.ndarray, "time batch"] | None = None,
-    lengths: Integer[Array | np.ndarray, " batch"] | None = None,
+    resets: Bool[Array | np.ndarray, "time batch"] | list | None = None,
+    lengths: Integer[Array | np.ndarray, " batch"] | list | None = None,
     reset_state: State | None = None,
     dropout: Dropout | Mapping[Connection | Ends, Dropout] | None = None,
     dropout_key: PRNGKeyArray | None = None,
@@ -41,7 +42,8 @@ def unroll(
     inputs or outputs, or others than "input" and "output": then they are arrays by name.
 
     Args:
-      network: static under `jit`, like `dropout` and `options`.
+      network: static under `jit`, like `dropout` and `options`; but a mapping for `dropout` is not
+        hashable, so the function under `jit` closes over it.
       params: as from `init`, all of one floating-point type. Half-precision ones are taken as
         float32 (so that gradients are added up in it), with `options.compute_dtype` their own type.
       state: as from `initial_state`, or from the chunk before; of the type `state_dtype(params)`.
@@ -67,7 +69,7 @@ def unroll(
     dropped = dropped_on(network, dropout)
     arrays, dtype = enter(
         network, params, state, inputs, resets, lengths, reset_state, dropped, dropout_key,
-        options.compute_dtype,
+        options,
     )  # fmt: skip
     how = How(dropped, dtype, options.plain_autodiff, options.stepwise)
     (outputs, _), state = run_chunk(network, arrays, how, options.segment)
@@ -95,8 +97,8 @@ def unroll_layers(
     state: State,
     inputs: GivenInputs | Mapping[str, GivenInputs],
     *,
-    resets: Bool[Array | np.ndarray, "time batch"] | None = None,
-    lengths: Integer[Array | np.ndarray, " batch"] | None = None,
+    resets: Bool[Array | np.ndarray, "time batch"] | list | None = None,
+    lengths: Integer[Array | np.ndarray, " batch"] | list | None = None,
     reset_state: State | None = None,
     dropout: Dropout | Mapping[Connection | Ends, Dropout] | None = None,
     dropout_key: PRNGKeyArray | None = None,
@@ -106,7 +108,7 @@ def unroll_layers(
     dropped = dropped_on(network, dropout)
     arrays, dtype = enter(
         network, params, state, inputs, resets, lengths, reset_state, dropped, dropout_key,
-        options.compute_dtype,
+        options,
     )  # fmt: skip
     how = How(dropped, dtype, options.plain_autodiff, options.stepwise, all_layers=True)
     (outputs, others), state = run_chunk(network, arrays, how, options.segment)
@@ -123,7 +125,7 @@ def step(
     state: State,
     inputs: GivenStep | Mapping[str, GivenStep],
     *,
-    resets: Bool[Array | np.ndarray, " batch"] | None = None,
+    resets: Bool[Array | np.ndarray, " batch"] | list | None = None,
     reset_state: State | None = None,
     options: Options = Options(),  # noqa: B008 (frozen)
 ) -> tuple[Returned, State]:
@@ -131,11 +133,11 @@ def step(
     if network.runs_backward:
         raise InputError("a network with backward layers cannot be stepped; give unroll all steps")
     arrays = {
-        name: (array if isinstance(array, jax.Array) else np.asarray(array))[None]
+        name: as_array(array, called(network, name))[None]
         for name, array in by_name(network, inputs).items()
     }
     chunk = arrays[INPUT] if network.takes_one_array else arrays
-    resets = None if resets is None else resets[None]
+    resets = None if resets is None else as_array(resets, "resets")[None]
     outputs, state = unroll(
         network, params, state, chunk, resets=resets, reset_state=reset_state, options=options
     )

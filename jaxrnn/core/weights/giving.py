@@ -1,14 +1,12 @@
 """The layers of a network become modules of another library, from the input up."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from jaxrnn.core.cells import is_registered
-from jaxrnn.core.checks import listed, shown
+from jaxrnn.core.checks import listed, shapes_of, shown
 from jaxrnn.core.errors import InputError
 from jaxrnn.core.layers import INPUT, Connection, Layer
 from jaxrnn.core.network import Network
@@ -20,11 +18,12 @@ def give(
     library: Library, network: Network, params: Params, modules: Sequence[str]
 ) -> dict[str, np.ndarray]:
     """The arrays, by their paths, of modules that together are the network."""
-    if jax.tree.map(jnp.shape, dict(params)) != parameter_shapes(network):
+    if not isinstance(params, Mapping) or shapes_of(dict(params)) != parameter_shapes(network):
         raise InputError("the parameters do not fit the network; give those that belong to it")
     levels = _levels_of(network)
     forms = [_form_of(library, network, level, levels) for level in levels]
-    result, below = {}, [INPUT]
+    result: dict[str, np.ndarray] = {}
+    below = [INPUT]
     for level, form, (before, after) in zip(
         levels, forms, _places(library, levels, forms, modules), strict=True
     ):
@@ -36,9 +35,25 @@ def give(
             for name, array in form.write(
                 Weights(layer.cell.name, matrix, recurrent, bias)
             ).items():
-                result[f"{before}{name}{after}{way}"] = array
+                path = f"{before}{name}{after}{way}"
+                if path in result:
+                    raise _collision(path, modules)
+                result[path] = array
         below = [layer.name for layer in level]
+    for path in result:
+        folders = itertools.accumulate(
+            path.split(library.separator)[:-1], lambda x, y: f"{x}{library.separator}{y}"
+        )
+        if folder := next((folder for folder in folders if folder in result), None):
+            raise _collision(folder, modules)
     return result
+
+
+def _collision(path: str, modules: Sequence[str]) -> InputError:
+    return InputError(
+        f"two of the modules {shown(list(modules))} would have something at '{path}'; name "
+        "modules that do not lie in each other"
+    )
 
 
 def _levels_of(network: Network) -> list[list[Layer]]:
