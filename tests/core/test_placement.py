@@ -47,7 +47,7 @@ inputs = {
     "features": jnp.asarray(rng.normal(size=(TIME, BATCH, 5)), jnp.float32),
 }
 dropped = {"dropout": Dropout(0.3, locked=True), "dropout_key": jax.random.key(3)}
-options = {"": {}, "dropout in segments": dropped | {"options": Options(segment=2)}}
+cut = dropped | {"options": Options(segment=2)}
 mesh = jax.make_mesh((4,), ("data",), axis_types=(AxisType.Explicit,))
 lanes = partial(jax.device_put, device=NamedSharding(mesh, P(None, "data")))
 states = partial(jax.device_put, device=NamedSharding(mesh, P("data")))
@@ -75,14 +75,14 @@ def quick(function):
 
 facts = {"explicit": {}, "shard_map": {}, "types": []}
 for kind, given in inputs.items():
-    for name, chosen in options.items() if kind == "symbols" else [("", {})]:
+    for name, chosen in [("", {})] if kind == "features" else [("dropout in segments", cut)]:
         alone = quick(partial(run, **chosen))(params, state, given, resets)
         with jax.set_mesh(mesh):
             spread = everywhere(params), states(state), lanes(given), lanes(resets)
             together = quick(partial(run, **chosen))(*spread)
             facts["explicit"][f"{kind} {name}"] = difference(alone, together)
             facts["types"] += [str(jax.typeof(x)) for x in jax.tree.leaves(together[0])]
-        if name or kind == "features":  # of dropout, a mask is drawn for each device's lanes
+        if name:  # of dropout, a mask is drawn for each device's lanes
             continue
 
         def sharded(params, state, given, resets):

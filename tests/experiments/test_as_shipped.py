@@ -19,11 +19,10 @@ from tests.experiments.launching import (
     result,
 )
 
-# In mid-step, while the device computes; between the best checkpoint and the last one; after a
-# record was written that no checkpoint knows of. Other moments: test_resuming.py.
+# In mid-step, while the device computes; after a record was written that no checkpoint knows of.
+# Other moments: test_resuming.py.
 KILLS = (
     "jaxrnn.learning.parallel:feed:7",
-    "jaxrnn.storage.checkpoints:_delete_old:3",
     "jaxrnn.running.workdir:WorkDirectory.log:2",
 )
 

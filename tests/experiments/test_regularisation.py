@@ -78,17 +78,17 @@ def made_up(reported: dict[str, list[list[float | None]]]) -> dict:
 
 
 def test_runs_that_diverged_are_told_apart():
-    well, late = [3.0, 2.0, 2.5], [3.0, 2.1, None]
+    well, late = [3.0, 2.0, 2.2], [3.0, 2.1, None]
     lost = [None, None, None]
     results = made_up({"none": [well, late], "L1": [well, lost], "L2": [lost, lost]})
     plain, mixed, _ = results["summary"]["rows"]
-    assert (plain["stopped"], plain["final"]) == ([2.0, 2.1], [2.5, None])
+    assert (plain["stopped"], plain["final"]) == ([2.0, 2.1], [2.2, None])
     assert (mixed["stops"], mixed["curve"]) == ([1, None], well)
     answer = regularisation.answer(results)
     assert "no regularisation needs the fewest bits per character (2.050" in answer
     assert "Left out, since runs diverged: L1 (1 of 2), L2 (2 of 2)." in answer
     text = regularisation.table(results).markdown()
-    assert "2.500, 1 of 2 diverged" in text
+    assert "2.200, 1 of 2 diverged" in text
     assert "-, 2 of 2 diverged" in text
     assert regularisation.draw(results).axes
     nothing = made_up({"none": [lost, lost], "L1": [lost, well]})
