@@ -47,6 +47,13 @@ def check_symbols(symbols: Integer[np.ndarray, "..."], size: int, what: str) -> 
         )
 
 
+def check_lengths(lengths: Integer[np.ndarray, "..."], time: int, begins: str) -> None:
+    """Refuses lengths out of [0, time]; `begins` opens the sentence: "a length is", say."""
+    wrong = lengths[(lengths < 0) | (lengths > time)]
+    if wrong.size:
+        raise InputError(f"{begins} {wrong[0]}; those of inputs of {time} steps are 0 to {time}")
+
+
 def listed(given: Any, what: str) -> list:
     """What was given as a list, or in another order that means something."""
     try:

@@ -5,9 +5,8 @@ Inside a compiled program nothing can be: there such a symbol makes its lane's n
 
 import numpy as np
 
-from jaxrnn.core.checks import check_symbols
+from jaxrnn.core.checks import check_lengths, check_symbols
 from jaxrnn.core.engine.arguments import by_name
-from jaxrnn.core.errors import InputError
 from jaxrnn.core.layers import OUTPUT
 from jaxrnn.core.network import Network
 from jaxrnn.learning.batch import Batch
@@ -25,10 +24,7 @@ def check_data(network: Network, batch: Batch, loss: Loss) -> None:
     if batch.lengths is not None:
         lengths = np.asarray(batch.lengths)
         time = next(iter(given.values())).shape[lengths.ndim - 1]
-        for length in lengths[(lengths < 0) | (lengths > time)].flat:
-            raise InputError(
-                f"a batch has the length {length}; those of inputs of {time} steps are 0 to {time}"
-            )
+        check_lengths(lengths, time, "a batch has the length")
         within = np.arange(time)[:, None] < lengths[..., None, :]
         counts = within if batch.weights is None else within & counts
     for name, size in network.inputs:

@@ -8,7 +8,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Integer, PRNGKeyArray, Shaped
 
-from jaxrnn.core.checks import as_array, check_key, check_symbols, shapes_of, shown
+from jaxrnn.core.checks import (
+    as_array,
+    check_key,
+    check_lengths,
+    check_symbols,
+    shapes_of,
+    shown,
+)
 from jaxrnn.core.engine.dropout import Dropout, is_traced
 from jaxrnn.core.engine.options import Options
 from jaxrnn.core.engine.placement import varying_alike
@@ -133,14 +140,8 @@ def _cut_to(lengths: Any, arrays: dict[str, Any]) -> tuple[Array | None, dict[st
             f"a whole number for each of the lanes of inputs of the shape {list(inputs.shape)}"
         )
     time = inputs.shape[0]
-    if (
-        known
-        and counts.size
-        and isinstance(time, int)
-        and not 0 <= counts.min() <= counts.max() <= time
-    ):
-        wrong = counts.min() if counts.min() < 0 else counts.max()
-        raise InputError(f"a length is {wrong}; those of inputs of {time} steps are 0 to {time}")
+    if isinstance(counts, np.ndarray) and isinstance(time, int):
+        check_lengths(counts, time, "a length is")
 
     def cut(array: Any) -> Any:
         # On the host where all is known there, so that symbols can be checked.
