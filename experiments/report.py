@@ -13,8 +13,8 @@ from pathlib import Path
 
 from absl import flags
 
-from experiments.command_line.launch import group, launch
 from experiments.laboratory.study import Results, Study, publish
+from jaxrnn.command_line.launch import group, launch
 from jaxrnn.core.errors import InputError
 from jaxrnn.storage.files import replace, user_path
 

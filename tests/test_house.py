@@ -20,7 +20,7 @@ ROOMS = {
     "jaxrnn/learning": {"jax", "jaxtyping", "numpy", "optax"},
     "jaxrnn/running": {"filelock", "jax", "jaxtyping", "numpy", "optax"},
     "jaxrnn/text": {"jax", "jaxtyping", "numpy", "optax", "pooch", "requests"},
-    "experiments/command_line": {"absl", "jax", "jaxtyping", "matplotlib", "numpy", "rich"},
+    "jaxrnn/command_line": {"absl", "jax", "jaxtyping", "matplotlib", "numpy", "rich"},
     "experiments/laboratory": {
         "absl", "jax", "jaxtyping", "matplotlib", "numpy", "optax", "rich", "scipy",
     },

@@ -58,7 +58,8 @@ def test_what_a_page_links_to_exists(page):
 
 @pytest.mark.parametrize("page", [page for page in WRITTEN if page != HISTORY])
 def test_flags_on_a_page_exist(page):
-    programs = (ROOT / "experiments").rglob("*.py")
+    folders = "experiments", "jaxrnn/command_line"
+    programs = (path for folder in folders for path in (ROOT / folder).rglob("*.py"))
     scripts = "".join(path.read_text(encoding="utf-8") for path in programs)
     others = {"requirement", "upgrade", "quiet", "help", "editable"}  # of pip and absl
     others |= {"cov", "numprocesses", "dist"}  # of pytest

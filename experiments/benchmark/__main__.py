@@ -22,8 +22,8 @@ from experiments.benchmark import (
     train,
 )
 from experiments.benchmark.options import Options
-from experiments.command_line.launch import group, launch
 from experiments.laboratory.tables import make_console
+from jaxrnn.command_line.launch import group, launch
 from jaxrnn.core.errors import InputError
 from jaxrnn.storage.files import user_path
 

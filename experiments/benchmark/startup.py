@@ -24,8 +24,8 @@ MAIN_JOB = """
 import os, sys, time
 from concurrent.futures import ThreadPoolExecutor
 import jax
-from experiments import char_lm
-from experiments.command_line.launch import launch
+from jaxrnn.command_line import train
+from jaxrnn.command_line.launch import launch
 from jaxrnn.learning import recipe
 
 make, waiter, calls_left = recipe.make_training_steps, ThreadPoolExecutor(1), int(sys.argv.pop(1))
@@ -48,7 +48,7 @@ def make_clocked(*arguments, **options):
     return clocked
 
 recipe.make_training_steps = make_clocked
-launch(char_lm.main, "")
+launch(train.main, "")
 """
 LAUNCHES = 3  # with everything cached
 CALLS = 50  # of ten steps each: as many as there are before the first checkpoint

@@ -16,10 +16,10 @@ from typing import Any
 
 from absl import flags
 
-from experiments.command_line.launch import group, launch
 from experiments.laboratory.bench import Bench, Runs, open_bench
 from experiments.laboratory.plots import save
 from experiments.laboratory.tables import Column, Table
+from jaxrnn.command_line.launch import group, launch
 from jaxrnn.storage.files import replace, to_json, user_path
 
 # All that a study is declared with.

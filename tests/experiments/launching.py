@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 from absl import flags
 
-from experiments.command_line import launch
 from experiments.laboratory.study import Study, define_flags, run
 from jaxrnn import Network
+from jaxrnn.command_line import launch
 from jaxrnn.storage.checkpoints import Checkpoints, Restored
 from jaxrnn.storage.fields import from_dict
 from jaxrnn.text.settings import Settings
@@ -39,6 +39,9 @@ runpy.run_module("experiments.char_lm", run_name="__main__", alter_sys=True)
 """
 
 
+COMMANDS = {"char_lm": "train", "sample": "sample", "evaluate": "evaluate"}  # the installed ones
+
+
 class Outcome(NamedTuple):
     """What a launched experiment leaves on the terminal."""
 
@@ -56,7 +59,9 @@ class Experiment:
     def __init__(self, name: str) -> None:
         titles, others = list(launch._groups), set(flags.FLAGS)
         module = f"experiments.{name}"
-        if not (ROOT / "experiments" / f"{name}.py").exists():  # a package
+        if name in COMMANDS:
+            module = f"jaxrnn.command_line.{COMMANDS[name]}"
+        elif not (ROOT / "experiments" / f"{name}.py").exists():  # a package
             module += ".__main__"
         self.module: ModuleType = importlib.import_module(module)
         self.study: Study | None = getattr(self.module, "STUDY", None)

@@ -8,7 +8,7 @@ from pathlib import Path
 import jax
 import pytest
 
-from experiments.command_line.launch import launch
+from jaxrnn.command_line.launch import launch
 from jaxrnn.core.errors import InputError
 
 
@@ -125,7 +125,7 @@ def test_other_errors_of_the_system_are_bugs(main):
 
 
 PRINTING = """
-from experiments.command_line.launch import launch
+from jaxrnn.command_line.launch import launch
 def main():
     for i in range(100_000):
         print(i)

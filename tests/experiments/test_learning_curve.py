@@ -1,4 +1,4 @@
-from experiments.command_line.learning_curve import draw_learning_curve
+from jaxrnn.command_line.learning_curve import draw_learning_curve
 
 PNG = b"\x89PNG\r\n\x1a\n"
 

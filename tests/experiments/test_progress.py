@@ -2,8 +2,8 @@ import io
 
 import rich.console
 
-from experiments.command_line import progress
-from experiments.command_line.progress import ProgressDisplay
+from jaxrnn.command_line import progress
+from jaxrnn.command_line.progress import ProgressDisplay
 
 
 def display(terminal: bool) -> tuple[ProgressDisplay, io.StringIO]:

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from absl import flags
 
-from experiments.command_line import launch
 from experiments.laboratory.bench import Bench
 from experiments.laboratory.plots import figure
 from experiments.laboratory.study import Study, define_flags, run, settings_of
 from experiments.laboratory.tables import Table
+from jaxrnn.command_line import launch
 from jaxrnn.core.errors import InputError
 
 

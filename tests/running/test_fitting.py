@@ -14,8 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments.command_line.progress import ProgressDisplay
 from jaxrnn import init, stacked
+from jaxrnn.command_line.progress import ProgressDisplay
 from jaxrnn.core.errors import InputError
 from jaxrnn.core.keys import derive
 from jaxrnn.learning.batch import Batch

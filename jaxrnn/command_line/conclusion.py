@@ -5,8 +5,8 @@ import signal
 from collections.abc import Mapping
 from typing import Any
 
-from experiments.command_line.learning_curve import draw_learning_curve
-from experiments.command_line.progress import ProgressDisplay
+from jaxrnn.command_line.learning_curve import draw_learning_curve
+from jaxrnn.command_line.progress import ProgressDisplay
 from jaxrnn.running.exits import DIVERGED
 from jaxrnn.running.fitting import Fitted
 from jaxrnn.running.workdir import WorkDirectory

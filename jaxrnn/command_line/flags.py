@@ -8,7 +8,7 @@ from typing import Any
 
 from absl import flags
 
-from experiments.command_line.launch import group
+from jaxrnn.command_line.launch import group
 from jaxrnn.core.errors import InputError
 from jaxrnn.storage.fields import Leaf, leaves
 from jaxrnn.storage.files import user_path

@@ -10,6 +10,7 @@ from typing import Any
 import jax
 from absl import flags
 
+from jaxrnn.command_line.terminal import prepare
 from jaxrnn.core.errors import InputError
 from jaxrnn.running.exits import explain, program
 from jaxrnn.text.download import cache_folder
@@ -36,6 +37,7 @@ def launch(
     `defaults` are shown in `--help` for flags whose own default is None.
     """
     argv = list(sys.argv if argv is None else argv)
+    prepare()
     try:
         if HELP & set(argv):
             print(_help(description, defaults or {}))

@@ -1,1 +1,0 @@
-"""How programs are started, set by flags, and watched."""

@@ -1,0 +1,1 @@
+"""The commands: how they are launched, set by flags, and watched."""
