@@ -19,6 +19,7 @@ TOLD = (
     "jaxrnn.storage.checkpoints", "jaxrnn.storage.export", "jaxrnn.text", "jaxrnn.text.problem",
     "jaxrnn.text.language_model", "jaxrnn.text.sampling",
 )  # fmt: skip
+DOORS = {"jaxrnn": "jaxrnn.api"}  # where the names of a package stand, if not in its __init__
 REFERENCE = """# Reference
 
 What a program of one's own may call, with signatures and docstrings: made from the source by
@@ -39,7 +40,7 @@ Imports point downwards on this page only, from a room to itself and to those be
 [tests/test_house.py](../tests/test_house.py) holds them to it, and says which libraries each room
 may use. `jaxrnn` is installed, `experiments` is not. Of each file stands here how it begins: made
 from the source by `make reference`, and not to be edited. The door
-[jaxrnn/\\_\\_init\\_\\_.py](../jaxrnn/__init__.py) gives names to what lies in core.
+[jaxrnn/api.py](../jaxrnn/api.py) says what `import jaxrnn` gives names to.
 """
 
 
@@ -92,7 +93,7 @@ class Module:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        path = ROOT / name.replace(".", "/")
+        path = ROOT / DOORS.get(name, name).replace(".", "/")
         path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
         source = path.read_text(encoding="utf-8")
         self.tree = ast.parse(source)

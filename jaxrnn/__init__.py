@@ -1,62 +1,24 @@
 """Recurrent neural networks in JAX: any graph of layers and delays, one jitted program."""
 
-from jaxrnn.core.cells import CELLS, Cell, linear_cell, register
-from jaxrnn.core.engine.dropout import Dropout
-from jaxrnn.core.engine.options import Options
-from jaxrnn.core.engine.unroll import Unrolled, step, unroll, unroll_layers
-from jaxrnn.core.errors import InputError
-from jaxrnn.core.layers import Connection, Layer
-from jaxrnn.core.network import Network
-from jaxrnn.core.parameters import (
-    DIAGONAL_INITIALIZERS,
-    INITIALIZERS,
-    LayerState,
-    Params,
-    State,
-    init,
-    initial_state,
-    state_dtype,
-)
-from jaxrnn.core.stacks import stacked
-from jaxrnn.core.weights.exchange import (
-    from_flax,
-    from_haiku,
-    from_torch,
-    to_flax,
-    to_haiku,
-    to_torch,
-)
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.2.0"
 
-__all__ = [
-    "CELLS",
-    "DIAGONAL_INITIALIZERS",
-    "INITIALIZERS",
-    "Cell",
-    "Connection",
-    "Dropout",
-    "InputError",
-    "Layer",
-    "LayerState",
-    "Network",
-    "Options",
-    "Params",
-    "State",
-    "Unrolled",
-    "from_flax",
-    "from_haiku",
-    "from_torch",
-    "init",
-    "initial_state",
-    "linear_cell",
-    "register",
-    "stacked",
-    "state_dtype",
-    "step",
-    "to_flax",
-    "to_haiku",
-    "to_torch",
-    "unroll",
-    "unroll_layers",
-]
+# What there is stands in jaxrnn.api. It is imported when a name of it is first asked for: the
+# commands have to answer Ctrl-C, and `--help`, before JAX is there.
+if TYPE_CHECKING:
+    from jaxrnn.api import *  # noqa: F403
+else:
+
+    def __getattr__(name: str) -> Any:
+        if name == "__all__" or not name.startswith("_"):
+            api = import_module("jaxrnn.api")
+            names = globals()
+            names.update({each: getattr(api, each) for each in ("__all__", *api.__all__)})
+            if name in names:
+                return names[name]
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__getattr__("__all__")})
