@@ -24,6 +24,7 @@ from experiments.benchmark import (
 from experiments.benchmark.options import Options
 from experiments.laboratory.tables import make_console
 from jaxrnn.command_line.launch import group, launch
+from jaxrnn.command_line.lists import define_list
 from jaxrnn.core.errors import InputError
 from jaxrnn.storage.files import user_path
 
@@ -32,8 +33,8 @@ SUITES: dict[str, ModuleType] = {
     "startup": startup, "choices": choices,
 }  # fmt: skip
 
-SUITE = flags.DEFINE_list("suite", list(SUITES), "What to measure.")
-PEERS = flags.DEFINE_list(
+SUITE = define_list("suite", list(SUITES), "What to measure.")
+PEERS = define_list(
     "peers", None, f"Libraries to compare with: {', '.join(peers.PACKAGES)}, or none [all that are"
     " installed]."
 )  # fmt: skip
@@ -41,7 +42,7 @@ ONLY = flags.DEFINE_string("only", "", "Leave of the networks those with this in
 REPETITIONS = flags.DEFINE_integer(
     "repetitions", 15, "Rounds, in each of which every contender gives one figure.", lower_bound=1
 )
-MEGABYTES = flags.DEFINE_list("megabytes", ["20", "200"], "Sizes of the texts to encode.")
+MEGABYTES = define_list("megabytes", [20, 200], "Sizes of the texts to encode.", int)
 QUICK = flags.DEFINE_boolean("quick", False, "Tiny sizes: shows that all works, and no more.")
 OUTPUT = flags.DEFINE_string("output", None, "Write benchmark.json and pictures to this folder.")
 
@@ -86,7 +87,7 @@ def chosen_peers(console: rich.console.Console) -> list[str]:
                 f"Left out, as not installed: {', '.join(missing)} (requirements-benchmark.txt)."
             )
         return installed
-    if PEERS.value in ([], ["none"]):
+    if PEERS.value == ["none"]:
         return []
     for peer in chosen("peers", PEERS.value, list(peers.PACKAGES)):
         if peer not in installed:
@@ -99,9 +100,9 @@ def chosen_peers(console: rich.console.Console) -> list[str]:
 
 def megabytes() -> tuple[int, ...]:
     for size in MEGABYTES.value:
-        if not size.isdecimal() or not int(size):
-            raise InputError(f"--megabytes has '{size}' where a whole number above 0 is expected")
-    return tuple(map(int, MEGABYTES.value))
+        if size < 1:
+            raise InputError(f"--megabytes has {size} where a whole number above 0 is expected")
+    return tuple(MEGABYTES.value)
 
 
 def chosen(flag: str, names: list[str], known: list[str]) -> list[str]:

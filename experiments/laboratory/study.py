@@ -20,6 +20,7 @@ from experiments.laboratory.bench import Bench, Runs, open_bench
 from experiments.laboratory.plots import save
 from experiments.laboratory.tables import Column, Table
 from jaxrnn.command_line.launch import group, launch
+from jaxrnn.command_line.lists import define_list
 from jaxrnn.storage.files import replace, to_json, user_path
 
 # All that a study is declared with.
@@ -85,9 +86,7 @@ def define_flags(study: Study) -> None:
         ),
     ]  # fmt: skip
     if study.corpus:
-        holders.append(
-            flags.DEFINE_list("corpus", ["shakespeare"], "Texts to read, as for char_lm.")
-        )
+        holders.append(define_list("corpus", ["shakespeare"], "Texts to read, as for training."))
     holders += [flags.DEFINE_string(name, None, text) for name, text in study.options.items()]
     group("The study", *holders)
 

@@ -6,6 +6,7 @@ The text is read once, in lanes, with the state carried on; every character but 
 from absl import flags
 
 from jaxrnn.command_line.launch import group, launch
+from jaxrnn.command_line.lists import define_list
 from jaxrnn.core.errors import InputError
 from jaxrnn.storage.files import user_path
 from jaxrnn.text import UNKNOWN, encode_corpus, open_corpus
@@ -15,9 +16,9 @@ from jaxrnn.text.own_cells import HELP, load_cells
 from jaxrnn.text.saved_run import read_run
 
 WORKDIR = flags.DEFINE_string("workdir", "runs/quick", "A work directory, or an exported model.")
-OWN_CELLS = flags.DEFINE_list("cells", [], HELP)
-CORPUS = flags.DEFINE_list(
-    "corpus", None, "Texts, as for char_lm [the run's own, split by split; none for an export]."
+OWN_CELLS = define_list("cells", [], HELP)
+CORPUS = define_list(
+    "corpus", None, "Texts, as for training [the run's own, split by split; none for an export]."
 )
 
 group("What is evaluated", WORKDIR, OWN_CELLS, CORPUS)

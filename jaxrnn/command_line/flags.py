@@ -9,6 +9,7 @@ from typing import Any
 from absl import flags
 
 from jaxrnn.command_line.launch import group
+from jaxrnn.command_line.lists import define_list
 from jaxrnn.core.errors import InputError
 from jaxrnn.storage.fields import Leaf, leaves
 from jaxrnn.storage.files import user_path
@@ -74,7 +75,7 @@ def by_flag(settings: Settings) -> dict[str, Any]:
 def _define(leaf: Leaf) -> flags.FlagHolder:
     name, help = leaf.flag, leaf.meaning.help
     if leaf.many:
-        return flags.DEFINE_list(name, None, help)
+        return define_list(name, None, help, leaf.kind)
     if leaf.meaning.choices:
         return flags.DEFINE_enum(name, None, leaf.meaning.choices, help)
     define: Mapping[type, Callable[..., flags.FlagHolder]] = {
@@ -85,19 +86,9 @@ def _define(leaf: Leaf) -> flags.FlagHolder:
 
 
 def _value(leaf: Leaf, typed: Any) -> Any:
-    value = tuple(_parsed(leaf, text) for text in typed) if leaf.many else typed
+    value = tuple(typed) if leaf.many else typed
     if leaf.name in OFF and value == 0:
         return None
     if complaint := leaf.complaint(value):
         raise InputError(f"{leaf.as_flag(value)} {complaint}")
     return value
-
-
-def _parsed(leaf: Leaf, text: str) -> Any:
-    try:
-        return leaf.kind(text)
-    except ValueError:
-        raise InputError(
-            f"--{leaf.flag} has '{text}' where a {'whole ' * (leaf.kind is int)}number is expected;"
-            " separate numbers by commas"
-        ) from None

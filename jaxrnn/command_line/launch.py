@@ -5,11 +5,15 @@ import sys
 import textwrap
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import jax
 from absl import flags
 
+from jaxrnn.command_line.arguments import parse
+from jaxrnn.command_line.beginning import answer_ctrl_c, die_of_ctrl_c
+from jaxrnn.command_line.lists import ABOUT, ListFlag
 from jaxrnn.command_line.terminal import prepare
 from jaxrnn.core.errors import InputError
 from jaxrnn.running.exits import explain, program
@@ -37,28 +41,32 @@ def launch(
     `defaults` are shown in `--help` for flags whose own default is None.
     """
     argv = list(sys.argv if argv is None else argv)
-    prepare()
     try:
+        answer_ctrl_c()
+        prepare()
         if HELP & set(argv):
             print(_help(description, defaults or {}))
             code = 0
         else:
-            rest = _parsed(argv)[1:]
-            if rest:
-                raise InputError(f"'{rest[0]}' is not a flag; flags look like --corpus=shakespeare")
+            parse(argv, (holder.name for _, holders in _groups for holder in holders))
+            _check_current_directory()
             _keep_compiled_programs()
             code = main()
         sys.stdout.flush()  # here, where it is known what to do if nobody reads it
+        die_of_ctrl_c()
     except BaseException as error:
+        die_of_ctrl_c()
         code = explain(error)
     sys.exit(code)
 
 
-def _parsed(argv: Sequence[str]) -> list[str]:
+def _check_current_directory() -> None:
     try:
-        return flags.FLAGS(argv)
-    except flags.Error as mistake:
-        raise InputError(str(mistake)) from None
+        Path.cwd()
+    except OSError as error:
+        raise InputError(
+            f"the current directory cannot be used ({error.strerror}); change to another one"
+        ) from None
 
 
 def _keep_compiled_programs() -> None:
@@ -79,7 +87,7 @@ def _keep_compiled_programs() -> None:
 
 
 def _help(description: str, defaults: Mapping[str, Any]) -> str:
-    lines = [description.strip(), "", f"usage: python -m {program()} [--flag=value ...]"]
+    lines = [description.strip(), "", f"usage: {_usage()} [--flag=value ...]"]
     for title, holders in _groups:
         lines += ["", f"{title}:"]
         for holder in holders:
@@ -92,4 +100,14 @@ def _help(description: str, defaults: Mapping[str, Any]) -> str:
             text = flag.help if default in (None, "", [], ()) else f"{flag.help} [{shown}]"
             lines.append(f"  {names}")
             lines += textwrap.wrap(text, 90, initial_indent=" " * 6, subsequent_indent=" " * 6)
+    lists = [name for _, held in _groups for h in held
+             if isinstance(flags.FLAGS[name := h.name], ListFlag)]  # fmt: skip
+    if lists:
+        lines += ["", *textwrap.wrap(ABOUT.format(name=lists[0]), 96)]
+    lines += ["", "--flagfile=FILE reads flags from a file, one in each line."]
     return "\n".join(lines)
+
+
+def _usage() -> str:
+    name = program()
+    return name if " " in name else f"python -m {name}"

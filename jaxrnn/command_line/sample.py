@@ -6,6 +6,7 @@
 from absl import flags
 
 from jaxrnn.command_line.launch import group, launch
+from jaxrnn.command_line.lists import define_list
 from jaxrnn.core.errors import InputError
 from jaxrnn.running.workdir import read_json
 from jaxrnn.storage.files import user_path
@@ -14,7 +15,7 @@ from jaxrnn.text.own_cells import HELP, load_cells
 from jaxrnn.text.sampling import Choice
 
 WORKDIR = flags.DEFINE_string("workdir", "runs/quick", "A work directory, or an exported model.")
-OWN_CELLS = flags.DEFINE_list("cells", [], HELP)
+OWN_CELLS = define_list("cells", [], HELP)
 PRIME = flags.DEFINE_string("prime", "", "Text to go on from; it is written first.")
 LENGTH = flags.DEFINE_integer("length", 1000, "Characters to write; 0: no end.", lower_bound=0)
 STREAMS = flags.DEFINE_integer("streams", 1, "Texts to write at once.", lower_bound=1)

@@ -1,5 +1,6 @@
 """A user's mistake, and a library that is not installed: one sentence each."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -13,12 +14,12 @@ class InputError(ValueError):
 
 
 class MissingLibrary(InputError, ModuleNotFoundError):
-    """A library is not installed; the sentence says which of jaxrnn's extras brings it."""
+    """A library is not installed; the sentence says how it is."""
 
 
 @contextmanager
-def extra(name: str) -> Iterator[None]:
-    """Around the import of a library that one of jaxrnn's extras brings (see pyproject.toml).
+def installed() -> Iterator[None]:
+    """Around the import of a library that the core can do without, and a lean installation has not.
 
     Raises:
         MissingLibrary: the library is not installed.
@@ -26,14 +27,14 @@ def extra(name: str) -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
-        told = MissingLibrary(missing(f"the library {error.name}", name))
+        told = MissingLibrary(missing(f"the library {error.name}"))
         told.name = error.name
         raise told from None
 
 
-def missing(what: str, extra_name: str) -> str:
-    """The sentence about something that an extra brings."""
+def missing(what: str) -> str:
+    """The sentence about something that is not installed."""
     return (
-        f"{what} is not installed; it comes with jaxrnn's extra '{extra_name}', in a checkout by: "
-        f"pip install --editable '.[{extra_name}]'"
+        f"{what} is not installed; in a checkout of jaxrnn, {sys.executable} -m pip install "
+        "--requirement requirements.txt installs all that is needed"
     )

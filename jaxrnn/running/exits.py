@@ -37,23 +37,49 @@ def explain(error: BaseException) -> int:
     try:
         raise error
     except InputError as mistake:
-        print(f"{program()}: {mistake}", file=sys.stderr)
+        _tell(str(mistake))
         code = MISTAKE
     except OSError as error:
-        if isinstance(error, BrokenPipeError) and _is_unread(sys.stdout):
-            # Whoever read the output has read enough. Python flushes what is left when it ends; it
-            # would complain, and exit with 120.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if _is_unread(sys.stdout) and isinstance(error, BrokenPipeError):
+            _silence(sys.stdout)  # whoever read the output has read enough
             code = 0
+        elif _cannot_take(sys.stdout):
+            _silence(sys.stdout)
+            advice = ADVICE.get(error.errno or 0, "write to another place")
+            _tell(f"standard output: {error.strerror}; {advice}")
+            code = MISTAKE
         elif (sentence := _sentence(error)) is not None:
-            print(f"{program()}: {sentence}", file=sys.stderr)
+            _tell(sentence)
             code = MISTAKE
         else:
             raise
     except KeyboardInterrupt:
-        print(f"\n{program()}: stopped", file=sys.stderr)
+        _tell("stopped", before="\n")
         code = 130
     return code
+
+
+def _tell(sentence: str, before: str = "") -> None:
+    """Says something on standard error, on one line, whatever names it has in it."""
+    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in sentence)
+    try:
+        print(f"{before}{program()}: {shown}", file=sys.stderr, flush=True)
+    except OSError:  # there is nowhere to say it
+        _silence(sys.stderr)
+
+
+def _silence(stream: Any) -> None:
+    """Lets go what a stream could not write: Python would try once more, and exit with 120."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def _cannot_take(stream: Any) -> bool:
+    """Whether a stream fails at what was printed to it."""
+    try:
+        stream.flush()
+    except OSError:
+        return True
+    return False
 
 
 def _sentence(error: OSError) -> str | None:
@@ -76,6 +102,8 @@ def _is_unread(stream: Any) -> bool:
 
 
 def program() -> str:
-    """What the program is called, in its messages."""
+    """What the program is called, in its messages: `jaxrnn train`, or `experiments.cells`."""
     spec = getattr(sys.modules["__main__"], "__spec__", None)
-    return spec.name if spec else sys.argv[0]
+    if spec is None or spec.name == "jaxrnn.__main__":
+        return sys.argv[0]
+    return spec.name.removesuffix(".__main__")

@@ -13,12 +13,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from jaxrnn.core.errors import InputError, extra
+from jaxrnn.core.errors import InputError, installed
 from jaxrnn.running.surroundings import change
 from jaxrnn.storage.fields import from_dict, leaves, to_dict
 from jaxrnn.storage.files import append_record, read_records, replace, to_json
 
-with extra("checkpoints"):
+with installed():
     import filelock
 
 

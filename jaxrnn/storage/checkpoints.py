@@ -32,9 +32,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxrnn.core.errors import InputError, extra
+from jaxrnn.core.errors import InputError, installed
 
-with extra("checkpoints"):
+with installed():
     import orbax.checkpoint as ocp
     from absl import logging
 

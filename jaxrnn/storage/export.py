@@ -18,9 +18,9 @@ from typing import Any, NamedTuple, NoReturn
 import jax.numpy as jnp
 import numpy as np
 
-from jaxrnn.core.errors import InputError, extra
+from jaxrnn.core.errors import InputError, installed
 
-with extra("checkpoints"):
+with installed():
     import safetensors
     from safetensors.numpy import save
 

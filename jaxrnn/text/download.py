@@ -4,9 +4,9 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from jaxrnn.core.errors import InputError, extra
+from jaxrnn.core.errors import InputError, installed
 
-with extra("text"):
+with installed():
     import pooch
     import requests
 

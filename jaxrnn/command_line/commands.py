@@ -1,0 +1,55 @@
+"""The command `jaxrnn`: it hands over to one of its commands, each a module of this room."""
+
+import difflib
+import sys
+from importlib import import_module
+
+from jaxrnn import __version__
+from jaxrnn.command_line.beginning import before_imports
+
+COMMANDS = {
+    "train": "reads a text, learns to predict the next character; again, it goes on",
+    "sample": "writes with a trained model",
+    "evaluate": "says how well a trained model predicts a text",
+}
+HELP = f"""Recurrent neural networks that read and write text.
+
+usage: jaxrnn COMMAND [--flag=value ...]
+
+commands:
+{chr(10).join(f"  {name:12}{text}" for name, text in COMMANDS.items())}
+
+jaxrnn COMMAND --help explains every flag; jaxrnn --version says which version this is."""
+
+
+def main() -> None:
+    """Runs the command that the command line names, and exits."""
+    before_imports()
+    first, *rest = sys.argv[1:] or [""]
+    if first in COMMANDS:
+        sys.argv = [f"jaxrnn {first}", *rest]
+        import_module(f"jaxrnn.command_line.{first}").begin()
+    elif first in ("--help", "-help", "-h", "help"):
+        _show(HELP)
+    elif first in ("--version", "-version", "-V", "version"):
+        _show(f"jaxrnn {__version__}")
+    else:
+        sys.exit(_refused(first))
+
+
+def _show(text: str) -> None:
+    try:
+        print(text, flush=True)
+    except OSError as error:
+        from jaxrnn.running.exits import explain  # takes a second to import
+
+        sys.exit(explain(error))
+
+
+def _refused(word: str) -> int:
+    """Says what there is instead."""
+    near = difflib.get_close_matches(word, COMMANDS, n=1)
+    told = f"there is no command {word!r}" if word else "it takes a command"
+    known = f"did you mean {near[0]}?" if near else f"give one of {', '.join(COMMANDS)}"
+    print(f"jaxrnn: {told}; {known}", file=sys.stderr)
+    return 2
