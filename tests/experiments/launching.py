@@ -117,6 +117,13 @@ def launched(name: str, *arguments: object) -> Outcome:
     return Outcome(exit.value.code, out.getvalue(), err.getvalue())
 
 
+def but(command: tuple[str, ...], *flags: object) -> tuple[str, ...]:
+    """A command with some flags given, in the place of those of the same names."""
+    given = tuple(map(str, flags))
+    names = {flag.partition("=")[0] for flag in given}
+    return (*(flag for flag in command if flag.partition("=")[0] not in names), *given)
+
+
 def assert_refused(outcome: Outcome, *named: str) -> None:
     """Exit code 2 and one line on stderr that names what is wrong."""
     assert outcome.code == 2, outcome

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from tests.experiments.launching import EXPERIMENTS, Outcome, assert_refused, launched
+from tests.experiments.launching import EXPERIMENTS, Outcome, assert_refused, but, launched
 
 GRAPH = {
     "layers": [{"name": "low", "size": 6, "cell": "tanh"}, {"name": "output", "cell": "linear"}],
@@ -18,11 +18,11 @@ GRAPH = {
 
 @pytest.fixture
 def refused(command, tmp_path):
-    """Launches char_lm with the flags of a good run and more; it must touch nothing."""
+    """Launches char_lm with the flags of a good run but for some; it must touch nothing."""
 
     def launch(*flags: object) -> Outcome:
         workdir = tmp_path / "run"
-        outcome = launched("char_lm", *command, f"--workdir={workdir}", *flags)
+        outcome = launched("char_lm", *but(command, f"--workdir={workdir}", *flags))
         assert not workdir.exists()
         return outcome
 
@@ -35,8 +35,27 @@ def refused(command, tmp_path):
         (["--cell=gruu"], "'gruu'"),
         (["--preset=slow"], "preset"),
         (["--optimizer=sdg"], "optimizer"),
-        (["--hiden=8"], "'hiden'"),
-        (["corpus.txt"], "'corpus.txt'"),
+        (["--hiden=8"], "no flag --hiden; did you mean --hidden?"),
+        (["--learning-rate=1"], "did you mean --learning_rate?"),
+        (["-step=5"], "did you mean --steps?"),
+        (["--no-bytes"], "did you mean --nobytes?"),
+        (["--steps"], "--steps has no value"),
+        (["--cell", "--lowercase"], "--cell has no value, but another flag, --lowercase,"),
+        (["--steps", "5", "6"], "'6' is not a flag; --steps takes one value"),
+        (["--bytes", "yes"], "'yes' is not a flag; --bytes takes no value"),
+        (["--bytes=yes"], "--bytes=yes must be true or false"),
+        (["--nobytes=1"], "--nobytes takes no value"),
+        (["\N{EN DASH}steps=5"], "write --steps=5"),
+        (["--workdir="], "--workdir= is empty"),
+        (["--steps=1e4"], "--steps=1e4 must be a whole number"),
+        (["--learning_rate=1,5"], "--learning_rate=1,5 must be a number"),
+        (["--hidden="], "--hidden= is empty"),
+        (["--hidden=8,"], "--hidden=8, has an empty entry"),
+        (["--split=,0.9,0.1"], "has an empty entry"),
+        (["--cells=,"], "has an empty entry"),
+        (["--corpus=a.txt,,b.txt"], "has an empty entry"),
+        (["--corpus", "a.txt", ""], "--corpus= is empty"),
+        (["--hidden=8", "--hidden=8"], "--hidden is given twice"),
         (["--hidden=0"], "size 0"),
         (["--hidden=8x8"], "'8x8' where a whole number is expected"),
         (["--hidden=8.5"], "'8.5' where a whole number is expected"),
@@ -62,10 +81,15 @@ def refused(command, tmp_path):
         (["--epochs=1"], "--steps and --epochs"),
         (["--lowercase", "--bytes"], "lowercase"),
         (["--flagfile=nowhere.flags"], "nowhere.flags"),
+        (["--flagfile=/bin/sh"], "no text in UTF-8"),
     ],
 )
-def test_a_flag_out_of_its_range_is_refused(flags, named, refused):
+def test_a_flag_that_is_not_what_it_may_be_is_refused(flags, named, refused):
     assert_refused(refused(*flags), named)
+
+
+def test_a_word_at_the_beginning_is_no_flag(command):
+    assert_refused(launched("char_lm", "a.txt", *command), "'a.txt' is not a flag")
 
 
 @pytest.mark.parametrize(
@@ -89,10 +113,6 @@ def test_a_corpus_that_cannot_be_used_is_refused(name, content, named, refused, 
     assert_refused(outcome, named)
     if name not in ("short.txt", "one.txt"):
         assert str(path) in outcome.err
-
-
-def test_no_corpus_at_all_is_refused(refused):
-    assert_refused(refused("--corpus="), "no corpus was given")
 
 
 def without_hidden(command: tuple[str, ...], *flags: str) -> list[str]:

@@ -15,6 +15,7 @@ from tests.experiments.launching import (
     SIGNALLED,
     assert_refused,
     assert_same_state,
+    but,
     last_state,
     launched,
     read,
@@ -206,7 +207,7 @@ def test_a_run_keeps_its_number_of_devices_unless_told_otherwise(command, tmp_pa
 )
 def test_another_configuration_is_refused(flag, named, command, finished):
     before = (finished[0] / "config.json").read_text()
-    outcome = launched("char_lm", *command, f"--workdir={finished[0]}", flag)
+    outcome = launched("char_lm", *but(command, f"--workdir={finished[0]}", flag))
     assert_refused(outcome, named, str(finished[0]))
     assert "network is" not in outcome.err  # it only follows from the flag
     assert (finished[0] / "config.json").read_text() == before
