@@ -3,6 +3,7 @@
 import difflib
 import sys
 from importlib import import_module
+from typing import NoReturn
 
 from jaxrnn import __version__
 from jaxrnn.command_line.beginning import before_imports
@@ -25,31 +26,33 @@ jaxrnn COMMAND --help explains every flag; jaxrnn --version says which version t
 def main() -> None:
     """Runs the command that the command line names, and exits."""
     before_imports()
+    sys.argv[0] = "jaxrnn"
     first, *rest = sys.argv[1:] or [""]
     if first in COMMANDS:
         sys.argv = [f"jaxrnn {first}", *rest]
         import_module(f"jaxrnn.command_line.{first}").begin()
     elif first in ("--help", "-help", "-h", "help"):
-        _show(HELP)
+        _end(0, HELP)
     elif first in ("--version", "-version", "-V", "version"):
-        _show(f"jaxrnn {__version__}")
+        _end(0, f"jaxrnn {__version__}")
     else:
-        sys.exit(_refused(first))
+        _end(2, f"jaxrnn: {_refusal(first)}")
 
 
-def _show(text: str) -> None:
+def _end(code: int, text: str) -> NoReturn:
+    """Says a last word, on standard error if it is none that was asked for."""
     try:
-        print(text, flush=True)
+        print(text, file=sys.stderr if code else sys.stdout, flush=True)
     except OSError as error:
         from jaxrnn.running.exits import explain  # takes a second to import
 
-        sys.exit(explain(error))
+        code = explain(error)
+    sys.exit(code)
 
 
-def _refused(word: str) -> int:
-    """Says what there is instead."""
+def _refusal(word: str) -> str:
+    """What there is instead."""
     near = difflib.get_close_matches(word, COMMANDS, n=1)
     told = f"there is no command {word!r}" if word else "it takes a command"
     known = f"did you mean {near[0]}?" if near else f"give one of {', '.join(COMMANDS)}"
-    print(f"jaxrnn: {told}; {known}", file=sys.stderr)
-    return 2
+    return f"{told}; {known}"

@@ -5,6 +5,7 @@ Exit codes: 0 done, 1 a bug (with its traceback), 2 a user's mistake, 3 training
 """
 
 import errno
+import io
 import os
 import select
 import sys
@@ -74,9 +75,12 @@ def _silence(stream: Any) -> None:
 
 
 def _cannot_take(stream: Any) -> bool:
-    """Whether a stream fails at what was printed to it."""
+    """Whether a stream fails at what was printed to it, or at nothing, if it keeps nothing back."""
     try:
         stream.flush()
+        os.write(stream.fileno(), b"")
+    except io.UnsupportedOperation:  # no stream of the system's
+        return False
     except OSError:
         return True
     return False
