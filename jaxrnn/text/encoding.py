@@ -21,7 +21,7 @@ from jaxrnn.text.download import cache_folder
 from jaxrnn.text.encoded import EncodedText, read_encoded, write_encoded
 from jaxrnn.text.vocabulary import Level, Vocabulary, codes, lower
 
-FORMAT = 1  # to be raised when the same options come to mean other tokens or other files
+FORMAT = 2  # to be raised when the same options come to mean other tokens or other files
 CODE_POINTS = 0x110000
 NEVER = np.iinfo(np.int64).max
 
@@ -55,7 +55,7 @@ def encode_corpus(
     else:
         options = vocabulary
     folder = cache_dir or cache_folder() / "encodings"
-    key = _key(corpus, split, options)
+    key = _key(corpus, folder, split, options)
     cached = read_encoded(folder, key)
     if cached is not None:
         return cached
@@ -71,7 +71,7 @@ def encode_corpus(
         )
     vocabulary = vocabulary or _vocabulary_of(scan, train_end, options)
     try:
-        write_encoded(
+        encoded = write_encoded(
             folder,
             key,
             _blocks(corpus, options),
@@ -85,8 +85,11 @@ def encode_corpus(
             f"the cache folder {folder} cannot be written ({error.strerror});"
             " set JAXRNN_CACHE to one that can, with room for the corpus"
         ) from error
-    encoded = read_encoded(folder, key)
-    if encoded is None or encoded.length != scan.length or _key(corpus, split, options) != key:
+    if (
+        encoded is None
+        or encoded.length != scan.length
+        or _key(corpus, folder, split, options) != key
+    ):
         raise InputError(
             f"the corpus {corpus.description} changed while it was being read; try again"
         )
@@ -161,6 +164,6 @@ def _boundaries(length: int, split: Sequence[float]) -> tuple[int, int]:
     return round(length * split[0] / total), round(length * (split[0] + split[1]) / total)
 
 
-def _key(corpus: Corpus, split: Sequence[float], options: Vocabulary) -> str:
-    facts = [FORMAT, corpus.fingerprint(), list(split), options.to_dict()]
+def _key(corpus: Corpus, folder: Path, split: Sequence[float], options: Vocabulary) -> str:
+    facts = [FORMAT, corpus.fingerprint(folder), list(split), options.to_dict()]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]

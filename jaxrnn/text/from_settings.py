@@ -17,7 +17,7 @@ from jaxrnn.text.settings import NetworkSettings, Settings, TextSettings
 
 
 def read_text(settings: TextSettings) -> tuple[Corpus, EncodedText]:
-    corpus = open_corpus(settings.corpus)
+    corpus = open_corpus(settings.corpus, encoding=settings.encoding)
     text = encode_corpus(
         corpus, split=settings.split, level="byte" if settings.bytes else "character",
         lowercase=settings.lowercase, collapse_whitespace=settings.collapse_whitespace,

@@ -11,6 +11,7 @@ from jaxrnn.learning.recipe import Recipe
 from jaxrnn.storage.fields import check, replaced, setting
 from jaxrnn.text import own_cells
 from jaxrnn.text.corpora import NAMES
+from jaxrnn.text.decoding import UTF_8, check_encoding
 
 GRAPH = ("cell", "hidden", "skip", "feedback")  # what a network file says instead
 LENGTHS = ("steps", "epochs", "minutes")
@@ -21,9 +22,13 @@ class TextSettings:
     """Which text is read, and how it is fed."""
 
     corpus: tuple[str, ...] = setting(
-        ("shakespeare",), f"Texts to read, joined: {', '.join(NAMES)}, or paths of files (also .gz,"
-        " .bz2, .xz, MediaWiki .xml) and directories of .txt files.",
+        ("shakespeare",), f"Texts to read, joined: {', '.join(NAMES)}, or paths of files, pipes"
+        " and directories of .txt files; - is the standard input. MediaWiki dumps and compressed"
+        " files are known by their content.",
     )  # fmt: skip
+    encoding: str = setting(
+        UTF_8, "How the files' characters are encoded: any text encoding of Python's, as latin-1."
+    )
     split: tuple[float, ...] = setting(
         (0.9, 0.05, 0.05), "Fractions of the text for training, validation, test."
     )
@@ -39,6 +44,12 @@ class TextSettings:
 
     def __post_init__(self) -> None:
         check(self)
+        check_encoding(self.encoding)
+        if self.bytes and self.encoding != UTF_8:
+            raise InputError(
+                f"bytes are read as they are, in no encoding; leave encoding={self.encoding} out,"
+                " or read characters"
+            )
 
 
 @dataclass(frozen=True)

@@ -1,58 +1,95 @@
 """The articles of a MediaWiki XML dump, one after the other, in memory for one article."""
 
+import codecs
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree
+from xml.parsers import expat
 
 from jaxrnn.core.errors import InputError
-from jaxrnn.text.files import open_bytes
+from jaxrnn.text.compression import open_bytes
+from jaxrnn.text.files import named
+
+# A dump's first element, after what XML allows before it. Possessive: no text makes it slow.
+BEGINNING = re.compile(
+    r"\ufeff?(?>\s+|<\?.*?\?>|<!--.*?-->|<!DOCTYPE[^>]*>)*+<mediawiki[\s>/]", re.DOTALL
+)
+REDIRECT = re.compile(r"\s*#[^\W\d]+\s*:?\s*\[\[")  # in any language
+
+
+def is_dump(head: bytes) -> bool:
+    """Whether a file's first bytes are those of a dump, in UTF-8 or UTF-16."""
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return BEGINNING.match(head.decode("utf-16", "replace")) is not None
+    return BEGINNING.match(head.decode("utf-8", "replace")) is not None
 
 
 def articles(path: Path) -> Iterator[str]:
     """The wikitext of every article, each followed by a blank line.
 
-    An article is a page in namespace 0 that is not a redirect; of several revisions in the dump
-    the last one counts. The dump may be compressed, as `files.open_bytes` knows it. Raises
-    `InputError` if it is damaged, malformed, or XML of another kind.
+    An article is a page in namespace 0 that is no redirect and is written in wikitext (a page of
+    Wikidata, for one, is JSON); of several revisions in the dump the last one counts. The dump may
+    be compressed, as `open_bytes` knows it, and of any version of the format. Raises `InputError`
+    if it is damaged or malformed.
     """
-    with open_bytes(path) as file:
-        events = ElementTree.iterparse(file, events=("start", "end"))
+    with open_bytes(path) as stream:
+        events = ElementTree.iterparse(stream, events=("start", "end"))
         try:
-            yield from _articles(path, events)
+            yield from _articles(events)
+        except InputError:
+            raise
         except ElementTree.ParseError as error:
-            line, column = error.position
-            raise InputError(
-                f"{path} is not well-formed XML (line {line}, column {column}: {error});"
-                " fetch the dump again, or rename the file to .txt to read it as it is"
-            ) from error
+            raise InputError(_malformed(path, error)) from error
+        except (LookupError, ValueError) as error:  # pyexpat's words for an encoding it has not
+            raise InputError(f"{named(path)} is XML that cannot be read ({error})") from error
 
 
-def _articles(path: Path, events: Iterator[tuple[str, ElementTree.Element]]) -> Iterator[str]:
+def _articles(events: Iterator[tuple[str, ElementTree.Element]]) -> Iterator[str]:
     _, root = next(events)
-    if _name(root) != "mediawiki":
-        raise InputError(
-            f"{path} is XML, but its outermost element is <{_name(root)}> where <mediawiki> was"
-            " expected; rename it to .txt to read it as it is"
-        )
-    namespace, text, redirect = "", "", False
+    others: set[str] = set()  # the names of namespaces, but that of the articles
+    text, model = "", ""
     for event, element in events:
         if event == "start":
             continue
         match _name(element):
-            case "ns":
-                namespace = (element.text or "").strip()
-            case "redirect":
-                redirect = True
-            case "text":
-                text = element.text or ""
+            case "namespace":
+                others.add((element.text or "").strip().casefold())
             case "revision":
+                text, model = _child(element, "text"), _child(element, "model")
                 element.clear()  # a page's history may be far larger than its last text
             case "page":
-                if namespace == "0" and not redirect and text:
+                if text and model in ("", "wikitext") and _is_article(element, text, others):
                     yield text + "\n\n"
-                namespace, text, redirect = "", "", False
+                text, model = "", ""
                 root.clear()  # or the parser would keep every page that it has seen
+
+
+def _is_article(page: ElementTree.Element, text: str, others: set[str]) -> bool:
+    if page.find("{*}ns") is not None:
+        return _child(page, "ns").strip() == "0" and page.find("{*}redirect") is None
+    # Dumps of before 2010 say neither.
+    prefix, colon, _ = _child(page, "title").partition(":")
+    return not (colon and prefix.strip().casefold() in others) and not REDIRECT.match(text)
+
+
+def _child(element: ElementTree.Element, name: str) -> str:
+    return element.findtext(f"{{*}}{name}") or ""
 
 
 def _name(element: ElementTree.Element) -> str:
     return element.tag.rpartition("}")[2]
+
+
+def _malformed(path: Path, error: ElementTree.ParseError) -> str:
+    line, column = error.position
+    place = f"line {line}, column {column}"
+    if error.code == expat.errors.codes[expat.errors.XML_ERROR_JUNK_AFTER_DOC_ELEMENT]:
+        return (
+            f"{named(path)} is a MediaWiki dump with something after its end ({place});"
+            " give the parts that were joined as corpora of their own"
+        )
+    return (
+        f"{named(path)} begins as a MediaWiki dump, but is not well-formed XML ({place}: {error});"
+        " fetch the dump again"
+    )

@@ -80,6 +80,8 @@ def refused(command, tmp_path):
         (["--minutes=1"], "--steps and --minutes"),
         (["--epochs=1"], "--steps and --epochs"),
         (["--lowercase", "--bytes"], "lowercase"),
+        (["--encoding=latin-1", "--bytes"], "leave encoding=latin-1 out"),
+        (["--encoding=klingon"], "no text encoding 'klingon'"),
         (["--flagfile=nowhere.flags"], "nowhere.flags"),
         (["--flagfile=/bin/sh"], "no text in UTF-8"),
     ],
@@ -101,7 +103,7 @@ def test_a_word_at_the_beginning_is_no_flag(command):
         ("one.txt", b"o", "o"),
         ("latin.txt", "café\n".encode("latin-1") * 200, "not utf-8 text"),
         ("damaged.gz", gzip.compress(b"rivers and hills\n" * 200, mtime=0)[:-20], "damaged"),
-        ("false.gz", b"rivers and hills\n" * 200, "damaged"),
+        ("wide.txt", ("rivers and hills\n" * 200).encode("utf-16-le"), "give --encoding=utf-16-le"),
     ],
 )
 def test_a_corpus_that_cannot_be_used_is_refused(name, content, named, refused, tmp_path):

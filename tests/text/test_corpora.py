@@ -7,7 +7,8 @@ import pytest
 
 from jaxrnn.core.errors import InputError
 from jaxrnn.text import corpora
-from jaxrnn.text.corpora import open_corpus
+from jaxrnn.text.corpora import open_corpus, resolved
+from jaxrnn.text.encoding import encode_corpus
 
 
 def text_of(*names) -> str:
@@ -25,14 +26,35 @@ def folder(tmp_path) -> Path:
 
 
 def test_corpora_are_joined_in_the_order_given(tmp_path):
-    for name in "xy":
+    for name in "xyz":
         (tmp_path / name).write_text(name + "\n")
-    assert text_of(tmp_path / "y", tmp_path / "x", tmp_path / "y") == "y\nx\ny\n"
+    assert text_of(tmp_path / "y", tmp_path / "x", tmp_path / "z") == "y\nx\nz\n"
     assert open_corpus([str(tmp_path / "x"), "python"]).description == f"{tmp_path}/x + python"
 
 
+@pytest.mark.parametrize(
+    ("files", "text", "data"),
+    [
+        ([b"a", b"b"], "a\nb", b"a\nb"),
+        ([b"a\n", b"b\r\n", b"c\r", b"d"], "a\nb\nc\nd", b"a\nb\r\nc\rd"),
+        ([b"a", gzip.compress(b""), b"b"], "a\nb", b"a\nb"),
+        ([gzip.compress(b""), b"a"], "a", b"a"),
+        ([b"a", b"\xef\xbb\xbfb"], "a\nb", b"a\n\xef\xbb\xbfb"),
+        ([b"a", b"<mediawiki/>", b"b"], "a\nb", b"a\nb"),
+        ([b"a\n\n", b"\n"], "a\n\n\n", b"a\n\n\n"),
+    ],
+)
+def test_a_file_begins_a_line_and_nothing_else_is_added(tmp_path, files, text, data):
+    for number, content in enumerate(files):
+        (tmp_path / f"{number}.txt").write_bytes(content)
+    for names in ([tmp_path], sorted(tmp_path.iterdir())):
+        corpus = open_corpus([str(name) for name in names])
+        assert "".join(corpus.text_blocks()) == text
+        assert b"".join(corpus.byte_blocks()) == data
+
+
 def test_a_directory_is_its_txt_files_sorted_by_path_subdirectories_included(folder):
-    assert text_of(folder) == "ABCD"
+    assert text_of(folder) == "A\nB\nC\nD"
 
 
 def test_line_ends_are_kept_in_bytes_and_unified_in_text(tmp_path):
@@ -93,24 +115,14 @@ def test_a_python_without_sources_is_reported(monkeypatch, tmp_path):
         open_corpus(["python"])
 
 
-def test_a_fingerprint_changes_with_path_size_time_kind_and_encoding(tmp_path):
-    path = tmp_path / "x.txt"
-    path.write_text("abc")
-    os.utime(path, ns=(1, 1))
+def test_a_fingerprint_stands_for_content_kind_and_encoding_and_for_no_name(tmp_path):
+    def fingerprint(content: str, name: str = "x.txt", **options) -> str:
+        (tmp_path / name).write_text(content)
+        return open_corpus([str(tmp_path / name)], **options).fingerprint(tmp_path / "memory")
 
-    def fingerprint(name=path, encoding="utf-8"):
-        return open_corpus([str(name)], encoding=encoding).fingerprint()
-
-    seen = [fingerprint(), fingerprint(encoding="latin-1")]
-    os.utime(path, ns=(1, 2))
-    seen.append(fingerprint())
-    path.write_text("abcd")
-    os.utime(path, ns=(1, 2))
-    seen.append(fingerprint())
-    path.rename(tmp_path / "y.txt")
-    seen.append(fingerprint(tmp_path / "y.txt"))
+    seen = [fingerprint("abc"), fingerprint("abd"), fingerprint("abc", encoding="latin-1")]
     assert len(set(seen)) == len(seen)
-    assert fingerprint(tmp_path / "y.txt") == seen[-1]
+    assert fingerprint("abc") == fingerprint("abc", "y.gz", encoding="UTF8") == seen[0]
 
 
 def test_a_fingerprint_does_not_depend_on_the_working_directory(tmp_path, monkeypatch):
@@ -120,19 +132,50 @@ def test_a_fingerprint_does_not_depend_on_the_working_directory(tmp_path, monkey
     assert open_corpus(["x.txt"]).fingerprint() == whole
 
 
-def test_names_that_are_no_corpus_are_refused(tmp_path):
-    with pytest.raises(InputError, match=r"no corpus nope: .* one of shakespeare, python, tiny_"):
-        open_corpus(["nope"])
-    with pytest.raises(InputError, match=r"no \.txt file"):
-        open_corpus([str(tmp_path)])
-    (tmp_path / "empty.txt").write_text("")
-    with pytest.raises(InputError, match=r"empty\.txt is empty"):
-        open_corpus([str(tmp_path)])
-    with pytest.raises(InputError, match="no corpus was given"):
-        open_corpus([])
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        ([], "no corpus was given"),
+        (["nope"], r"no corpus .*nope: .* one of shakespeare, python, tiny_"),
+        (["x.txt", ""], "has the name ''; leave it out"),
+        (["x.txt", " \n"], r"has the name ' \\n'"),
+        (["x.txt "], r"no corpus '.*x\.txt ': .*; there is a .*/x\.txt"),
+        (["x" * 5000], "no corpus"),
+        (["a\0b"], r"no corpus .*a\\x00b"),
+        (["x.txt", "./x.txt"], r"x\.txt would be read twice"),
+        (["x.txt", "link"], r"x\.txt would be read twice, the second time as .*link"),
+        (["shakespeare", "shakespeare"], "would be read twice"),
+        (["broken"], "broken is a link to nowhere"),
+        (["/dev/zero"], "terminal or another device"),
+    ],
+)
+def test_names_that_are_no_corpus_are_refused(tmp_path, monkeypatch, names, told):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "x.txt").write_text("x")
+    (tmp_path / "link").symlink_to("x.txt")
+    (tmp_path / "broken").symlink_to("nowhere")
+    with pytest.raises(InputError, match=told):
+        open_corpus(names)
 
 
-def test_a_path_is_told_from_a_known_name_by_a_slash(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    "name",
+    [b"\xff\xfe.txt", b"two\nlines", b"--flag=1", b"x" * 255, b" ", b"a,b", "\u202e".encode()],
+)
+def test_a_file_may_have_any_name(tmp_path, monkeypatch, cache, name):
+    monkeypatch.chdir(tmp_path)
+    Path(os.fsdecode(name)).write_text("abcabc")
+    given = os.fsdecode(name) if name.strip() else "./ "
+    text = encode_corpus(open_corpus([given]), split=(0.5, 0.5, 0.0))
+    assert text.vocabulary.decode(text.tokens) == "abcabc"
+    assert text_of(*resolved([given])) == "abcabc"
+
+
+def test_resolved_names_mean_the_same_from_any_directory(tmp_path, monkeypatch):
     (tmp_path / "python").write_text("a snake")
     monkeypatch.chdir(tmp_path)
-    assert text_of("./python") == "a snake"
+    names = resolved(["./python", "python"])
+    assert names == (str(tmp_path / "python"), "python")
+    monkeypatch.chdir("/")
+    assert resolved(names) == names
+    assert text_of(names[0]) == "a snake"

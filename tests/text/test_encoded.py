@@ -1,3 +1,4 @@
+import hashlib
 import json
 
 import numpy as np
@@ -61,6 +62,7 @@ def test_a_preview_shows_the_first_lines(folder):
         ("key.npy", lambda data: data[:-1]),
         ("key.npy", lambda data: data + b"x"),
         ("key.npy", lambda data: b""),
+        ("key.npy", lambda data: data[:-1] + b"\1"),
         ("key.npy", lambda data: b"not an array"),
         ("key.npy", lambda data: data.replace(b"|u1", b"|i1")),
         ("key.json", lambda data: data[:-1]),
@@ -69,6 +71,8 @@ def test_a_preview_shows_the_first_lines(folder):
         ("key.json", lambda data: data.replace(b'"length": 9', b'"length": 8')),
         ("key.json", lambda data: data.replace(b'"sha256"', b'"sha1"')),
         ("key.json", lambda data: data.replace(rb'"symbols": "\nab"', b'"symbols": "ba"')),
+        ("key.json", lambda data: data.replace(rb'"symbols": "\nab"', rb'"symbols": "\nac"')),
+        ("key.json", lambda data: data.replace(b'"train_end": 5', b'"train_end": 6')),
     ],
 )
 def test_a_damaged_entry_is_as_good_as_none(folder, file, spoil):
@@ -76,6 +80,12 @@ def test_a_damaged_entry_is_as_good_as_none(folder, file, spoil):
     assert spoil(data) != data
     (folder / file).write_bytes(spoil(data))
     assert read_encoded(folder, "key") is None
+
+
+def test_another_entry_by_this_name_is_none(folder):
+    for file in ("key.npy", "key.json"):
+        (folder / file).rename(folder / file.replace("key", "other"))
+    assert read_encoded(folder, "other") is None
 
 
 @pytest.mark.parametrize("file", ["key.npy", "key.json"])
@@ -86,8 +96,10 @@ def test_half_an_entry_is_none(folder, file):
 
 def test_nothing_is_ever_unpickled(folder):
     np.save(folder / "key.npy", np.array([{}] * 9, dtype=object), allow_pickle=True)
-    facts = json.loads((folder / "key.json").read_text())
-    assert facts["length"] == 9
+    facts = json.loads((folder / "key.json").read_text())["facts"]
+    facts["tokens_sha256"] = hashlib.sha256((folder / "key.npy").read_bytes()).hexdigest()
+    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+    (folder / "key.json").write_text(json.dumps({"sha256": digest, "facts": facts}))
     assert read_encoded(folder, "key") is None
 
 

@@ -5,6 +5,7 @@ import os
 import tracemalloc
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -33,7 +34,7 @@ class Cut(Corpus):
     def byte_blocks(self) -> Iterator[bytes]:
         yield from (block.encode() for block in self.blocks)
 
-    def fingerprint(self) -> str:
+    def fingerprint(self, folder: Path | None = None) -> str:
         return repr(self.blocks)
 
 

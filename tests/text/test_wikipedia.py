@@ -1,9 +1,12 @@
 import bz2
+import gzip
+import lzma
 import tracemalloc
 
 import pytest
 
 from jaxrnn.core.errors import InputError
+from jaxrnn.text.corpora import open_corpus
 from jaxrnn.text.wikipedia import articles
 
 DUMP = """<mediawiki xmlns="http://www.mediawiki.org/xml/export-0.11/" xml:lang="en">
@@ -43,10 +46,59 @@ def test_of_several_revisions_the_last_one_counts(tmp_path):
     assert read(tmp_path, DUMP.format(page("old", "new"))) == ["new\n\n"]
 
 
-def test_a_compressed_dump_reads_like_a_plain_one(tmp_path):
-    path = tmp_path / "dump.xml.bz2"
-    path.write_bytes(bz2.compress(DUMP.format(page("Text")).encode()))
-    assert list(articles(path)) == ["Text\n\n"]
+@pytest.mark.parametrize(
+    ("name", "before", "encoding", "pack"),
+    [
+        ("enwiki-latest-pages-articles1.xml-p1p41242.bz2", "", "utf-8", bz2.compress),
+        ("dump.txt", "<?xml version='1.0'?>\n<!-- <html> -->\n", "utf-8", bytes),
+        ("dump", "\ufeff<?xml version='1.0'?>", "utf-8", lzma.compress),
+        ("x.7z", "<?xml version='1.0' encoding='utf-16'?>", "utf-16", gzip.compress),
+    ],
+)
+def test_a_dump_is_known_by_how_it_begins(tmp_path, name, before, encoding, pack):
+    path = tmp_path / name
+    path.write_bytes(pack((before + DUMP.format(page("Text é"))).encode(encoding)))
+    assert "".join(open_corpus([str(path)]).text_blocks()) == "Text é\n\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Of <mediawiki> and its markup\n",
+        "<html><mediawiki/></html>",
+        "<mediawikis/>",
+        "<?xml version='1.0'?>\n<feed><doc><title>Wikipedia: Anarchism</title></doc></feed>",
+        "<!-- <mediawiki>",
+        "<?a?>" * 5000 + "<html>",
+    ],
+)
+def test_what_only_mentions_a_dump_is_a_text(tmp_path, text):
+    path = tmp_path / "text.xml"
+    path.write_text(text)
+    assert "".join(open_corpus([str(path)]).text_blocks()) == text
+
+
+def test_articles_are_written_in_wikitext_in_the_revisions_main_slot(tmp_path):
+    item = page("{&quot;labels&quot;: {}}").replace("<text", "<model>wikibase-item</model><text", 1)
+    slots = page("A picture").replace(
+        "</revision>",
+        "<content><role>mediainfo</role><model>wikibase-mediainfo</model><text>{}</text></content>"
+        "</revision>",
+    )
+    assert read(tmp_path, DUMP.format(item + slots)) == ["A picture\n\n"]
+
+
+def test_dumps_of_before_2010_say_the_namespace_in_the_title(tmp_path):
+    namespaces = "<namespaces><namespace key='1'>Talk</namespace><namespace key='0'/></namespaces>"
+    pages = "".join(
+        f"<page><title>{title}</title><revision><text>{text}</text></revision></page>"
+        for title, text in [
+            ("A", "An article"), ("Talk:A", "talk"), ("B", "#redirect [[A]]"), ("2: B", "# One"),
+            ("C", "#WEITERLEITUNG: [[A]]"),
+        ]
+    )  # fmt: skip
+    xml = f"<mediawiki><siteinfo>{namespaces}</siteinfo>{pages}</mediawiki>"
+    assert read(tmp_path, xml) == ["An article\n\n", "# One\n\n"]
 
 
 def test_memory_is_bounded_however_many_pages_there_are(tmp_path):
@@ -63,12 +115,11 @@ def test_memory_is_bounded_however_many_pages_there_are(tmp_path):
     assert peak(2000) < peak(200) + 200_000  # the text alone grows by 4.5 million characters
 
 
-@pytest.mark.parametrize("xml", [DUMP.format("<page>"), DUMP.format(page("x"))[:-30], "no xml"])
+@pytest.mark.parametrize("xml", [DUMP.format("<page>"), DUMP.format(page("x"))[:-30]])
 def test_malformed_xml_is_named_with_its_place(tmp_path, xml):
-    with pytest.raises(InputError, match=r"dump\.xml is not well-formed XML \(line \d+, column"):
+    with pytest.raises(InputError, match=r"dump\.xml .* not well-formed XML \(line \d+, column"):
         read(tmp_path, xml)
-
-
-def test_xml_of_another_kind_is_refused(tmp_path):
-    with pytest.raises(InputError, match="outermost element is <html> where <mediawiki>"):
-        read(tmp_path, "<html><page/></html>")
+    with pytest.raises(InputError, match=r"something after its end .* corpora of their own"):
+        read(tmp_path, DUMP.format(page("x")) * 2)
+    with pytest.raises(InputError, match="XML that cannot be read"):
+        read(tmp_path, "<?xml version='1.0' encoding='klingon'?><mediawiki/>")
