@@ -16,7 +16,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, cast
 
-from jaxrnn.core.errors import InputError, extra
+from jaxrnn.core.errors import InputError, installed
 from jaxrnn.text.files import BLOCK, Damaged, Readable, Stream, named, naming
 
 LAYERS = 4  # of compression, one within the other
@@ -131,7 +131,7 @@ def _is_lzma(head: bytes) -> bool:
 
 def _zstd_decompressor() -> Callable[[], Any]:
     name = "compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd"
-    with extra("text"):
+    with installed():
         return import_module(name).ZstdDecompressor
 
 
