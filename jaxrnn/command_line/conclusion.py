@@ -1,14 +1,17 @@
 """The end of a run of char_lm: the files that it leaves behind, and what it says."""
 
-import math
 import signal
 from collections.abc import Mapping
 from typing import Any
 
+import jax
+
 from jaxrnn.command_line.learning_curve import draw_learning_curve
-from jaxrnn.command_line.progress import ProgressDisplay
+from jaxrnn.core.errors import InputError
+from jaxrnn.running.display import Unfailing
 from jaxrnn.running.exits import DIVERGED
 from jaxrnn.running.fitting import Fitted
+from jaxrnn.running.signals import STOPPING
 from jaxrnn.running.workdir import WorkDirectory
 from jaxrnn.text import EncodedText
 from jaxrnn.text.language_model import LanguageModel, load_language_model
@@ -24,37 +27,24 @@ def conclude(
     text: EncodedText,
     fitted: Fitted,
     workdir: WorkDirectory,
-    display: ProgressDisplay,
+    display: Unfailing,
 ) -> int:
-    """Writes what a run leaves behind and says how it ended; returns the exit code."""
-    progress, reason = fitted.progress, fitted.reason
+    """Writes what a run leaves behind and says how it ended; returns the exit code.
+
+    What is only to be looked at comes last.
+    """
+    if fitted.reason in STOPPING:
+        code = _stopped(fitted, display)
+    elif fitted.reason == "not finite":
+        code = _diverged(fitted, workdir, display)
+    else:
+        code = _finished(settings, text, fitted, workdir, display)
     picture = workdir.path / "learning_curve.png"
-    draw_learning_curve(workdir.metrics(), picture, text.vocabulary.level)
-    if reason in ("SIGINT", "SIGTERM"):
-        display.say(f"\nStopped at step {progress.step:,} and saved; the same command goes on.")
-        return 128 + signal.Signals[reason]
-    if reason == "not finite":
-        display.say(
-            f"\nTraining stopped at step {progress.step:,}: the loss, its gradient or what a step "
-            f"would have left behind was not finite {progress.skipped_in_a_row} steps in a row, "
-            f"though {progress.restarted:,} lanes were started anew meanwhile. Train in another "
-            f"--workdir with a lower --learning_rate or --clip_norm; {workdir.path} is left as it "
-            "was."
-        )
-        return DIVERGED
-    known = workdir.read_json("result.json")
-    if known is not None and known["steps"] == progress.step:
-        how = "a higher --patience" if reason == "patience" else f"more --{settings.length.unit}"
-        display.say(f"This run is finished; give it {how} to go on.\n{_summary(known)}")
-        return 0
-    best = load_language_model(workdir.path)
-    result = _result(settings, text, best, fitted)
-    written = sample(best, SAMPLE_LENGTH, settings.seed)
-    workdir.write_text("sample.txt", written + "\n")
-    workdir.write_json("result.json", result)
-    display.say(f"\nWhat it writes now:\n\n{written}\n\n{_summary(result)}")
-    display.say(f"Everything is in {workdir.path}: result.json, learning_curve.png, sample.txt ...")
-    return 0
+    display.made(
+        picture.name,
+        lambda: draw_learning_curve(workdir.metrics(), picture, text.vocabulary.level),
+    )
+    return code
 
 
 def sample(model: LanguageModel, length: int, seed: int) -> str:
@@ -63,42 +53,145 @@ def sample(model: LanguageModel, length: int, seed: int) -> str:
     return model.texts(length, choice=choice, seed=seed)[0].strip("\n")
 
 
-def _result(
-    settings: Settings, text: EncodedText, best: LanguageModel, fitted: Fitted
-) -> dict[str, Any]:
+def _stopped(fitted: Fitted, display: Unfailing) -> int:
+    step, saved = fitted.progress.step, fitted.saved
+    kept = "and saved" if saved == step else f"where steps were skipped; step {saved:,} is saved"
+    display.say(f"\nStopped at step {step:,} {kept}; the same command goes on.")
+    return 128 + signal.Signals[fitted.reason]
+
+
+def _diverged(fitted: Fitted, workdir: WorkDirectory, display: Unfailing) -> int:
     progress = fitted.progress
-    characters = progress.step * settings.text.batch * settings.text.chunk
-    test = best.bits_per_character(text.test) if len(text.test) > 1 else None
+    kept = f"the last state that was kept is that of step {fitted.saved:,}"
+    if not fitted.saved:
+        kept = "no state was kept"
+    elif progress.best_step is not None:
+        kept += f", the best one that of step {progress.best_step:,}"
+    display.say(
+        f"\nTraining stopped at step {progress.step:,}: the loss, its gradient or what a step "
+        f"would have left behind was not finite {progress.skipped_in_a_row} steps in a row, though "
+        f"{progress.restarted:,} lanes were started anew meanwhile. In {workdir.path} {kept}; "
+        "train in another --workdir with a lower --learning_rate or --clip_norm."
+    )
+    return DIVERGED
+
+
+def _finished(
+    settings: Settings,
+    text: EncodedText,
+    fitted: Fitted,
+    workdir: WorkDirectory,
+    display: Unfailing,
+) -> int:
+    progress = fitted.progress
+    code = DIVERGED if progress.best is None else 0
+    known = _known(workdir)
+    if known is not None and known["steps"] == progress.step:
+        is_stale = fitted.reason == "patience"
+        more = "a higher --patience" if is_stale else f"more --{settings.length.unit}"
+        display.say(f"This run is finished; give it {more} to go on.\n{_summary(known)}")
+        return code
+    best = None if progress.best is None else load_language_model(workdir.path, which="best")
+    result = _result(settings, text, fitted, best, display)
+    written = None if best is None else _write_sample(best, settings.seed, workdir, display)
+    workdir.write_json("result.json", result)  # the last file: without it the others are made anew
+    if written is not None:
+        display.say(f"\nWhat the best state, of step {progress.best_step:,}, writes:\n\n{written}")
+    display.say(f"\n{_summary(result)}")
+    if best is None:
+        display.say(
+            "No evaluation was finite: no state is kept as the best one, and there is no "
+            "sample.txt. Train in another --workdir with a lower --learning_rate or --clip_norm."
+        )
+    display.say(f"Everything is in {workdir.path}: result.json, learning_curve.png ...")
+    return code
+
+
+def _write_sample(
+    best: LanguageModel, seed: int, workdir: WorkDirectory, display: Unfailing
+) -> str | None:
+    def make() -> str:
+        written = sample(best, SAMPLE_LENGTH, seed)
+        workdir.write_text("sample.txt", written + "\n")
+        return written
+
+    return display.made("sample.txt", make)
+
+
+def _result(
+    settings: Settings,
+    text: EncodedText,
+    fitted: Fitted,
+    best: LanguageModel | None,
+    display: Unfailing,
+) -> dict[str, Any]:
+    """Bits per character of the best state; step and characters of it and of the end."""
+    progress, per_step = fitted.progress, settings.text.batch * settings.text.chunk
+    characters = progress.step * per_step
+    test = None
+    if best is not None and len(text.test) > 1:
+        test = display.made("figure of the test split", lambda: best.bits_per_character(text.test))
+    best_step = progress.best_step
     return {
-        "valid_bits_per_character": _finite(progress.best),
-        "test_bits_per_character": _finite(test),
-        "unit": text.vocabulary.level,  # bytes with --bytes; the names stay
-        "parameters": best.network.parameter_count,
-        "characters_trained": characters,
-        "characters_per_second": round(characters / progress.seconds, 1),
-        "seconds": round(progress.seconds, 1),
+        "valid_bits_per_character": progress.best,
+        "test_bits_per_character": test,
+        "best_step": best_step,
+        "best_characters_trained": None if best_step is None else best_step * per_step,
+        "last_valid_bits_per_character": progress.figure,
         "steps": progress.step,
+        "characters_trained": characters,
+        "unit": text.vocabulary.level,  # bytes with --bytes; the names stay
+        "parameters": sum(array.size for array in jax.tree.leaves(fitted.state.params)),
+        "characters_per_second": round(characters / max(progress.seconds, 1e-9), 1),
+        "seconds": round(progress.seconds, 1),
         "steps_skipped": progress.skipped,
         "lanes_restarted": progress.restarted,
         "stopped_because": fitted.reason,
     }
 
 
-def _finite(number: float | None) -> float | None:
-    """None for what JSON cannot hold."""
-    return number if number is not None and math.isfinite(number) else None
+def _known(workdir: WorkDirectory) -> dict[str, Any] | None:
+    """The result of an earlier end, where there is one that can be read."""
+    try:
+        known = workdir.read_json("result.json") or {}
+    except InputError:
+        return None
+    return known if known.keys() >= _SUMMARISED else None
+
+
+_SUMMARISED = {
+    "valid_bits_per_character", "test_bits_per_character", "best_step", "best_characters_trained",
+    "last_valid_bits_per_character", "steps", "characters_trained", "unit", "seconds",
+    "characters_per_second", "steps_skipped", "lanes_restarted",
+}  # fmt: skip
 
 
 def _summary(result: Mapping[str, Any]) -> str:
-    valid, test = result["valid_bits_per_character"], result["test_bits_per_character"]
+    """The best state and the last one, each with its figures and its place."""
+    unit, test = result["unit"], result["test_bits_per_character"]
+    best, last = result["valid_bits_per_character"], result["last_valid_bits_per_character"]
+    best_place = (result["best_characters_trained"], result["best_step"])
+    last_place = (result["characters_trained"], result["steps"])
+    parts = []
+    if best is not None:
+        tested = "" if test is None else f", {test:.4f} on the test split,"
+        parts.append(f"best: {_found(best, unit)}{tested}{_after(*best_place, unit)}")
+    if best_place != last_place:
+        parts.append(f"at the end: {_found(last, unit)}{_after(*last_place, unit)}")
+    speed = f"{result['characters_per_second']:,.0f} {unit}s a second"
     return (
-        ("no finite" if valid is None else f"{valid:.4f}")
-        + f" bits per {result['unit']} on the validation split"
-        + (f", {test:.4f} on the test split" if test is not None else "")
-        + f", after {result['characters_trained']:,} {result['unit']}s "
-        f"in {result['seconds']:,.0f} s ({result['characters_per_second']:,.0f} a second)."
+        f"{'; '.join(parts)}; {result['seconds']:,.0f} s ({speed})."
         + _skipped(result["steps_skipped"], result["lanes_restarted"])
-    )
+    )  # fmt: skip
+
+
+def _found(bits: float | None, unit: str) -> str:
+    number = "no finite" if bits is None else f"{bits:.4f}"
+    return f"{number} bits per {unit} on the validation split"
+
+
+def _after(characters: int, step: int, unit: str) -> str:
+    return f" after {characters:,} {unit}s (step {step:,})"
 
 
 def _skipped(steps: int, lanes: int) -> str:

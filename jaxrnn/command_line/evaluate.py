@@ -13,21 +13,22 @@ from jaxrnn.text import UNKNOWN, encode_corpus, open_corpus
 from jaxrnn.text.from_settings import read_text
 from jaxrnn.text.language_model import load_language_model
 from jaxrnn.text.own_cells import HELP, load_cells
-from jaxrnn.text.saved_run import read_run
+from jaxrnn.text.saved_run import WHICH_HELP, WHICHES, read_run
 
 WORKDIR = flags.DEFINE_string("workdir", "runs/quick", "A work directory, or an exported model.")
 OWN_CELLS = define_list("cells", [], HELP)
+WHICH = flags.DEFINE_enum("which", None, WHICHES, WHICH_HELP)
 CORPUS = define_list(
     "corpus", None, "Texts, as for training [the run's own, split by split; none for an export]."
 )
 
-group("What is evaluated", WORKDIR, OWN_CELLS, CORPUS)
+group("What is evaluated", WORKDIR, WHICH, OWN_CELLS, CORPUS)
 
 
 def main() -> int:
     path = user_path(WORKDIR.value)
     load_cells(OWN_CELLS.value)
-    model = load_language_model(path)
+    model = load_language_model(path, WHICH.value)
     run = read_run(path)
     if CORPUS.value is not None:
         corpus = open_corpus(CORPUS.value)

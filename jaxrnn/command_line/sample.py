@@ -8,11 +8,11 @@ from absl import flags
 from jaxrnn.command_line.launch import group, launch
 from jaxrnn.command_line.lists import define_list
 from jaxrnn.core.errors import InputError
-from jaxrnn.running.workdir import read_json
 from jaxrnn.storage.files import user_path
 from jaxrnn.text.language_model import LanguageModel, load_language_model
 from jaxrnn.text.own_cells import HELP, load_cells
 from jaxrnn.text.sampling import Choice
+from jaxrnn.text.saved_run import WHICH_HELP, WHICHES
 
 WORKDIR = flags.DEFINE_string("workdir", "runs/quick", "A work directory, or an exported model.")
 OWN_CELLS = define_list("cells", [], HELP)
@@ -37,11 +37,12 @@ TOP_P = flags.DEFINE_float(
     "top_p", None, "Choose among the likeliest characters only that together reach this"
     " probability.", lower_bound=1e-9, upper_bound=1,
 )  # fmt: skip
+WHICH = flags.DEFINE_enum("which", None, WHICHES, WHICH_HELP)
 EXPORT = flags.DEFINE_string(
     "export", None, "Write the model to this directory, as safetensors and JSON, and no text."
 )
 
-group("The model", WORKDIR, OWN_CELLS, EXPORT)
+group("The model", WORKDIR, WHICH, OWN_CELLS, EXPORT)
 group("The text", PRIME, LENGTH, STREAMS, POPULATION, SEED)
 group("How each character is chosen", TEMPERATURE, TOP_K, TOP_P)
 
@@ -49,11 +50,10 @@ group("How each character is chosen", TEMPERATURE, TOP_K, TOP_P)
 def main() -> int:
     path = user_path(WORKDIR.value)
     load_cells(OWN_CELLS.value)
-    model = load_language_model(path)
+    model = load_language_model(path, WHICH.value)
     if EXPORT.value is not None:
-        facts = read_json(path / "result.json") or {}
         try:
-            model.save(user_path(EXPORT.value), facts)
+            model.save(user_path(EXPORT.value))
         except OSError as error:
             raise InputError(
                 f"--export={EXPORT.value} cannot be written ({error.strerror})"

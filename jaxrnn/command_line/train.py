@@ -1,6 +1,7 @@
 """Trains a character-level language model: reads a text, learns to predict the next character.
 
-The same command again goes on from the last checkpoint. Ctrl-C and SIGTERM save before they stop.
+The same command again goes on from the last checkpoint. Ctrl-C, SIGTERM and a closed terminal
+(SIGHUP) save before they stop. Output that cannot be shown stops nothing.
 """
 
 import contextlib
@@ -14,12 +15,13 @@ from jaxrnn import Network
 from jaxrnn.command_line.conclusion import conclude, sample
 from jaxrnn.command_line.flags import by_flag, define_flags, settings_given
 from jaxrnn.command_line.launch import group, launch
-from jaxrnn.command_line.progress import ProgressDisplay
+from jaxrnn.command_line.progress import progress_display
 from jaxrnn.core.parameters import Params
 from jaxrnn.learning.parallel import data_mesh, placement
 from jaxrnn.running import train
 from jaxrnn.running.devices import cores, devices_as_before, use_cores, worthwhile_devices
 from jaxrnn.running.directory import InDirectory
+from jaxrnn.running.display import Unfailing
 from jaxrnn.running.fitting import Fitted
 from jaxrnn.running.processes import (
     check_alike,
@@ -96,7 +98,7 @@ def run() -> int:
     with contextlib.ExitStack() as stack:
         opened = open_workdir if is_writer() else silent_workdir
         workdir = stack.enter_context(opened(path, config, settings))
-        display = stack.enter_context(ProgressDisplay())
+        display = stack.enter_context(progress_display())
         display.say(f"{network}\n\n{describe(corpus, text)}\n")
         if devices:
             display.say(f"{devices}\n")
@@ -139,7 +141,7 @@ def train_model(
     stopping: Stopping,
     mesh: Mesh,
     workdir: WorkDirectory,
-    display: ProgressDisplay,
+    display: Unfailing,
 ) -> Fitted:
     """Trains, or goes on, until told to stop."""
     problem = text_problem(
@@ -149,7 +151,8 @@ def train_model(
 
     def write(step: int, params: Params) -> None:
         model = LanguageModel(network, params, text.vocabulary)
-        display.say(sample(model, PREVIEW, settings.seed))
+        written = display.made("sample", lambda: sample(model, PREVIEW, settings.seed))
+        display.say(written or "")
 
     return train(
         network, problem, settings.recipe, **stopping._asdict(), seed=settings.seed, mesh=mesh,

@@ -1,7 +1,7 @@
 """How a program ends: its exit code, and one sentence for a user's mistake.
 
 Exit codes: 0 done, 1 a bug (with its traceback), 2 a user's mistake, 3 training could not go on,
-130 stopped by Ctrl-C and 143 by SIGTERM, both with the work saved.
+130 stopped by Ctrl-C, 143 by SIGTERM and 129 by SIGHUP, all with the work saved.
 """
 
 import errno

@@ -1,6 +1,5 @@
 """The training loop: evaluation, checkpoints, early stopping, interruption and resumption."""
 
-import math
 import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -12,17 +11,19 @@ import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Array, Float, Key
 
+from jaxrnn.core.errors import InputError
 from jaxrnn.core.keys import derive
 from jaxrnn.core.parameters import Params
 from jaxrnn.learning import parallel
 from jaxrnn.learning.optimizers import Schedule
 from jaxrnn.learning.stepping import in_calls
 from jaxrnn.learning.training import STEPS_PER_CALL, Report
-from jaxrnn.running.display import Display, Quiet
+from jaxrnn.running.display import Display, Quiet, Unfailing
 from jaxrnn.running.keeping import Keeper
 from jaxrnn.running.learner import Learner
 from jaxrnn.running.processes import any_of, from_writer, is_writer
 from jaxrnn.running.progress import Clock, Progress, evaluation_record
+from jaxrnn.running.signals import STOPPING
 from jaxrnn.running.stopping import Stopping, turn_towards, turned
 from jaxrnn.running.surroundings import surroundings
 
@@ -38,19 +39,25 @@ class Fitted:
     Attributes:
       state: the last.
       progress: how far it came.
-      reason: why it stopped: "steps", "minutes", "patience", "not finite", "SIGINT" or "SIGTERM".
+      reason: why it stopped: "steps", "minutes", "patience", "not finite", or the name of a signal.
+      saved: the step of the last state that was kept; 0 if none was.
       figures: of this session's evaluations: after which step, and what was found.
     """
 
     state: Any
     progress: Progress
     reason: str
+    saved: int
     figures: list[tuple[int, float]]
     find_best: Callable[[], Params]
 
     @property
     def best(self) -> Params:
-        """What was best in an evaluation; without one, what was learned last."""
+        """What was best in an evaluation; without one, what was learned last.
+
+        Raises:
+          InputError: nothing that was evaluated was finite, or training came to such an end.
+        """
         return self.find_best()
 
 
@@ -74,6 +81,9 @@ def fit(
     depends on besides, `surroundings`, is noted where it is kept, and a change of it is said.
     Where `stopping` has another length than so far, the rate turns (`jaxrnn.running.stopping`).
 
+    A state is kept before anything of it is shown. One whose evaluation is not finite, or after
+    which the last step was skipped, is not kept: the one that was kept before may be good.
+
     All processes of a run (see `jaxrnn.running.processes`) call this and take the same decisions.
 
     Args:
@@ -85,11 +95,12 @@ def fit(
       evaluate_every: steps between two evaluations, rounded up to whole calls.
       checkpoint_every: the same of checkpoints.
       keeper: where the run is kept, and goes on from; None: nowhere, no signal is caught either.
-      display: where it is shown; None: nowhere.
-      after: called with the step and what was learned after each evaluation, by the writer alone.
+      display: where it is shown; None: nowhere. One that fails is given up, and training goes on.
+      after: called with the step and what was learned after each evaluation that was finite, by the
+        writer alone. The state is kept by then; what it raises ends the training.
     """
     keeper = keeper or Keeper()
-    run = _Run(learner, stopping, mesh, keeper, display or Quiet(), after)
+    run = _Run(learner, stopping, mesh, keeper, Unfailing(display or Quiet()), after)
     state = run.resume()
     if not run.progress.reason_to_stop(stopping):
         _take_up(run, schedule)
@@ -110,17 +121,19 @@ def fit(
             if _passed(evaluate_every, before, step):
                 _evaluate(run, state)
                 clock.leave_out()
-            elif _passed(checkpoint_every, before, step):
+            elif _passed(checkpoint_every, run.saved, step):
                 run.save(state)
                 clock.leave_out()
             reason = run.reason_to_stop(caught)
             if reason:
                 break
-        if reason in ("SIGINT", "SIGTERM"):
+        if reason in STOPPING:
             run.save(state)
         elif reason != "not finite" and run.progress.evaluated < run.progress.step:
             _evaluate(run, state)
-    return Fitted(state, run.progress, str(reason), run.figures, partial(run.find_best, state))
+    return Fitted(
+        state, run.progress, str(reason), run.saved, run.figures, partial(run.find_best, state)
+    )
 
 
 class _Run:
@@ -132,17 +145,19 @@ class _Run:
         stopping: Stopping,
         mesh: Mesh,
         keeper: Keeper,
-        display: Display,
+        display: Unfailing,
         after: After | None,
     ) -> None:
         self.learner, self.stopping, self.mesh = learner, stopping, mesh
         self.keeper, self.display, self.after = keeper, display, after
         self.progress = Progress()
+        self.saved = 0
         self.best: Params | None = None  # of this session
         self.figures: list[tuple[int, float]] = []
 
     def resume(self) -> Any:
         state, self.progress, told = self.keeper.resume(self.learner.start())
+        self.saved = self.progress.step
         for line in told:
             self.display.say(line)
         return state
@@ -155,12 +170,22 @@ class _Run:
         return self.progress.reason_to_stop(self.stopping)
 
     def save(self, state: Any, best: bool = False) -> None:
-        self.keeper.save(parallel.whole(self.mesh, state), self.progress, best=best)
+        """Keeps a state, unless it looks as if nothing finite could come of it."""
+        if self.progress.is_sound:
+            self.keeper.save(parallel.whole(self.mesh, state), self.progress, best=best)
+            self.saved = self.progress.step
 
     def find_best(self, state: Any) -> Params:
         if self.best is not None:
             return self.best
-        return self.learner.learned(self.keeper.best(state) if self.progress.evaluated else state)
+        if self.progress.best is not None:
+            return self.learner.learned(self.keeper.best(state))
+        if self.progress.evaluated or not self.progress.is_sound:
+            raise InputError(
+                "training diverged before any evaluation was finite, so that nothing is best; "
+                "train anew with a lower learning rate or clip_norm"
+            )
+        return self.learner.learned(state)
 
 
 def _take_up(run: _Run, schedule: Schedule) -> None:
@@ -209,21 +234,22 @@ def _calls(
 
 
 def _evaluate(run: _Run, state: Any) -> None:
-    learner, step = run.learner, run.progress.step
+    learner, progress = run.learner, run.progress
     params = parallel.local(learner.learned(state))
     figure = from_writer(lambda: learner.evaluate(params))
-    is_best = run.progress.note_evaluation(figure, learner.counted.judged)
-    run.figures.append((step, figure))
+    is_best = progress.note_evaluation(figure, learner.counted.judged)
+    run.figures.append((progress.step, figure))
     run.best = params if is_best else run.best
-    run.keeper.log(evaluation_record(run.progress, learner.counted, figure))
+    run.keeper.log(evaluation_record(progress, learner.counted))
+    run.save(state, best=is_best)
     run.display.say(
-        f"\nstep {step:,}: {figure if math.isfinite(figure) else math.inf:.4f} "
+        f"\nstep {progress.step:,}: "
+        f"{'no finite' if progress.figure is None else f'{figure:.4f}'} "
         f"{learner.counted.judged.unit} on the validation split"
         + (" (the best so far)" if is_best else "")
     )
-    if run.after and is_writer():
-        run.after(step, params)
-    run.save(state, best=is_best)
+    if run.after and progress.figure is not None and is_writer():
+        run.after(progress.step, params)
 
 
 def _count_skipped(progress: Progress, report: Report) -> None:

@@ -26,7 +26,9 @@ class Progress:
     skipped_in_a_row: int = 0
     restarted: int = 0  # lanes that skipped steps made start anew
     evaluated: int = 0  # the step of the last evaluation
-    best: float | None = None  # figure of an evaluation; None while none was finite
+    figure: float | None = None  # what that found; None where it was not finite
+    best: float | None = None  # the best such figure; None while none was finite
+    best_step: int | None = None  # the step that it is of
     stale: int = 0  # evaluations since the best one
     losses: float = 0.0  # of the steps since the last record, added up
     counted: int = 0  # how many they are
@@ -49,16 +51,23 @@ class Progress:
         return None
 
     def note_evaluation(self, figure: float, judged: Measure) -> bool:
-        """Counts an evaluation; returns whether it is the best so far."""
-        finite = figure if math.isfinite(figure) else None
-        if self.best is None:  # something has to be the best one; a finite one takes its place
-            is_best = not self.evaluated or finite is not None
-        else:
-            is_best = judged.cost(finite) < judged.cost(self.best)
-        self.best = finite if is_best else self.best
+        """Counts an evaluation; whether it is the best so far, as what is not finite never is."""
+        self.evaluated, self.figure = self.step, figure if math.isfinite(figure) else None
+        is_best = judged.cost(self.figure) < judged.cost(self.best)
+        if is_best:
+            self.best, self.best_step = self.figure, self.step
         self.stale = 0 if is_best else self.stale + 1
-        self.evaluated = self.step
         return is_best
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether the state is one to go on from, as far as one can tell.
+
+        Parameters may be finite, but so large that nothing finite comes of them.
+        """
+        if self.step and self.evaluated == self.step:
+            return self.figure is not None
+        return not self.skipped_in_a_row
 
 
 class Clock:
@@ -126,10 +135,9 @@ class Clock:
         return counted / max(self.progress.seconds - seconds, 1e-9)
 
 
-def evaluation_record(progress: Progress, counted: Counted, figure: float) -> Record:
-    """One line for metrics.jsonl."""
-    finite = figure if math.isfinite(figure) else None
-    return {**_position(progress, counted), _key("valid", counted.judged.unit): finite}
+def evaluation_record(progress: Progress, counted: Counted) -> Record:
+    """One line for metrics.jsonl, on the last evaluation."""
+    return {**_position(progress, counted), _key("valid", counted.judged.unit): progress.figure}
 
 
 def _position(progress: Progress, counted: Counted) -> Record:

@@ -1,4 +1,8 @@
-"""Ctrl-C and SIGTERM: the first is answered when a step is done, a second one acts at once."""
+"""Ctrl-C, SIGTERM and SIGHUP: the first is answered when a step is done, a second acts at once.
+
+SIGHUP, by which a terminal that is closed tells its programs, is never a second one: shell and
+system both send it, and service managers do after a SIGTERM.
+"""
 
 import contextlib
 import signal
@@ -10,23 +14,30 @@ from jaxrnn.running.peers import fail
 
 GRACE = 1.0  # seconds that a program has to end by itself once it must
 
-_NUMBERS = (signal.SIGINT, signal.SIGTERM)
+_NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+STOPPING = tuple(number.name for number in _NUMBERS)  # at which a run is saved
 
 
 @contextlib.contextmanager
 def caught_signals() -> Iterator[list[str]]:
-    """Collects the names of Ctrl-C and SIGTERM; a second one of them acts at once."""
+    """Collects the names of signals at which to stop; a second one acts at once.
+
+    SIGHUP is left alone where it is ignored, as after `nohup`.
+    """
     caught: list[str] = []
     handlers = {}
 
     def catch(number: int, _: object) -> None:
+        if caught and number == signal.SIGHUP:
+            return
         caught.append(signal.Signals(number).name)
         if len(caught) > 1:
             signal.signal(number, handlers[number])
             signal.raise_signal(number)
 
     for number in _NUMBERS:
-        handlers[number] = signal.signal(number, catch)
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+            handlers[number] = signal.signal(number, catch)
     try:
         with ending_at(2):
             yield caught
@@ -51,7 +62,7 @@ def ending_at(count: int) -> Iterator[None]:
     def watch() -> None:
         left = count
         while number := heard.recv(1):
-            left -= number[0] in _NUMBERS
+            left -= number[0] in _NUMBERS and (number[0] != signal.SIGHUP or left == count)
             if left == 0 and not done.wait(GRACE):
                 fail(KeyboardInterrupt() if number[0] == signal.SIGINT else stop(number[0]))
 

@@ -57,8 +57,9 @@ def train(
       checkpoint_every: steps between two checkpoints.
       workdir: a directory, which may hold the same training already; None: all stays in memory.
         Or an open one, an `InDirectory`.
-      display: where the training is shown.
-      after: called with the step and the parameters after each evaluation.
+      display: where the training is shown; one that fails is given up, and training goes on.
+      after: called with the step and the parameters after each evaluation that was finite; what it
+        raises ends the training, whose state is kept by then.
 
     Raises:
       InputError: it is not said how long, or problem, network and recipe do not fit each other.

@@ -1,9 +1,9 @@
 """A trained character-level language model: to be loaded, judged and made to write."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -21,21 +21,37 @@ from jaxrnn.storage.export import check_fit, load_model, save_model
 from jaxrnn.text import UNKNOWN, Vocabulary
 from jaxrnn.text.own_cells import asking_for
 from jaxrnn.text.problem import held_out
-from jaxrnn.text.sampling import Choice, Position, read, write, write_by_selection
-from jaxrnn.text.saved_run import SavedRun, read_run
+from jaxrnn.text.sampling import (
+    Choice,
+    Position,
+    check_finite,
+    read,
+    write,
+    write_by_selection,
+)
+from jaxrnn.text.saved_run import WHICHES, SavedRun, Which, facts_of_state, read_run
 
 
 @dataclass(frozen=True, eq=False)
 class LanguageModel:
-    """A network that reads and writes the symbols of a vocabulary."""
+    """A network that reads and writes the symbols of a vocabulary.
+
+    What it does raises an InputError where its predictions are not finite.
+
+    Attributes:
+      facts: of its training, where it was loaded: which state it is, and what that came to.
+    """
 
     network: Network
     params: Params
     vocabulary: Vocabulary
+    facts: dict[str, Any] = field(default_factory=dict)
 
     def bits_per_character(self, tokens: Integer[np.ndarray, " length"]) -> float:
         """Of a text, every symbol but its first scored once, with the state carried on."""
-        return bits_per_character(evaluate(self.network, self.params, held_out(tokens)))
+        nats = evaluate(self.network, self.params, held_out(tokens))
+        check_finite(nats)
+        return bits_per_character(nats)
 
     def texts(
         self, length: int, *, prime: str = "", streams: int = 1, choice: Choice, seed: int
@@ -68,14 +84,15 @@ class LanguageModel:
         text = self.vocabulary.incremental_decoder()(symbols, False)  # no half of a character
         return text, bits_per_character(-nats / length)
 
-    def save(self, directory: Path, facts: dict[str, Any]) -> None:
+    def save(self, directory: Path) -> None:
         """Writes the model as safetensors and JSON; `load_language_model` reads it."""
+        self.bits_per_character(np.arange(self.vocabulary.size))  # can it predict anything at all?
         save_model(
             directory,
             params=self.params,
             network=self.network.to_dict(),
             vocabulary=self.vocabulary.to_dict(),
-            facts=facts,
+            facts=self.facts,
         )
 
     def _blocks(
@@ -130,38 +147,60 @@ def check_predicts(network: Network, symbols: int, whose: str, advice: str) -> N
         )
 
 
-def load_language_model(path: Path) -> LanguageModel:
-    """The best model of a work directory, or an exported one.
+def load_language_model(path: Path, which: str | None = None) -> LanguageModel:
+    """A model of a work directory, or an exported one.
 
     One of float64 parameters switches `jax_enable_x64` on, for the whole process.
 
+    Args:
+      path: of the directory.
+      which: state of a run: the best in an evaluation, or the last that was kept; None: the best
+        or, if there was no evaluation yet, the last. Of an export, the one that it holds.
+
     Raises:
-      InputError: there is no model, or its files are damaged or do not fit each other.
+      InputError: there is no model, or no such state; its files are damaged or do not fit each
+        other, or its parameters are not finite.
     """
     if not path.is_dir():
         raise InputError(f"there is no directory {path}; give a work directory or an export")
-    run = read_run(path)
-    return _from_export(path) if run is None else _from_workdir(path, run)
+    if which not in (None, *WHICHES):
+        raise InputError(f"which is {which!r}; give 'best', 'last' or None")
+    known, run = cast(Which | None, which), read_run(path)
+    model = _from_export(path, known) if run is None else _from_workdir(path, run, known)
+    for array in jax.tree.leaves(model.params):
+        check_finite(np.asarray(array))
+    return model
 
 
-def _from_workdir(path: Path, run: SavedRun) -> LanguageModel:
+def _from_workdir(path: Path, run: SavedRun, which: Which | None) -> LanguageModel:
     dtype = jnp.float64 if run.settings.recipe.dtype == "float64" else jnp.float32
     if dtype == jnp.float64:
         jax.config.update("jax_enable_x64", True)
     checkpoints = Checkpoints(path)
-    # A run that was stopped before its first evaluation has no best state yet.
-    which = "best" if checkpoints.steps("best") else "last"
+    if which == "best" and not checkpoints.steps("best"):
+        raise InputError(
+            f"{path} has no best state: no evaluation has found a finite one; take the last one, "
+            "or train on"
+        )
+    which = which or ("best" if checkpoints.steps("best") else "last")
     # The parameters alone: what an optimiser's state is called may change with optax.
     template = {
         layer: {name: jax.ShapeDtypeStruct(shape, dtype) for name, shape in shapes.items()}
         for layer, shapes in parameter_shapes(run.network).items()
     }
     restored = checkpoints.restore(template, which=which, part=".params")
-    return LanguageModel(run.network, restored.state, run.vocabulary)
+    facts = facts_of_state(path, run, which, restored)
+    return LanguageModel(run.network, restored.state, run.vocabulary, facts)
 
 
-def _from_export(path: Path) -> LanguageModel:
+def _from_export(path: Path, which: Which | None) -> LanguageModel:
     model = load_model(path)
+    held = model.facts.get("which")
+    if which is not None and which != held:
+        raise InputError(
+            f"{path} is an export, which holds one state{f', the {held} one' if held else ''}; "
+            f"export the {which} one of the work directory, or do not ask for either"
+        )
     with asking_for(path):
         network = Network.from_dict(model.network)
     vocabulary = Vocabulary.from_dict(model.vocabulary)
@@ -169,4 +208,5 @@ def _from_export(path: Path) -> LanguageModel:
         jax.config.update("jax_enable_x64", True)
     check_predicts(network, vocabulary.size, f"the network in {path}", "export the model again")
     check_fit(model.params, parameter_shapes(network), file=path)
-    return LanguageModel(network, jax.tree.map(jnp.asarray, model.params), vocabulary)
+    params = jax.tree.map(jnp.asarray, model.params)
+    return LanguageModel(network, params, vocabulary, model.facts)

@@ -7,7 +7,7 @@ with the same seed begins with the shorter one.
 
 from collections.abc import Iterator
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -80,7 +80,8 @@ def write(
     block = 0
     while True:
         block_key = jax.random.fold_in(key, block)
-        symbols, _, position = _write(network, params, position, block_key, choice, BLOCK)
+        symbols, nats, position = _write(network, params, position, block_key, choice, BLOCK)
+        check_finite(nats)
         yield np.asarray(symbols)
         block += 1
 
@@ -128,6 +129,7 @@ def write_by_selection(
         symbols, nats, position = _write(
             network, params, position, derive(round_key, "symbols"), choice, count
         )
+        check_finite(nats)
         written = np.concatenate([written, symbols])
         scores = scores + np.asarray(nats, np.float64).sum(axis=0)
         if start + count < length:
@@ -139,6 +141,18 @@ def write_by_selection(
             position = jax.tree.map(lambda x, p=parents: x[p], position)
     winner = int(scores.argmax())
     return written[:, winner], float(scores[winner])
+
+
+def check_finite(numbers: Any) -> None:
+    """Refuses a network whose parameters, predictions or scores are not finite.
+
+    The likelihood of one symbol tells of all logits: the softmax divides by their sum.
+    """
+    if not np.isfinite(numbers).all():
+        raise InputError(
+            "the model's predictions are not finite: its training has diverged; take another state "
+            "of it, or train anew with a lower learning rate"
+        )
 
 
 def log_probabilities(

@@ -1,16 +1,24 @@
 """What a work directory's config.json says of a run: its settings, and what follows from them."""
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 from jaxrnn.core.errors import InputError
 from jaxrnn.core.network import Network
 from jaxrnn.running.workdir import read_json
+from jaxrnn.storage.checkpoints import Restored
 from jaxrnn.storage.fields import from_dict
 from jaxrnn.text.encoded import EncodedText
 from jaxrnn.text.own_cells import asking_for
 from jaxrnn.text.settings import Settings
 from jaxrnn.text.vocabulary import Vocabulary
+
+Which = Literal["best", "last"]
+WHICHES = get_args(Which)
+WHICH_HELP = (
+    "The state of a run that was best in an evaluation, or the last one that was kept [best; before"
+    " the first evaluation, last]."
+)
 
 
 class SavedRun(NamedTuple):
@@ -52,3 +60,25 @@ def read_run(workdir: Path) -> SavedRun | None:
         raise InputError(
             f"{file} lacks what a run writes ({error}); give the work directory of a run"
         ) from None
+
+
+def facts_of_state(
+    workdir: Path, run: SavedRun, which: Which, restored: Restored
+) -> dict[str, Any]:
+    """What a state of a run came to; the test split's figure where result.json is on that state."""
+    step, told = restored.step, restored.metrics
+    facts = {
+        "which": which,
+        "step": step,
+        "characters_trained": step * run.settings.text.batch * run.settings.text.chunk,
+        "unit": run.vocabulary.level,
+        "valid_bits_per_character": told.get("figure") if told.get("evaluated") == step else None,
+        "parameters": run.network.parameter_count,
+    }
+    try:
+        result = read_json(workdir / "result.json") or {}
+    except InputError:
+        result = {}
+    is_of_it = result.get("best_step") == step
+    test = result.get("test_bits_per_character") if is_of_it else None
+    return facts if test is None else {**facts, "test_bits_per_character": test}

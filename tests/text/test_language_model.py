@@ -79,7 +79,7 @@ def test_unknown_characters_of_the_prime_text_are_named():
 
 
 def test_a_saved_model_is_the_same_to_the_bit(tmp_path):
-    ABC.save(tmp_path / "model", {"steps": 0})
+    ABC.save(tmp_path / "model")
     loaded = load_language_model(tmp_path / "model")
     assert loaded.network == ABC.network
     assert loaded.vocabulary == ABC.vocabulary
