@@ -24,6 +24,7 @@ import math
 import os
 import re
 import shutil
+import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -33,6 +34,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxrnn.core.errors import InputError, installed
+from jaxrnn.storage.files import writing
 
 with installed():
     import orbax.checkpoint as ocp
@@ -41,6 +43,7 @@ with installed():
 _FORMAT = 1
 _NAME = re.compile(r"(\d{6,})-step-(\d+)")
 _UNFINISHED = ".unfinished"  # the ending of what is being written, or being deleted
+_PLAIN = re.compile(r"[\w/ .,+=@~-]*")  # names that Orbax takes as they are
 _NOT_FINITE = "not finite"
 _KEEP = {"last": 2, "best": 1}
 
@@ -75,6 +78,7 @@ class Checkpoints:
 
         Raises:
             InputError: there is something else in the state, or no value.
+            OSError: the checkpoint cannot be written, and names it; nothing of it is left.
         """
         named = _by_name(jax.device_get(state))
         leaves = {name: _stored(name, leaf) for name, leaf in named.items()}
@@ -95,7 +99,13 @@ class Checkpoints:
             for left_over in folder.glob(f"*{_UNFINISHED}"):
                 shutil.rmtree(left_over)
             count = max((count for count, _, _ in _all(folder)), default=0) + 1
-            _write(folder / f"{count:06d}-step-{step}", text, leaves)
+            checkpoint = folder / f"{count:06d}-step-{step}"
+            try:
+                with writing(checkpoint):
+                    _write(checkpoint, text, leaves)
+            except BaseException:
+                shutil.rmtree(_unfinished(checkpoint), ignore_errors=True)
+                raise
             _delete_old(folder, _KEEP[which])
 
     def restore(
@@ -109,22 +119,32 @@ class Checkpoints:
         ".params" is one of a training state, `template` is that part alone, and what the rest
         holds, and is called, does not matter.
 
+        Where no last one is intact, the best one takes its place: it is a whole state as well.
+
         Raises:
             InputError: there is no checkpoint, none is intact, or the newest intact one holds
                 other arrays than `template`.
         """
         folder = self.directory / which
         while True:
-            found = _all(folder)
+            found = self._candidates(which)
             try:
-                return self._restore(folder, template, part)
+                return self._restore(folder, found, template, part)
             except (InputError, OSError, ValueError):
-                if _all(folder) == found:  # else a run that is training replaced some meanwhile
+                if self._candidates(which) == found:
                     raise
+                # else a run that is training replaced some meanwhile
 
-    def _restore(self, folder: Path, template: Any, part: str) -> Restored:
+    def _candidates(self, which: str) -> list[Path]:
+        """The checkpoints that will do, those to be preferred first."""
+        folders = ("last", "best") if which == "last" else (which,)
+        return [c for name in folders for _, _, c in reversed(_all(self.directory / name))]
+
+    def _restore(
+        self, folder: Path, candidates: list[Path], template: Any, part: str
+    ) -> Restored:
         skipped: list[str] = []
-        for _, _, checkpoint in reversed(_all(folder)):
+        for checkpoint in candidates:
             damage = _damage(checkpoint)
             if damage is None:
                 return _read(checkpoint, template, part, tuple(skipped))
@@ -141,15 +161,19 @@ class Checkpoints:
         return tuple(step for _, step, _ in _all(self.directory / which))
 
 
+def _unfinished(checkpoint: Path) -> Path:
+    return checkpoint.with_name(checkpoint.name + _UNFINISHED)
+
+
 def _write(checkpoint: Path, text: str, leaves: dict[str, np.ndarray]) -> None:
     """Builds a checkpoint under another name and gives it its own when it is whole."""
-    unfinished = checkpoint.with_name(checkpoint.name + _UNFINISHED)
+    unfinished = _unfinished(checkpoint)
     unfinished.mkdir()
-    with _orbax() as orbax:
+    with _orbax(unfinished) as (orbax, arrays_folder):
         # A list, so that no name of ours has to be a name that Orbax can store. Orbax refuses
         # arrays without a value (what a network without delays remembers); their shape is enough.
         arrays = [leaf for leaf in leaves.values() if leaf.size]
-        orbax.save(unfinished.absolute() / "arrays", args=ocp.args.PyTreeSave(arrays))
+        orbax.save(arrays_folder, args=ocp.args.PyTreeSave(arrays))
     (unfinished / "checkpoint.json").write_text(text, encoding="utf-8")
     (unfinished / "SHA256SUMS").write_text(_sums(unfinished), encoding="utf-8")
     for path in (*unfinished.rglob("*"), unfinished):
@@ -170,8 +194,8 @@ def _read(checkpoint: Path, template: Any, part: str, skipped: tuple[str, ...]) 
     stored = [name for name, kind in facts["arrays"].items() if 0 not in _shape(kind)]
     as_numpy = [ocp.RestoreArgs(restore_type=np.ndarray)] * len(stored)
     args = ocp.args.PyTreeRestore(restore_args=as_numpy)
-    with _orbax() as orbax:
-        arrays = orbax.restore(checkpoint.absolute() / "arrays", args=args)
+    with _orbax(checkpoint) as (orbax, folder):
+        arrays = orbax.restore(folder, args=args)
     values = dict(zip(stored, arrays, strict=True))
     leaves = [_like(leaf, values.get(name)) for name, leaf in wanted.items()]
     state = jax.tree.unflatten(jax.tree.structure(template), leaves)
@@ -334,19 +358,51 @@ def _flush(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def _orbax() -> Iterator[ocp.Checkpointer]:
-    """The synchronous checkpointer: an asynchronous save could fail after it has returned.
+def _orbax(checkpoint: Path) -> Iterator[tuple[ocp.Checkpointer, Path]]:
+    """The synchronous checkpointer, and what it is to call a checkpoint's folder of arrays.
 
-    It is kept from telling every step it takes to absl's log, which is the experiments' own.
+    An asynchronous save could fail after it has returned. Orbax is kept from telling every step it
+    takes, and every error that it raises besides, to absl's log, which is the experiments' own.
     """
     verbosity = logging.get_verbosity()
-    logging.set_verbosity(logging.ERROR)
+    logging.set_verbosity(logging.FATAL)
     try:
         # Of several processes this one alone: Orbax would wait for the others to save their parts.
         alone = ocp.options.MultiprocessingOptions(
             primary_host=jax.process_index(), active_processes={jax.process_index()}
         )
         handler = ocp.PyTreeCheckpointHandler(multiprocessing_options=alone)
-        yield ocp.Checkpointer(handler, multiprocessing_options=alone)
+        with _plainly_named(checkpoint.absolute()) as folder, _system_errors():
+            yield ocp.Checkpointer(handler, multiprocessing_options=alone), folder / "arrays"
     finally:
         logging.set_verbosity(verbosity)
+
+
+@contextlib.contextmanager
+def _plainly_named(folder: Path) -> Iterator[Path]:
+    """A name for a folder that Orbax can take.
+
+    It reads patterns and addresses into some (`[`, `{`, `\\`, `gs:`), and knows none that is not
+    UTF-8.
+    """
+    if _PLAIN.fullmatch(str(folder)):
+        yield folder
+        return
+    base = tempfile.gettempdir()
+    with tempfile.TemporaryDirectory(dir=base if _PLAIN.fullmatch(base) else "/tmp") as temporary:
+        link = Path(temporary, "checkpoint")
+        link.symlink_to(folder, target_is_directory=True)
+        yield link
+
+
+@contextlib.contextmanager
+def _system_errors() -> Iterator[None]:
+    """Raises what the system refused as `OSError`: tensorstore says it in words of its own."""
+    try:
+        yield
+    except Exception as error:
+        code = re.search(r"os_error_code='(\d+)'", str(error))
+        if code is None or isinstance(error, OSError):
+            raise
+        number = int(code[1])
+        raise OSError(number, os.strerror(number)) from error

@@ -1,32 +1,56 @@
 """Files that no crash leaves half-written, and the strict JSON that runs keep in them."""
 
+import contextlib
 import json
 import math
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from jaxrnn.core.errors import InputError
 
 
+SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Has an `OSError` name the file that a person knows.
+
+    A full disk names none by itself, and a file that is written beside another one names itself.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
 def replace(path: Path, content: bytes) -> None:
     """Writes a file at once: a reader, or a crash, sees the old one or the new one."""
     temporary = path.with_name(f".{path.name}.unfinished")
     try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())  # before it takes the name, or a power cut may leave it empty
-        temporary.replace(path)
+        with writing(path):
+            with temporary.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())  # before it takes the name: a power cut may empty it
+            temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
 
 
 def to_json(value: Any, **layout: Any) -> str:
-    """As `json.dumps`, but what is not finite, for which JSON has no word, becomes null."""
-    return json.dumps(_finite(value), allow_nan=False, **layout)
+    """As `json.dumps`, but what is not finite, for which JSON has no word, becomes null.
+
+    The halves of surrogates that stand for the bytes of a name which is not UTF-8 are escaped.
+    """
+    text = json.dumps(_finite(value), allow_nan=False, **layout)
+    return SURROGATE.sub(lambda half: f"\\u{ord(half[0]):04x}", text)
 
 
 def append_record(path: Path, record: Mapping[str, Any]) -> dict[str, Any]:
@@ -35,7 +59,7 @@ def append_record(path: Path, record: Mapping[str, Any]) -> dict[str, Any]:
     It is on the disk when this returns. One process may append at a time.
     """
     line = to_json(record)
-    with path.open("ab+") as file:
+    with writing(path), path.open("ab+") as file:
         _end_line(file)
         file.write(line.encode() + b"\n")
         file.flush()
