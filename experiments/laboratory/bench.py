@@ -20,8 +20,9 @@ from experiments.laboratory.tables import Table, make_console
 from jaxrnn import Network, Params
 from jaxrnn.learning.problem import Problem
 from jaxrnn.learning.recipe import Recipe
+from jaxrnn.running.opening import open_workdir
 from jaxrnn.running.surroundings import surroundings
-from jaxrnn.running.workdir import WorkDirectory, open_workdir
+from jaxrnn.running.workdir import WorkDirectory
 from jaxrnn.text import EncodedText, Vocabulary, encode_corpus, open_corpus
 from jaxrnn.text.problem import text_problem
 
@@ -216,7 +217,7 @@ class Bench:
         )
 
     def _note_surroundings(self) -> None:
-        if said := self.workdir.note_surroundings(len(self._known), surroundings()):
+        if said := self.workdir.begin(len(self._known), surroundings()):
             self._console.print(said, markup=False)
 
     def _left(self) -> str:

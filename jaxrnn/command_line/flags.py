@@ -1,4 +1,5 @@
-"""Flags made from settings, one for each leaf; what is not given on the command line a preset says.
+"""Flags made from settings, one for each leaf; what is not given on the command line a preset says,
+or the run that is gone on with.
 
 A flag that was not given is None, and that is what tells it from one that was.
 """
@@ -37,8 +38,8 @@ def define_flags(*first: flags.FlagHolder) -> None:
         group(title, *(flag for path, flag in every.items() if path[0] == part))
 
 
-def settings_given(preset: Settings) -> Settings:
-    """A preset's settings, overridden by the flags that were given.
+def settings_given(base: Settings) -> Settings:
+    """A preset's settings, or those of a run, overridden by the flags that were given.
 
     Raises:
       InputError: a flag's value is not what it may be, or flags exclude each other.
@@ -59,11 +60,20 @@ def settings_given(preset: Settings) -> Settings:
             raise InputError(f"--network gives the whole graph; leave {names} out")
         given |= dict.fromkeys(GRAPH)
         given["graph"] = str(user_path(given["graph"]).absolute())
+    elif base.network.graph is not None and not given.keys().isdisjoint(GRAPH):
+        plain = Settings().network  # no longer a graph
+        given = {"graph": None, **{name: getattr(plain, name) for name in GRAPH}} | given
     if "corpus" in given:
         given["corpus"] = resolved(given["corpus"])
     if "cells" in given:
         given["cells"] = own_cells.resolved(given["cells"])
-    return preset.but(**given)
+    return base.but(**given)
+
+
+def is_given(*names: str) -> bool:
+    """Whether one of the flags was given that set these leaves."""
+    flagged = {leaf.name: leaf.flag for leaf in leaves(Settings)}
+    return any(flags.FLAGS[flagged[name]].value is not None for name in names)
 
 
 def by_flag(settings: Settings) -> dict[str, Any]:

@@ -1,11 +1,14 @@
 """Trains a character-level language model: reads a text, learns to predict the next character.
 
-The same command again goes on from the last checkpoint. Ctrl-C, SIGTERM and a closed terminal
-(SIGHUP) save before they stop. Output that cannot be shown stops nothing.
+The same command again goes on from the last checkpoint, and so does --workdir alone. Ctrl-C,
+SIGTERM and a closed terminal (SIGHUP) save before they stop. Output that cannot be shown stops
+nothing.
 """
 
 import contextlib
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import jax
 from absl import flags
@@ -13,9 +16,10 @@ from jax.sharding import Mesh
 
 from jaxrnn import Network
 from jaxrnn.command_line.conclusion import conclude, sample
-from jaxrnn.command_line.flags import by_flag, define_flags, settings_given
+from jaxrnn.command_line.flags import by_flag, define_flags, is_given, settings_given
 from jaxrnn.command_line.launch import group, launch
 from jaxrnn.command_line.progress import progress_display
+from jaxrnn.core.errors import InputError
 from jaxrnn.core.parameters import Params
 from jaxrnn.learning.parallel import data_mesh, placement
 from jaxrnn.running import train
@@ -23,6 +27,7 @@ from jaxrnn.running.devices import cores, devices_as_before, use_cores, worthwhi
 from jaxrnn.running.directory import InDirectory
 from jaxrnn.running.display import Unfailing
 from jaxrnn.running.fitting import Fitted
+from jaxrnn.running.opening import open_workdir, silent_workdir
 from jaxrnn.running.processes import (
     check_alike,
     from_writer,
@@ -32,12 +37,7 @@ from jaxrnn.running.processes import (
     least,
 )
 from jaxrnn.running.stopping import Stopping
-from jaxrnn.running.workdir import (
-    WorkDirectory,
-    open_workdir,
-    silent_workdir,
-    surroundings_before,
-)
+from jaxrnn.running.workdir import WorkDirectory, is_trained, read_config, surroundings_before
 from jaxrnn.storage.checkpoints import Checkpoints
 from jaxrnn.storage.files import user_path
 from jaxrnn.text import Corpus, EncodedText
@@ -45,16 +45,28 @@ from jaxrnn.text.from_settings import make_network, make_stopping, read_text
 from jaxrnn.text.language_model import LanguageModel
 from jaxrnn.text.own_cells import load_cells
 from jaxrnn.text.problem import text_problem
-from jaxrnn.text.saved_run import consequences
-from jaxrnn.text.settings import PRESETS, Settings
+from jaxrnn.text.saved_run import (
+    check_corpus_is_there,
+    check_same_text,
+    consequences,
+    saved_run,
+    saved_settings,
+)
+from jaxrnn.text.settings import GRAPH, PRESETS, Settings
 
 PRESET = flags.DEFINE_enum(
-    "preset", "quick", list(PRESETS), "Settings to start from; other flags override them. quick: a"
+    "preset", None, list(PRESETS), "Settings to start from; other flags override them. quick: a"
     " few minutes on two CPU cores; seed: a small plain network without tricks; best: a larger"
-    " network, about an hour on two CPU cores."
+    " network, about an hour on two CPU cores [those of the run in --workdir; else quick]."
 )  # fmt: skip
-WORKDIR = flags.DEFINE_string("workdir", None, "Where the run is kept [runs/PRESET].")
-define_flags(PRESET, WORKDIR)
+WORKDIR = flags.DEFINE_string(
+    "workdir", None, "Where the run is kept; a run that is there goes on [runs/PRESET]."
+)
+OVERRIDE = flags.DEFINE_boolean(
+    "override", False, "Go on with a run though flags differ from its own: --learning_rate and"
+    " others that leave its parameters what they are. Files record from which step on."
+)  # fmt: skip
+define_flags(PRESET, WORKDIR, OVERRIDE)
 
 DATA_PARALLEL = flags.DEFINE_integer(
     "data_parallel", None, "Spread the lanes over so many devices of this process, of a CPU over so"
@@ -84,26 +96,87 @@ def main() -> int:
 def run() -> int:
     """All that a process of a run does; returns the exit code."""
     is_split = use_cores(least(cores()))
-    settings = settings_given(PRESETS[PRESET.value or "quick"])
-    load_cells(settings.network.cells)
+    path = workdir_given()
+    known = from_writer(lambda: config_there(path))
+    settings = settings_given(base_settings(path, known))
+    if is_given("cells"):  # those that a run's files name are not imported for that
+        load_cells(settings.network.cells)
     if settings.recipe.dtype == "float64":
         jax.config.update("jax_enable_x64", True)
+    if known is not None and not is_given("corpus"):
+        check_corpus_is_there(path, settings)
     corpus, text = read_text(settings.text)
-    network = make_network(settings.network, text.vocabulary.size)
+
+    def check(known: Mapping[str, Any]) -> None:
+        check_same_text(path, known, text, corpus.description)
+
+    if known is None or PRESET.value or is_given("graph", *GRAPH):
+        network = make_network(settings.network, text.vocabulary.size)
+    else:
+        check(known)
+        network = saved_run(path, known).network
     stopping = make_stopping(settings, text)
-    path = user_path(WORKDIR.value or f"runs/{PRESET.value}")
     mesh, devices = choose_devices(settings, network, path, is_split)
     config = consequences(network, text)
-    check_alike(by_flag(settings) | config | jax_settings() | {"data_parallel": mesh.size})
+    others = {"data_parallel": mesh.size, "override": OVERRIDE.value}
+    check_alike(by_flag(settings) | config | jax_settings() | others)
     with contextlib.ExitStack() as stack:
         opened = open_workdir if is_writer() else silent_workdir
-        workdir = stack.enter_context(opened(path, config, settings))
+        workdir = stack.enter_context(
+            opened(path, config, settings, override=OVERRIDE.value, check=check)
+        )
         display = stack.enter_context(progress_display())
         display.say(f"{network}\n\n{describe(corpus, text)}\n")
         if devices:
             display.say(f"{devices}\n")
         fitted = train_model(settings, text, network, stopping, mesh, workdir, display)
-        return from_writer(lambda: conclude(settings, text, fitted, workdir, display))
+        if fitted.progress.length != stopping.length:
+            display.say(
+                f"\nThe run in {path} has trained for {fitted.progress.step:,} steps of "
+                f"{fitted.progress.length} already, as long as --{settings.length.unit}="
+                f"{getattr(settings.length, settings.length.unit)} asks or longer; it is left as "
+                "it was, so give more to go on with it."
+            )
+            return 0
+        return from_writer(lambda: end(settings, text, fitted, workdir, display))
+
+
+def end(
+    settings: Settings,
+    text: EncodedText,
+    fitted: Fitted,
+    workdir: WorkDirectory,
+    display: ProgressDisplay,
+) -> int:
+    """All that is left to do when nothing is trained any more; returns the exit code."""
+    workdir.keep_changeable()
+    return conclude(settings, text, fitted, workdir, display)
+
+
+def workdir_given() -> Path:
+    if WORKDIR.value == "":
+        raise InputError("--workdir is empty; name a directory, or leave it out")
+    return user_path(WORKDIR.value or f"runs/{PRESET.value or 'quick'}")
+
+
+def config_there(path: Path) -> dict[str, Any] | None:
+    """What config.json of a run that is there says; None where nothing was trained, if that is not
+    what this jaxrnn writes.
+    """
+    config = read_config(path)
+    if config is not None and not is_trained(path):
+        try:
+            saved_settings(path, config)
+        except InputError:
+            return None
+    return config
+
+
+def base_settings(path: Path, known: Mapping[str, Any] | None) -> Settings:
+    """What flags that are not given say: the preset that is given, or the run that is there."""
+    if PRESET.value is not None or known is None:
+        return PRESETS[PRESET.value or "quick"]
+    return saved_settings(path, known)
 
 
 def choose_devices(

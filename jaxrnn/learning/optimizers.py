@@ -48,7 +48,9 @@ def make_optimizer(
             )
     clipping = [] if clip_value is None else [optax.clip(clip_value)]
     clipping += [] if clip_norm is None else [optax.clip_by_global_norm(clip_norm)]
-    return optax.chain(*clipping, OPTIMIZERS[name](), scale_by_given_learning_rate())
+    # One link of the chain, clipped or not: a run whose clipping changes keeps its state.
+    clipped = optax.chain(*clipping) if clipping else optax.identity()
+    return optax.chain(clipped, OPTIMIZERS[name](), scale_by_given_learning_rate())
 
 
 def scale_by_given_learning_rate() -> optax.GradientTransformationExtraArgs:

@@ -35,19 +35,31 @@ class Recipe:
     """
 
     optimizer: str = setting("adam", "How to walk downhill.", choices=tuple(OPTIMIZERS))
-    learning_rate: float = setting(4e-3, "The highest of the schedule.", above=0)
+    learning_rate: float = setting(4e-3, "The highest of the schedule.", above=0, overridable=True)
     schedule: str = setting(
         "cosine", "How the learning rate moves: cosine rises in a warm-up and falls to 0,"
         " exponential falls to a hundredth.",
-        choices=SCHEDULES,
+        choices=SCHEDULES, overridable=True,
     )  # fmt: skip
-    clip_norm: float | None = setting(1.0, "Scale gradients down to this norm; 0: never.", above=0)
-    clip_value: float | None = setting(None, "Cut gradients' entries to this; 0: never.", above=0)
-    dropout: float = setting(0.0, "Rate, on delay-0 connections.", at_least=0, below=1)
-    locked: bool = setting(False, "Hold one dropout mask for a whole chunk.")
-    recurrent_dropout: bool = setting(False, "Drop on delayed connections as well.")
-    l1: float = setting(0.0, "Weight of the sum of absolute weights in the loss.", at_least=0)
-    l2: float = setting(0.0, "Weight of half the sum of squared weights in the loss.", at_least=0)
+    clip_norm: float | None = setting(
+        1.0, "Scale gradients down to this norm; 0: never.", above=0, overridable=True
+    )
+    clip_value: float | None = setting(
+        None, "Cut gradients' entries to this; 0: never.", above=0, overridable=True
+    )
+    dropout: float = setting(
+        0.0, "Rate, on delay-0 connections.", at_least=0, below=1, overridable=True
+    )
+    locked: bool = setting(False, "Hold one dropout mask for a whole chunk.", overridable=True)
+    recurrent_dropout: bool = setting(
+        False, "Drop on delayed connections as well.", overridable=True
+    )
+    l1: float = setting(
+        0.0, "Weight of the sum of absolute weights in the loss.", at_least=0, overridable=True
+    )
+    l2: float = setting(
+        0.0, "Weight of half the sum of squared weights in the loss.", at_least=0, overridable=True
+    )
     initializer: str | None = setting(
         None, "For matrices from below [as the cell recommends].", choices=tuple(INITIALIZERS)
     )
@@ -61,6 +73,7 @@ class Recipe:
     segment: int | None = setting(
         None, "Run chunks in segments of so many steps, which saves memory and costs one more"
         " forward pass; 0: never [128 for chunks of 1024 and more].", at_least=0,
+        overridable=True,
     )  # fmt: skip
 
     def __post_init__(self) -> None:
@@ -73,6 +86,11 @@ class Recipe:
     def make_schedule(self) -> Schedule:
         """The learning rate as a function of progress."""
         return make_schedule(self.schedule, self.learning_rate)
+
+    @property
+    def rates(self) -> str:
+        """The schedule in words."""
+        return f"{self.schedule}, at most {self.learning_rate:g}"
 
     def start(self, network: Network, batch: int, key: PRNGKeyArray) -> TrainingState:
         """The state before the first step of a batch of so many lanes.

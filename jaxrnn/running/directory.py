@@ -13,7 +13,7 @@ from jaxrnn.running.keeping import Keeper
 from jaxrnn.running.processes import from_writer, is_writer
 from jaxrnn.running.progress import Progress
 from jaxrnn.running.signals import caught_signals
-from jaxrnn.running.workdir import WorkDirectory
+from jaxrnn.running.workdir import CONFIG, WorkDirectory
 from jaxrnn.storage.checkpoints import Checkpoints, Restored
 
 
@@ -28,10 +28,7 @@ class InDirectory(Keeper):
         if restored is None:
             self.workdir.forget_after(-1)
             return state, Progress(), []
-        told = [
-            f"Checkpoint {skipped}; going on from the one before it."
-            for skipped in restored.skipped
-        ]
+        told = [f"Checkpoint {skipped}; going on from another one." for skipped in restored.skipped]
         progress, unknown = self._progress(restored)
         if unknown:
             told.append(
@@ -42,14 +39,21 @@ class InDirectory(Keeper):
         return restored.state, progress, [*told, f"Going on from step {progress.step:,}."]
 
     def note_surroundings(self, step: int, now: Mapping[str, Any]) -> str | None:
-        return from_writer(lambda: self.workdir.note_surroundings(step, now))
+        return from_writer(lambda: self.workdir.begin(step, now))
 
     def log(self, record: Mapping[str, Any]) -> None:
+        if is_writer():
+            self._check_is_there()
         self.workdir.log(record)
 
     def save(self, state: Any, progress: Progress, *, best: bool = False) -> None:
         metrics = dataclasses.asdict(progress)
-        from_writer(lambda: self.checkpoints.save(progress.step, state, metrics=metrics, best=best))
+
+        def save() -> None:
+            self._check_is_there()
+            self.checkpoints.save(progress.step, state, metrics=metrics, best=best)
+
+        from_writer(save)
 
     def best(self, state: Any) -> Any:
         return self.checkpoints.restore(state, which="best").state
@@ -59,10 +63,18 @@ class InDirectory(Keeper):
         with caught_signals() as caught:
             yield caught
 
+    def _check_is_there(self) -> None:
+        """Before something is written: what was saved would be half of a run."""
+        if not (self.workdir.path / CONFIG).exists():
+            raise InputError(
+                f"the work directory {self.workdir.path} was moved or removed while the run was "
+                "going on; go on from where it is now, or give another --workdir"
+            )
+
     def _restored(self, state: Any) -> Restored | None:
         """The writer's last checkpoint, in every process; None if there is none."""
         checkpoints = self.checkpoints
-        found = checkpoints.restore(state) if is_writer() and checkpoints.steps() else None
+        found = checkpoints.restore(state) if is_writer() and checkpoints.there else None
         if jax.process_count() == 1:
             return found
         told = from_writer(lambda: found and (found.step, found.metrics, found.skipped))

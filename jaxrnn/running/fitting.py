@@ -68,6 +68,7 @@ def fit(
     *,
     mesh: Mesh,
     seed: int = 0,
+    rates: str = "",
     evaluate_every: int = 1000,
     checkpoint_every: int = 500,
     keeper: Keeper | None = None,
@@ -92,6 +93,7 @@ def fit(
       stopping: when it ends.
       mesh: the devices.
       seed: decides the steps' keys.
+      rates: the schedule in words, by which a run that goes on sees whether it is another.
       evaluate_every: steps between two evaluations, rounded up to whole calls.
       checkpoint_every: the same of checkpoints.
       keeper: where the run is kept, and goes on from; None: nowhere, no signal is caught either.
@@ -103,7 +105,7 @@ def fit(
     run = _Run(learner, stopping, mesh, keeper, Unfailing(display or Quiet()), after)
     state = run.resume()
     if not run.progress.reason_to_stop(stopping):
-        _take_up(run, schedule)
+        _take_up(run, schedule, rates)
     state = parallel.place(learner.shardings, state)
     calls = _calls(run, turned(schedule, run.progress.turn), seed)
     clock = Clock(learner.counted, stopping, run.progress)
@@ -129,7 +131,11 @@ def fit(
                 break
         if reason in STOPPING:
             run.save(state)
-        elif reason != "not finite" and run.progress.evaluated < run.progress.step:
+        elif (
+            reason != "not finite"
+            and run.progress.evaluated < run.progress.step
+            and run.progress.length == stopping.length  # else it was longer than is now asked for
+        ):
             _evaluate(run, state)
     return Fitted(
         state, run.progress, str(reason), run.saved, run.figures, partial(run.find_best, state)
@@ -188,25 +194,34 @@ class _Run:
         return self.learner.learned(state)
 
 
-def _take_up(run: _Run, schedule: Schedule) -> None:
-    """Notes what is going to train, and for how long, and says what of it is new."""
+def _take_up(run: _Run, schedule: Schedule, rates: str) -> None:
+    """Notes what is going to train, how fast and for how long, and says what of it is new."""
     progress, stopping = run.progress, run.stopping
     changed = run.keeper.note_surroundings(progress.step, surroundings(run.mesh.size))
     if changed:
         run.display.say(changed)
     before, progress.length = progress.length, stopping.length
-    if before in ("", stopping.length):
+    is_new = progress.rates not in ("", rates)
+    progress.rates = rates
+    if before in ("", stopping.length) and not is_new:
         return
     since = stopping.fraction(progress.step, progress.seconds)
-    turn = turn_towards(schedule, since, progress.rate)
+    turn = turn_towards(schedule, since, progress.rate, at_once=is_new)
     progress.turned_since, progress.turned_rate = turn or (0.0, None)
     if turn is not None:
         goal = float(schedule(turn.until))
         run.display.say(
             f"The learning rate, {turn.rate:.2g} at step {progress.step:,} of a training of "
             f"{before}, {'rises' if goal > turn.rate else 'falls'} to {goal:.2g} by "
-            f"{stopping.moment(turn.until)}, as the schedule over {stopping.length} has it; a run "
-            "begun with that length would differ."
+            f"{stopping.moment(turn.until)}, as the schedule{f' ({rates})' * is_new} over "
+            f"{stopping.length} has it; a run begun with that {'one' if is_new else 'length'} "
+            "would differ."
+        )
+    elif is_new:
+        run.display.say(
+            f"The learning rate, {progress.rate:.2g} at step {progress.step:,}, is "
+            f"{float(schedule(since)):.2g} from here on, as the schedule ({rates}) over "
+            f"{stopping.length} has it."
         )
 
 

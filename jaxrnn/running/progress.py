@@ -34,7 +34,8 @@ class Progress:
     counted: int = 0  # how many they are
     rate: float = 0.0  # the last step's learning rate
     length: str = ""  # of the training, as planned
-    turned_since: float = 0.0  # the `Turn` after a change of that, if there was one
+    rates: str = ""  # likewise, its schedule
+    turned_since: float = 0.0  # the `Turn` after a change of these, if there was one
     turned_rate: float | None = None
 
     @property

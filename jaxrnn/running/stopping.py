@@ -2,7 +2,7 @@
 
 A schedule is a function of how much of the training is done, so that another length means another
 rate for every step. A rate that jumped there would undo what was learned: it goes there from where
-it stood, in a straight line.
+it stood, in a straight line. So it does where the schedule itself is another, but for a lower rate.
 """
 
 import math
@@ -77,7 +77,19 @@ def turned(schedule: Schedule, turn: Turn | None) -> Schedule:
     )
 
 
-def turn_towards(schedule: Schedule, since: float, rate: float) -> Turn | None:
-    """The turn from a rate to a schedule; None where the schedule has that rate there."""
-    same = np.float32(schedule(np.float32(since))) == np.float32(rate)
-    return None if same else Turn(since, rate)
+def turn_towards(
+    schedule: Schedule, since: float, rate: float, *, at_once: bool = False
+) -> Turn | None:
+    """The turn from a rate to a schedule; None where the schedule has that rate there.
+
+    Args:
+      schedule: the new one.
+      since: the fraction of the training that is done.
+      rate: what the learning rate was.
+      at_once: whether a lower rate needs no turn: it is a schedule that someone asked for, perhaps
+        because the rate is too high.
+    """
+    goal = np.float32(schedule(np.float32(since)))
+    if goal == np.float32(rate) or (at_once and goal < np.float32(rate)):
+        return None
+    return Turn(since, rate)

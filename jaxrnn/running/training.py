@@ -80,7 +80,7 @@ def train(
         if isinstance(keeper, Path | str):
             # Here, so that without files none of the libraries that write them is needed.
             from jaxrnn.running.directory import InDirectory
-            from jaxrnn.running.workdir import open_workdir
+            from jaxrnn.running.opening import open_workdir
 
             config = {
                 "network": network.to_dict(), "recipe": dataclasses.asdict(recipe), "seed": seed,
@@ -93,6 +93,7 @@ def train(
             Stopping(steps, minutes, patience),
             mesh=mesh,
             seed=seed,
+            rates=recipe.rates,
             evaluate_every=evaluate_every,
             checkpoint_every=checkpoint_every,
             keeper=keeper,

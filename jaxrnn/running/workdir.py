@@ -1,32 +1,43 @@
 """A run's work directory: its configuration, its measurements, its lock.
 
 config.json         what decides the run, everything resolved, and what has computed it: devices,
-                    cores, versions ...
-metrics.jsonl       one object per logged step (of a study: trials.jsonl, one per trial)
+                    cores, versions ... (`jaxrnn.running.history`); .config.json is a copy
+metrics.jsonl       one object per logged step (of a study: trials.jsonl, one per trial), and one
+                    per step from which on settings were overridden
 checkpoints/        see jaxrnn.storage.checkpoints
 result.json         written at the end
+
+Until there is a checkpoint (or a trial), nothing in it counts: it takes another configuration.
 """
 
-import contextlib
 import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from jaxrnn.core.errors import InputError, installed
-from jaxrnn.running.surroundings import change
-from jaxrnn.storage.fields import from_dict, leaves, to_dict
+from jaxrnn.core.errors import InputError
+from jaxrnn.running.history import computed_by, history_in, overridden
+from jaxrnn.storage.fields import from_dict, leaves, replaced, to_dict
 from jaxrnn.storage.files import append_record, read_records, replace, to_json
 
-with installed():
-    import filelock
+Config = Mapping[str, Any]
+
+_TRAINED = re.compile(r"\d+-step-[1-9]\d*")
+CONFIG, COPY = "config.json", ".config.json"
 
 
 class WorkDirectory:
-    """One run's files. Made by `open_workdir`, which holds the lock."""
+    """One run's files. Made by `jaxrnn.running.opening.open_workdir`, which holds the lock.
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    Args:
+      path: the directory.
+      config: as for `open_workdir`, and so are
+      settings.
+    """
+
+    def __init__(self, path: Path, config: Config | None = None, settings: Any = None) -> None:
+        self.path, self._config, self._settings = path, config or {}, settings
 
     def write_text(self, name: str, text: str) -> None:
         """Replaces a file at once: a reader, or a crash, sees the old one or the new one."""
@@ -61,75 +72,73 @@ class WorkDirectory:
 
     def forget_after(self, step: int) -> None:
         """Drops from metrics.jsonl what was logged after the step from which the run resumes."""
-        kept = [record for record in self.metrics() if record["step"] <= step]
-        self.write_text("metrics.jsonl", "".join(to_json(record) + "\n" for record in kept))
+        self._keep_metrics(record for record in self.metrics() if record["step"] <= step)
 
-    def note_surroundings(self, start: int, now: Mapping[str, Any]) -> str | None:
-        """Adds what computes from a step (or trial) on to the configuration, where it is new.
+    def begin(self, start: int, now: Mapping[str, Any]) -> str | None:
+        """Writes down what decides the run from a step (or trial) on.
+
+        Not before one is about to be taken: a run that is finished keeps the configuration that it
+        had, whatever was given.
 
         Args:
           start: the step.
-          now: as from `surroundings`.
+          now: what computes, as from `surroundings`.
 
         Returns:
-          One sentence, where something else computed the steps before.
+          A sentence each for what computed, and for how settings were, otherwise before.
         """
-        config = self.read_json("config.json") or {}
-        history = [entry for entry in config.get("surroundings", []) if entry["from"] < start]
-        changed = change(history[-1], now) if history else None
-        if changed or not history:
-            history.append({"from": start, **now})
-        if history != config.get("surroundings"):
-            self.write_json("config.json", {**config, "surroundings": history})
-        return changed
+        file = self.path / CONFIG
+        known = (read_config(self.path) or {}) if start else {}
+        surroundings, said = computed_by(history_in(known, "surroundings", file), start, now)
+        overrides, told = history_in(known, "overrides", file), None
+        if self._settings is not None and known:
+            there = from_dict(type(self._settings), known.get("settings"), file)
+            overrides, told = overridden(overrides, start, there, self._settings)
+        config = {**self._config, "surroundings": surroundings}
+        if self._settings is not None:
+            config = {"settings": to_dict(self._settings), **config}
+        if overrides:
+            config["overrides"] = overrides
+        self.write_config(config)
+        self._log_overrides(start, overrides)
+        return "\n".join(filter(None, (told, said))) or None
+
+    def keep_changeable(self) -> None:
+        """Writes down the settings that a finished run may have otherwise."""
+        known = read_config(self.path)
+        if known is None or self._settings is None:
+            return
+        here, kind = self._settings, type(self._settings)
+        there = from_dict(kind, known.get("settings"), self.path / CONFIG)
+        changeable = (leaf for leaf in leaves(kind) if leaf.meaning.changeable)
+        kept = replaced(there, **{leaf.name: leaf.of(here) for leaf in changeable})
+        if kept != there:
+            self.write_config({**known, "settings": to_dict(kept)})
+
+    def write_config(self, config: Config) -> None:
+        for name in (COPY, CONFIG):
+            self.write_json(name, config)
+
+    def _log_overrides(self, start: int, overrides: list[dict[str, Any]]) -> None:
+        """Has metrics.jsonl say so at the step, once, however often the run goes on from there."""
+        self._keep_metrics(
+            record
+            for record in self.metrics()
+            if not (record["step"] == start and "overridden" in record)
+        )
+        if overrides and overrides[-1]["from"] == start:
+            self.log({"step": start, "overridden": overrides[-1]["settings"]})
+
+    def _keep_metrics(self, records: Iterator[Mapping[str, Any]]) -> None:
+        file = self.path / "metrics.jsonl"
+        text = "".join(to_json(record) + "\n" for record in records)
+        if file.exists() and file.read_bytes() != text.encode():
+            self.write_text("metrics.jsonl", text)
 
 
-@contextlib.contextmanager
-def open_workdir(
-    path: Path, config: Mapping[str, Any], settings: Any = None
-) -> Iterator[WorkDirectory]:
-    """Makes or re-opens a work directory, for one run at a time.
+class Silent(WorkDirectory):
+    """In a process that leaves all writing to another one."""
 
-    The directory holds one run: another configuration is refused, and so are other settings but for
-    the changeable ones, of which it keeps the latest.
-
-    Args:
-      path: the directory.
-      config: what decides the run, or follows from the settings.
-      settings: as of `jaxrnn.storage.fields`, where a run has such; kept as "settings".
-
-    Raises:
-      InputError: the directory cannot be written, is in use, holds something else, or holds a run
-        of another configuration.
-    """
-    _check_is_ours(path)
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        lock = filelock.FileLock(path / ".lock", timeout=0)
-        lock.acquire()
-    except filelock.Timeout:
-        raise InputError(
-            f"another run is using {path}; wait for it, or give another --workdir"
-        ) from None
-    except OSError as error:
-        raise InputError(
-            f"the work directory {path} cannot be written ({error.strerror}); "
-            "give another --workdir"
-        ) from None
-    try:
-        workdir = WorkDirectory(path)
-        known = workdir.read_json("config.json")
-        if known is not None:
-            _check_same(path, known, config, settings)
-        history = [] if known is None else _surroundings(path, known)
-        kept = {} if settings is None else {"settings": to_dict(settings)}
-        workdir.write_json("config.json", {**kept, **config, "surroundings": history})
-        yield workdir
-    finally:
-        lock.release()
-
-
-class _Silent(WorkDirectory):
     def write_text(self, name: str, text: str) -> None:
         pass
 
@@ -137,13 +146,8 @@ class _Silent(WorkDirectory):
         return dict(record)
 
 
-@contextlib.contextmanager
-def silent_workdir(
-    path: Path, config: Mapping[str, Any], settings: Any = None
-) -> Iterator[WorkDirectory]:
-    """In place of `open_workdir` in a process that leaves all writing to another one."""
-    del config, settings
-    yield _Silent(path)
+class Damaged(InputError):
+    """A file is no JSON, as after a power cut."""
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
@@ -152,80 +156,49 @@ def read_json(path: Path) -> dict[str, Any] | None:
         record = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"{path} cannot be read as JSON ({error}); mend or remove it") from None
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}); allow it") from None
+    except (ValueError, RecursionError) as error:
+        raise Damaged(f"{path} cannot be read as JSON ({error}); mend or remove it") from None
     if not isinstance(record, dict):
         raise InputError(f"{path} does not hold a JSON object; mend or remove it")
     return record
 
 
+def read_config(path: Path) -> dict[str, Any] | None:
+    """The configuration of a work directory, or its copy where that is damaged.
+
+    Returns:
+      None if there is none: no run has begun there, or one was killed when it did.
+
+    Raises:
+      InputError: there are checkpoints (or trials), but it is not known what of.
+    """
+    damage = "is not there"
+    for name in (CONFIG, COPY):
+        try:
+            config = read_json(path / name)
+        except Damaged:
+            config, damage = None, "is damaged"
+        if config is not None:
+            return config
+        if not is_trained(path):
+            return None
+    raise InputError(
+        f"{path / CONFIG} {damage}, and its copy {COPY} is no better, so that nobody knows "
+        "what was trained there; put it back, or give another --workdir"
+    )
+
+
+def is_trained(path: Path) -> bool:
+    """Whether a work directory holds what took time: a checkpoint after a step, or a trial."""
+    checkpoints = (path / "checkpoints").glob("*/*")
+    return any(_TRAINED.fullmatch(checkpoint.name) for checkpoint in checkpoints) or bool(
+        read_records(path / "trials.jsonl", trial=str)
+    )
+
+
 def surroundings_before(path: Path, step: int) -> dict[str, Any] | None:
     """What computed the step before this one; None where there is none, or that is not known."""
-    known = read_json(path / "config.json")
-    history = [] if known is None else _surroundings(path, known)
+    history = history_in(read_config(path) or {}, "surroundings", path / CONFIG)
     return next((entry for entry in reversed(history) if entry["from"] < step), None)
-
-
-def _surroundings(path: Path, known: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """What has computed a run so far, from which step on."""
-    history = known.get("surroundings", [])
-    if not isinstance(history, list) or not all(
-        isinstance(entry, dict)
-        and isinstance(entry.get("from"), int)
-        and all(isinstance(entry.get(name, {}), dict) for name in ("versions", "options"))
-        for entry in history
-    ):
-        raise InputError(
-            f"{path / 'config.json'} has {_short(history)} for 'surroundings', where a list of "
-            "objects with 'from' and 'versions' is expected; take it out of the file"
-        )
-    return history
-
-
-def _check_is_ours(path: Path) -> None:
-    if path.exists() and not path.is_dir():
-        raise InputError(f"the work directory {path} is a file; give another --workdir")
-    if path.is_dir() and not (path / "config.json").exists():
-        try:
-            others = [file.name for file in path.iterdir() if not file.name.startswith(".")]
-        except OSError as error:
-            raise InputError(
-                f"the work directory {path} cannot be read ({error.strerror}); "
-                "give another --workdir"
-            ) from None
-        if others:
-            raise InputError(
-                f"{path} holds files but no run ('{sorted(others)[0]}', no config.json); "
-                "give an empty or a new --workdir"
-            )
-
-
-def _check_same(
-    path: Path, known: Mapping[str, Any], config: Mapping[str, Any], settings: Any
-) -> None:
-    differences = []
-    if settings is not None:
-        there = from_dict(type(settings), known.get("settings"), path / "config.json")
-        differences = [
-            f"{leaf.as_flag(leaf.of(there))} there and {leaf.as_flag(leaf.of(settings))} here"
-            for leaf in leaves(type(settings))
-            if not leaf.meaning.changeable and leaf.of(there) != leaf.of(settings)
-        ]
-    if not differences:  # else the rest follows from them
-        config = json.loads(to_json(config))  # tuples as lists, as on disk
-        left_out = {"surroundings"} if settings is None else {"surroundings", "settings"}
-        differences = [
-            f"{name} is {_short(known.get(name))} there and {_short(config.get(name))} here"
-            for name in sorted((known.keys() | config.keys()) - left_out)
-            if known.get(name) != config.get(name)
-        ]
-    if differences:
-        raise InputError(
-            f"{path} holds a run of another configuration ({'; '.join(differences)}); "
-            "give the same settings to go on with it, or another --workdir"
-        )
-
-
-def _short(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 40 else f"{text[:37]}..."

@@ -140,9 +140,7 @@ class Checkpoints:
         folders = ("last", "best") if which == "last" else (which,)
         return [c for name in folders for _, _, c in reversed(_all(self.directory / name))]
 
-    def _restore(
-        self, folder: Path, candidates: list[Path], template: Any, part: str
-    ) -> Restored:
+    def _restore(self, folder: Path, candidates: list[Path], template: Any, part: str) -> Restored:
         skipped: list[str] = []
         for checkpoint in candidates:
             damage = _damage(checkpoint)
@@ -155,6 +153,11 @@ class Checkpoints:
                 "start the run again in another work directory"
             )
         raise InputError(f"there is no checkpoint in {folder}; train there first")
+
+    @property
+    def there(self) -> bool:
+        """Whether there is one to go on from, damaged or not."""
+        return bool(self._candidates("last"))
 
     def steps(self, which: Literal["last", "best"] = "last") -> tuple[int, ...]:
         """The steps of the checkpoints on disk, damaged or not, in the order they were saved."""
@@ -382,7 +385,7 @@ def _orbax(checkpoint: Path) -> Iterator[tuple[ocp.Checkpointer, Path]]:
 def _plainly_named(folder: Path) -> Iterator[Path]:
     """A name for a folder that Orbax can take.
 
-    It reads patterns and addresses into some (`[`, `{`, `\\`, `gs:`), and knows none that is not
+    It reads patterns and addresses into some ([, {, a backslash, gs:), and knows none that is not
     UTF-8.
     """
     if _PLAIN.fullmatch(str(folder)):

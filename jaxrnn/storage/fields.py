@@ -43,6 +43,7 @@ class Meaning(NamedTuple):
     below: Bound
     choices: tuple[str, ...]
     changeable: bool
+    overridable: bool
     flag: str | None
 
 
@@ -119,6 +120,7 @@ def setting(
     below: Bound = None,
     choices: tuple[str, ...] = (),
     changeable: bool = False,
+    overridable: bool = False,
     flag: str | None = None,
 ) -> Any:
     """Declares a leaf.
@@ -131,10 +133,13 @@ def setting(
       at_most: the most that it may be;
       below: what has to exceed it.
       choices: what a string may be, if not any.
-      changeable: whether a run that goes on may have another value.
+      changeable: whether a run that goes on may have another value, since what it has learned, and
+        what it learns from, stay the same.
+      overridable: whether it may if that is asked for: all arrays of a checkpoint, and what of its
+        data a step reads, stay what they are, but the steps from then on are others.
       flag: the name of the flag that sets it, if not its own.
     """
-    meaning = Meaning(help, at_least, above, at_most, below, choices, changeable, flag)
+    meaning = Meaning(help, at_least, above, at_most, below, choices, changeable, overridable, flag)
     return dataclasses.field(default=default, metadata={"meaning": meaning})
 
 

@@ -11,7 +11,6 @@ from typing import Any, BinaryIO
 
 from jaxrnn.core.errors import InputError
 
-
 SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -74,7 +73,7 @@ def read_records(path: Path, **fields: type | tuple[type, ...]) -> list[dict[str
     """
     try:
         lines = path.read_bytes().split(b"\n")
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return []
     records = filter(None, map(_parsed, lines))
     return [

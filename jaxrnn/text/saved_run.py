@@ -1,13 +1,16 @@
 """What a work directory's config.json says of a run: its settings, and what follows from them."""
 
+import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
 from jaxrnn.core.errors import InputError
 from jaxrnn.core.network import Network
-from jaxrnn.running.workdir import read_json
+from jaxrnn.running.workdir import CONFIG, read_config, read_json
 from jaxrnn.storage.checkpoints import Restored
 from jaxrnn.storage.fields import from_dict
+from jaxrnn.text.corpora import NAMES
 from jaxrnn.text.encoded import EncodedText
 from jaxrnn.text.own_cells import asking_for
 from jaxrnn.text.settings import Settings
@@ -35,8 +38,12 @@ def consequences(network: Network, text: EncodedText) -> dict[str, Any]:
     return {
         "network": network.to_dict(),
         "vocabulary": text.vocabulary.to_dict(),
-        "text": {"sha256": text.sha256, "length": text.length},
+        "text": _facts(text),
     }
+
+
+def _facts(text: EncodedText) -> dict[str, Any]:
+    return {"sha256": text.sha256, "length": text.length}
 
 
 def read_run(workdir: Path) -> SavedRun | None:
@@ -46,11 +53,18 @@ def read_run(workdir: Path) -> SavedRun | None:
       InputError: that is of another program or of an older version, is damaged, or names cells that
         are not known.
     """
-    file = workdir / "config.json"
-    config = read_json(file)
-    if config is None:
-        return None
-    settings = from_dict(Settings, config.get("settings"), file)
+    config = read_config(workdir)
+    return None if config is None else saved_run(workdir, config)
+
+
+def saved_settings(workdir: Path, config: Mapping[str, Any]) -> Settings:
+    """The settings in what config.json of a work directory holds."""
+    return from_dict(Settings, config.get("settings"), workdir / CONFIG)
+
+
+def saved_run(workdir: Path, config: Mapping[str, Any]) -> SavedRun:
+    """The run of which config.json of a work directory holds this; raises as `read_run`."""
+    settings = saved_settings(workdir, config)
     try:
         with asking_for(workdir, settings.network.cells):
             network = Network.from_dict(config["network"])
@@ -58,7 +72,8 @@ def read_run(workdir: Path) -> SavedRun | None:
         return SavedRun(settings, network, vocabulary, config["text"]["sha256"])
     except (KeyError, TypeError) as error:
         raise InputError(
-            f"{file} lacks what a run writes ({error}); give the work directory of a run"
+            f"{workdir / CONFIG} lacks what a run writes ({error}); give the work directory of "
+            "a run"
         ) from None
 
 
@@ -82,3 +97,41 @@ def facts_of_state(
     is_of_it = result.get("best_step") == step
     test = result.get("test_bits_per_character") if is_of_it else None
     return facts if test is None else {**facts, "test_bits_per_character": test}
+
+
+def check_corpus_is_there(workdir: Path, settings: Settings) -> None:
+    """Refuses to look for a text where it was, if it is not there any more."""
+    for name in settings.text.corpus:
+        if name not in NAMES and not os.path.exists(name):  # noqa: PTH110 (a name may be too long)
+            raise InputError(
+                f"the text that {workdir} was trained on is no longer at {name}; give --corpus="
+                "PATH of the same text, wherever it is"
+            )
+
+
+def check_same_text(
+    workdir: Path, config: Mapping[str, Any], text: EncodedText, corpus: str
+) -> None:
+    """Refuses to go on with a run on another text, wherever that lies.
+
+    Args:
+      workdir: of the run.
+      config: what its config.json holds.
+      text: that is here.
+      corpus: what that is called.
+    """
+    there, here = config.get("text"), _facts(text)
+    if there == here or not isinstance(there, dict) or type(there.get("length")) is not int:
+        return  # what else is wrong is found where all is compared
+    longer = text.length - there["length"]
+    level = text.vocabulary.level
+    how = (
+        f"is {abs(longer):,} {level}{'s' * (abs(longer) != 1)} "
+        f"{'longer' if longer > 0 else 'shorter'} than"
+        if longer
+        else f"has other {level}s than, though as many as,"
+    )
+    raise InputError(
+        f"the text has changed: {corpus} {how} the one that {workdir} was trained on; give that "
+        "one to go on with it, or another --workdir"
+    )

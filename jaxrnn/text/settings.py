@@ -19,16 +19,20 @@ LENGTHS = ("steps", "epochs", "minutes")
 
 @dataclass(frozen=True)
 class TextSettings:
-    """Which text is read, and how it is fed."""
+    """Which text is read, and how it is fed.
+
+    A run that goes on may find the text elsewhere: its SHA-256 is compared.
+    """
 
     corpus: tuple[str, ...] = setting(
         ("shakespeare",), f"Texts to read, joined: {', '.join(NAMES)}, or paths of files, pipes"
         " and directories of .txt files; - is the standard input. MediaWiki dumps and compressed"
-        " files are known by their content.",
+        " files are known by their content.", changeable=True,
     )  # fmt: skip
     encoding: str = setting(
-        UTF_8, "How the files' characters are encoded: any text encoding of Python's, as latin-1."
-    )
+        UTF_8, "How the files' characters are encoded: any text encoding of Python's, as latin-1.",
+        changeable=True,
+    )  # fmt: skip
     split: tuple[float, ...] = setting(
         (0.9, 0.05, 0.05), "Fractions of the text for training, validation, test."
     )

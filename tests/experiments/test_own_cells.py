@@ -64,7 +64,7 @@ def test_a_run_with_cells_of_one_s_own_does_all_that_others_do(command, corpus, 
     assert network_of(run).layers[0].cell.name == "leaky"
 
     forget(built_in)  # another process, which imports nothing by itself
-    for program in (["sample", "--length=9"], ["evaluate"]):
+    for program in (["sample", "--length=9"], ["evaluate"], ["char_lm"]):
         refused = launched(*program, f"--workdir={run}")
         assert_refused(refused, f"unknown cell 'leaky'; give --cells={tmp_path / path}", str(run))
     assert "leaky" not in CELLS
@@ -79,7 +79,7 @@ def test_a_run_with_cells_of_one_s_own_does_all_that_others_do(command, corpus, 
 
     forget(built_in)
     assert_refused(launched("sample", "--workdir=exported"), "unknown cell 'leaky'", "--cells=MODU")
-    more = launched("char_lm", *flags, "--cells=moved.py", f"--workdir={run}", "--steps=30")
+    more = launched("char_lm", "--cells=moved.py", f"--workdir={run}", "--steps=30")
     assert more.code == 0, more.err  # the same cells from another place
     assert "Going on from step 20" in more.out
     assert settings_of(run).network.cells == (str(tmp_path / "moved.py"),)

@@ -2,6 +2,8 @@
 
 import json
 import os
+import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +11,7 @@ from pathlib import Path
 import filelock
 import pytest
 
+from jaxrnn.running import fitting
 from jaxrnn.storage.checkpoints import _sums
 from tests.experiments.launching import (
     ROOT,
@@ -21,6 +24,7 @@ from tests.experiments.launching import (
     read,
     records,
     result,
+    settings_of,
 )
 
 
@@ -213,14 +217,84 @@ def test_another_configuration_is_refused(flag, named, command, finished):
     assert (finished[0] / "config.json").read_text() == before
 
 
-def test_a_corpus_that_has_changed_is_refused(command, corpus, run):
+def test_a_corpus_that_has_changed_is_refused_and_one_that_moved_is_not(corpus, finished, tmp_path):
+    run, moved = tmp_path / "elsewhere" / "run", tmp_path / "moved.txt"
+    shutil.copytree(finished[0], run)
     text = corpus.read_text()
+    for changed, how in (
+        (f"{text}the moon\n", "is 9 characters longer than"),
+        (text[:-1], "is 1 character shorter than"),
+        (text.replace("moon", "noon"), "has other characters than, though as many as,"),
+    ):
+        moved.write_text(changed)
+        outcome = launched("char_lm", f"--workdir={run}", f"--corpus={moved}")
+        assert_refused(outcome, f"the text has changed: {moved} {how} the one that {run} was")
+    corpus.rename(tmp_path / "hidden.txt")
     try:
-        corpus.write_text(text + "the moon\n")
-        outcome = launched("char_lm", *command, f"--workdir={run}")
+        outcome = launched("char_lm", f"--workdir={run}")
+        assert_refused(outcome, f"that {run} was trained on is no longer at {corpus}; give --corpu")
+        moved.write_text(text)
+        outcome = launched("char_lm", f"--workdir={run}", f"--corpus={moved}")
+        assert outcome.code == 0, outcome.err
+        assert launched("char_lm", f"--workdir={run}").code == 0  # it remembers
     finally:
-        corpus.write_text(text)
-    assert_refused(outcome, "text is", str(run))
+        (tmp_path / "hidden.txt").rename(corpus)
+    assert settings_of(run).text.corpus == (str(moved),)
+
+
+def test_a_run_asked_for_a_length_that_it_has_passed_is_left_as_it_was(run):
+    files = {file: file.read_bytes() for file in run.rglob("*") if file.is_file()}
+    for flag in ("--steps=100", "--epochs=0.5", "--minutes=0.0001"):
+        outcome = launched("char_lm", f"--workdir={run}", flag)
+        assert outcome.code == 0, outcome.err
+        assert f"trained for 300 steps of 300 steps already, as long as {flag} asks" in outcome.out
+        assert {file: file.read_bytes() for file in run.rglob("*") if file.is_file()} == files
+
+
+def test_what_is_overridden_is_so_to_the_bit_after_a_stop(run, tmp_path, monkeypatch):
+    other = Path(shutil.copytree(run, tmp_path / "other"))
+    flags = ("--steps=330", "--learning_rate=0.002", "--schedule=constant", "--dropout=0.25",
+             "--clip_norm=0", "--checkpoint_every=10")  # fmt: skip
+    assert_refused(launched("char_lm", f"--workdir={run}", *flags), "give --override to change")
+    outcome = launched("char_lm", f"--workdir={run}", *flags, "--override")
+    assert outcome.code == 0, outcome.err
+    assert "From step 300 on: --learning_rate=0.002, so far --learning_rate=0.008; " in outcome.out
+    assert "rises to 0.002 by step 307, as the schedule (constant, at most 0.002)" in outcome.out
+
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            fitting, "_count_skipped", lambda *_: os.kill(os.getpid(), signal.SIGTERM)
+        )  # at the end of the first call
+        stopped = launched("char_lm", f"--workdir={other}", *flags, "--override")
+    assert stopped.code == 143, stopped.err
+    assert launched("char_lm", f"--workdir={other}").code == 0  # the settings are the run's
+    assert_same_state(run, other)
+    overridden = {
+        "learning_rate": [0.008, 0.002], "schedule": ["cosine", "constant"], "dropout": [0.0, 0.25],
+        "clip_norm": [1.0, None],
+    }  # fmt: skip
+    for workdir in (run, other):
+        noted = [record for record in records(workdir) if "overridden" in record]
+        assert noted == [{"step": 300, "overridden": overridden}]
+        config = read((workdir / "config.json").read_text())
+        assert config["overrides"] == [{"from": 300, "settings": overridden}]
+
+
+@pytest.mark.parametrize("content", [None, b"", b"\0" * 99, b'{"a"\n[3]\n{"step": {}}\n', "folder"])
+def test_no_file_that_can_be_made_anew_stops_a_run(content, run, finished):
+    for name in ("metrics.jsonl", "result.json", "sample.txt", "learning_curve.png"):
+        (run / name).unlink()
+        if isinstance(content, bytes):
+            (run / name).write_bytes(content)
+        elif content and name != "metrics.jsonl":
+            (run / f".{name}.unfinished").write_text(content)
+    (run / ".lock").touch()
+    shutil.rmtree(run / "checkpoints" / "last")  # the best one is a whole state as well
+    outcome = launched("char_lm", f"--workdir={run}")
+    assert outcome.code == 0, outcome.err
+    assert "Going on from step 300." in outcome.out
+    assert result(run)["steps"] == 300
+    assert (run / "sample.txt").read_text() == (finished[0] / "sample.txt").read_text()
 
 
 def test_a_work_directory_in_use_is_refused(command, run):
@@ -251,7 +325,7 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before_it(command, run, finis
 
 
 def test_without_any_good_checkpoint_nothing_is_trained(command, run):
-    for checkpoint in (run / "checkpoints" / "last").iterdir():
+    for checkpoint in (run / "checkpoints").glob("*/*"):
         damage(checkpoint)
     outcome = launched("char_lm", *command, f"--workdir={run}")
     assert_refused(outcome, "is intact", str(run))
