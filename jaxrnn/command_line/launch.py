@@ -75,8 +75,9 @@ def _keep_compiled_programs() -> None:
         return
     try:
         folder = cache_folder() / "programs"
+        str(folder).encode()  # JAX takes no name that is not UTF-8
         folder.mkdir(parents=True, exist_ok=True)
-    except (OSError, RuntimeError):  # RuntimeError: there is no home folder
+    except (OSError, RuntimeError, UnicodeEncodeError):  # RuntimeError: there is no home folder
         return  # it only saves time
     if not os.access(folder, os.W_OK | os.X_OK):
         return

@@ -49,7 +49,12 @@ def draw_learning_curve(
 def _points(metrics: Sequence[dict[str, Any]], level: str, split: str) -> list[tuple[float, float]]:
     """Millions of characters and bits per character, where they were measured and finite."""
     bits = f"{split}_bits_per_{level}"
-    return [(m[f"{level}s"] / 1e6, m[bits]) for m in metrics if m.get(bits) is not None]
+    points = ((m.get(f"{level}s"), m.get(bits)) for m in metrics)
+    return [
+        (x / 1e6, y)
+        for x, y in points
+        if isinstance(x, int | float) and isinstance(y, int | float)  # some lines say other things
+    ]
 
 
 def _smooth(points: list[tuple[float, float]]) -> list[tuple[float, float]]:

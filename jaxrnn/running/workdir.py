@@ -48,8 +48,11 @@ class WorkDirectory:
         self.write_text(name, to_json(record, indent=2, ensure_ascii=False) + "\n")
 
     def read_json(self, name: str) -> dict[str, Any] | None:
-        """The record in a file; None if there is no such file."""
-        return read_json(self.path / name)
+        """The record in a file; None if there is no such file, or none that is whole."""
+        try:
+            return read_json(self.path / name)
+        except InputError:
+            return None
 
     def append(self, name: str, record: Mapping[str, Any]) -> dict[str, Any]:
         """Adds one line to a file of records, and returns it as it will be read."""

@@ -280,7 +280,14 @@ def test_what_is_overridden_is_so_to_the_bit_after_a_stop(run, tmp_path, monkeyp
         assert config["overrides"] == [{"from": 300, "settings": overridden}]
 
 
-@pytest.mark.parametrize("content", [None, b"", b"\0" * 99, b'{"a"\n[3]\n{"step": {}}\n', "folder"])
+GARBAGE = {
+    "gone": None, "empty": b"", "zeros": b"\0" * 99, "another": b"[]",
+    "garbage": b'{"a"\n[3]\n{"step": {}}\n{"step": 9, "train_bits_per_character": []}\n\xff',
+    "unfinished": "as after a kill",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("content", GARBAGE.values(), ids=GARBAGE)
 def test_no_file_that_can_be_made_anew_stops_a_run(content, run, finished):
     for name in ("metrics.jsonl", "result.json", "sample.txt", "learning_curve.png"):
         (run / name).unlink()
