@@ -130,7 +130,8 @@ def run() -> int:
         if devices:
             display.say(f"{devices}\n")
         fitted = train_model(settings, text, network, stopping, mesh, workdir, display)
-        if fitted.progress.length != stopping.length:
+        is_as_planned = fitted.progress.length == stopping.length
+        if fitted.reason in ("steps", "minutes") and not is_as_planned:
             display.say(
                 f"\nThe run in {path} has trained for {fitted.progress.step:,} steps of "
                 f"{fitted.progress.length} already, as long as --{settings.length.unit}="
@@ -138,19 +139,9 @@ def run() -> int:
                 "it was, so give more to go on with it."
             )
             return 0
-        return from_writer(lambda: end(settings, text, fitted, workdir, display))
-
-
-def end(
-    settings: Settings,
-    text: EncodedText,
-    fitted: Fitted,
-    workdir: WorkDirectory,
-    display: ProgressDisplay,
-) -> int:
-    """All that is left to do when nothing is trained any more; returns the exit code."""
-    workdir.keep_changeable()
-    return conclude(settings, text, fitted, workdir, display)
+        if is_as_planned and is_writer():
+            workdir.keep_changeable()
+        return from_writer(lambda: conclude(settings, text, fitted, workdir, display))
 
 
 def workdir_given() -> Path:

@@ -119,7 +119,7 @@ class WorkDirectory:
             self.write_config({**known, "settings": to_dict(kept)})
 
     def write_config(self, config: Config) -> None:
-        for name in (COPY, CONFIG):
+        for name in (CONFIG, COPY):
             self.write_json(name, config)
 
     def _log_overrides(self, start: int, overrides: list[dict[str, Any]]) -> None:

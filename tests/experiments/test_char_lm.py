@@ -176,6 +176,10 @@ def test_a_network_from_a_file_may_have_feedback_and_leave_sizes_out(command, tm
     assert network_of(tmp_path / "run").input_size == 19
     assert result(tmp_path / "run")["steps_skipped"] == 0
     assert len(launched("sample", f"--workdir={tmp_path / 'run'}", "--length=7").out) == 8
+    (tmp_path / "graph.json").unlink()  # the run itself knows its network
+    outcome = launched("char_lm", f"--workdir={tmp_path / 'run'}", "--steps=30")
+    assert outcome.code == 0, outcome.err
+    assert result(tmp_path / "run")["steps"] == 30
 
 
 def test_the_preset_seed_runs_on_ones_own_text(corpus, tmp_path):
