@@ -2,8 +2,10 @@ import json
 from collections import Counter
 from pathlib import Path
 
+import jax
 import pytest
 
+from jaxrnn import stacked
 from jaxrnn.core.errors import InputError
 from jaxrnn.storage.fields import from_dict, leaves, to_dict
 from jaxrnn.text.settings import PRESETS, LengthSettings, NetworkSettings, Settings
@@ -49,8 +51,30 @@ def test_what_cannot_be_trained_with_is_refused(name):
 def test_what_does_not_decide_what_is_trained_may_change_in_a_run():
     assert {leaf.flag for leaf in leaves(Settings) if leaf.meaning.changeable} == {
         "steps", "epochs", "minutes", "patience", "evaluate_every", "checkpoint_every", "cells",
-        "network",
+        "network", "corpus",
     }  # fmt: skip
+
+
+def test_what_may_be_overridden_leaves_every_array_of_a_checkpoint_what_it_is():
+    others = {
+        "learning_rate": 0.1, "schedule": "constant", "clip_norm": None, "clip_value": 0.5,
+        "dropout": 0.5, "locked": True, "recurrent_dropout": True, "l1": 0.1, "l2": 0.1,
+        "segment": 8,
+    }  # fmt: skip
+    assert {leaf.name for leaf in leaves(Settings) if leaf.meaning.overridable} == others.keys()
+
+    def arrays(settings):
+        network = stacked(3, [4], 3, "gru")
+        state = jax.eval_shape(
+            lambda: settings.recipe.start(network, settings.text.batch, jax.random.key(0))
+        )
+        found = jax.tree_util.tree_leaves_with_path(state)
+        return {jax.tree_util.keystr(path): (leaf.shape, leaf.dtype) for path, leaf in found}
+
+    for name, value in others.items():
+        assert arrays(Settings().but(**{name: value})) == arrays(Settings()), name
+    for name, value in (("optimizer", "momentum"), ("batch", 7)):
+        assert arrays(Settings().but(**{name: value})) != arrays(Settings()), name
 
 
 def test_one_thing_says_how_long():
