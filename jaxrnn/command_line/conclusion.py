@@ -84,13 +84,12 @@ def _finished(
     display: Unfailing,
 ) -> int:
     progress = fitted.progress
-    code = DIVERGED if progress.best is None else 0
-    known = _known(workdir)
+    known = None if progress.best is None else _known(workdir)
     if known is not None and known["steps"] == progress.step:
         is_stale = fitted.reason == "patience"
         more = "a higher --patience" if is_stale else f"more --{settings.length.unit}"
         display.say(f"This run is finished; give it {more} to go on.\n{_summary(known)}")
-        return code
+        return 0
     best = None if progress.best is None else load_language_model(workdir.path, which="best")
     result = _result(settings, text, fitted, best, display)
     written = None if best is None else _write_sample(best, settings.seed, workdir, display)
@@ -98,13 +97,14 @@ def _finished(
     if written is not None:
         display.say(f"\nWhat the best state, of step {progress.best_step:,}, writes:\n\n{written}")
     display.say(f"\n{_summary(result)}")
+    display.say(f"Everything is in {workdir.path}: result.json, learning_curve.png ...")
     if best is None:
         display.say(
             "No evaluation was finite: no state is kept as the best one, and there is no "
             "sample.txt. Train in another --workdir with a lower --learning_rate or --clip_norm."
         )
-    display.say(f"Everything is in {workdir.path}: result.json, learning_curve.png ...")
-    return code
+        return DIVERGED
+    return 0
 
 
 def _write_sample(

@@ -129,7 +129,7 @@ def fit(
             reason = run.reason_to_stop(caught)
             if reason:
                 break
-        if reason in STOPPING:
+        if reason in STOPPING and run.saved != run.progress.step:
             run.save(state)
         elif (
             reason != "not finite"

@@ -4,6 +4,7 @@ import itertools
 import json
 import math
 import os
+import sys
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +16,7 @@ from jaxrnn.text.from_settings import read_text
 from jaxrnn.text.language_model import LanguageModel
 from jaxrnn.text.settings import PRESETS
 from tests.experiments.launching import (
+    assert_refused,
     launched,
     network_of,
     read,
@@ -204,17 +206,106 @@ def test_a_run_that_diverges_stops_and_keeps_finite_parameters(command, tmp_path
     assert "--learning_rate" in outcome.out
     records(workdir)  # strict JSON, although losses are not finite
     assert not (workdir / "result.json").exists()
-    for which in ("last", "best"):
-        leaves = jax.tree.leaves(restored(workdir, which).state)
-        assert all(jnp.isfinite(leaf).all() for leaf in leaves)
-    assert launched("char_lm", *flags).code == 3
+    assert not list(workdir.rglob("checkpoint.json"))  # no step left behind anything good
+    for name in ("sample", "evaluate"):
+        assert_refused(launched(name, f"--workdir={workdir}"), "there is no checkpoint")
 
 
-def test_a_model_without_a_finite_loss_still_ends_well(command, tmp_path):
+def test_a_run_that_ends_without_a_finite_evaluation_says_so_and_has_no_best_state(
+    command, tmp_path
+):
     workdir = tmp_path / "run"
     flags = ("--cell=relu", "--learning_rate=1e30", "--schedule=constant", "--clip_norm=0",
              "--optimizer=sgd", "--steps=20", f"--workdir={workdir}")  # fmt: skip
-    outcome = launched("char_lm", *command, *flags)
+    for _ in range(2):
+        outcome = launched("char_lm", *command, *flags)
+        assert outcome.code == 3, outcome.err
+        assert "at the end: no finite bits per character" in outcome.out
+        assert "no sample.txt" in outcome.out
+    figures = result(workdir)
+    assert figures["valid_bits_per_character"] is None
+    assert figures["best_step"] is None
+    assert figures["steps"] == 20
+    assert not (workdir / "sample.txt").exists()
+    assert_refused(launched("sample", f"--workdir={workdir}", "--which=best"), "no best state")
+
+
+def test_a_run_that_diverges_late_keeps_what_it_had(command, tmp_path):
+    """And goes no further from there than from a state that no step was skipped after."""
+    workdir = tmp_path / "run"
+    flags = (*command, f"--workdir={workdir}", "--cell=relu", "--optimizer=sgd", "--clip_norm=0",
+             "--schedule=constant")  # fmt: skip
+    assert launched("char_lm", *flags, "--steps=100", "--learning_rate=0.1").code == 0
+    config = json.loads((workdir / "config.json").read_text())
+    config["settings"]["recipe"]["learning_rate"] = 1e30
+    (workdir / "config.json").write_text(json.dumps(config))
+    outcome = launched("char_lm", *flags, "--learning_rate=1e30")
+    assert outcome.code == 3
+    assert "is that of step 100, the best one that of step 100" in outcome.out
+    assert {which: restored(workdir, which).step for which in ("last", "best")} == {
+        "last": 100, "best": 100,
+    }  # fmt: skip
+    assert launched("sample", f"--workdir={workdir}").code == 0
+
+
+def test_a_result_names_the_best_state_and_the_last_one(run, command):
+    """Another text to go on with makes the run worse, so that the two differ."""
+    before = result(run)
+    assert (before["best_step"], before["best_characters_trained"]) == (300, 9600)
+    assert before["last_valid_bits_per_character"] == before["valid_bits_per_character"]
+    config = json.loads((run / "config.json").read_text())
+    config["settings"]["recipe"]["learning_rate"] = 3.0
+    (run / "config.json").write_text(json.dumps(config))
+    flags = (*command, f"--workdir={run}", "--steps=400", "--learning_rate=3")
+    outcome = launched("char_lm", *flags)
     assert outcome.code == 0, outcome.err
-    assert "no finite bits per character" in outcome.out
-    assert result(workdir)["valid_bits_per_character"] is None
+    figures = result(run)
+    for name in ("valid_bits_per_character", "test_bits_per_character", "best_step",
+                 "best_characters_trained"):  # fmt: skip
+        assert figures[name] == before[name]
+    assert (figures["steps"], figures["characters_trained"]) == (400, 12_800)
+    valid = [r["valid_bits_per_character"] for r in records(run) if "valid_bits_per_character" in r]
+    assert figures["last_valid_bits_per_character"] == valid[-1] > valid[-2]
+    assert f"best: {valid[-2]:.4f} bits per character on the validation split" in outcome.out
+    assert "after 9,600 characters (step 300); at the end:" in outcome.out
+    assert f"{valid[-1]:.4f} bits per character on the validation split after 12,800" in outcome.out
+    assert "What the best state, of step 300, writes:" in outcome.out
+
+    found = {
+        which: launched("evaluate", f"--workdir={run}", f"--which={which}").out
+        for which in ("best", "last")
+    }
+    for which, bits in (("best", valid[-2]), ("last", valid[-1])):
+        assert f"  validation      {bits:.4f} bits" in found[which]
+        exported = run.parent / which
+        model = f"--workdir={run}", f"--which={which}"
+        assert launched("sample", *model, f"--export={exported}").code == 0
+        facts = json.loads((exported / "model.json").read_text())["facts"]
+        assert (facts["which"], facts["valid_bits_per_character"]) == (which, bits)
+        assert (facts["step"], facts["characters_trained"]) == (
+            (300, 9600) if which == "best" else (400, 12_800)
+        )
+        assert ("test_bits_per_character" in facts) == (which == "best")
+        text = launched("sample", *model, "--length=80").out
+        assert launched("sample", f"--workdir={exported}", "--length=80").out == text
+    assert_refused(
+        launched("sample", f"--workdir={run.parent / 'best'}", "--which=last"), "holds one state"
+    )
+    assert launched("sample", f"--workdir={run.parent / 'best'}", "--which=best").code == 0
+
+
+def test_a_picture_that_cannot_be_drawn_costs_nothing(command, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)  # as where it is broken
+    outcome = launched("char_lm", *command, "--steps=20", f"--workdir={tmp_path / 'run'}")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert "There is no learning_curve.png" in outcome.out
+    assert result(tmp_path / "run")["steps"] == 20
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "{}"])
+def test_a_finished_run_does_not_need_its_result(content, run, command):
+    told = result(run)
+    (run / "result.json").write_text(content)
+    outcome = launched("char_lm", *command, f"--workdir={run}")
+    assert outcome.code == 0, outcome.err
+    assert result(run) == told

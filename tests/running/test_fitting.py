@@ -88,7 +88,7 @@ def fitted(tmp_path: Path):
         )  # fmt: skip
         done = fit(
             learner, schedule, stopping, mesh=data_mesh(2), keeper=InDirectory(workdir),
-            display=ProgressDisplay(), **settings,
+            **{"display": ProgressDisplay()} | settings,
         )  # fmt: skip
         return Fitted(done.progress, done.reason, rates, keys, workdir)
 
@@ -139,7 +139,7 @@ def test_the_last_evaluation_is_not_made_twice(fitted):
     assert [record["step"] for record in done.workdir.metrics()] == [20, 40]
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_after_a_signal_all_goes_on_as_if_there_had_been_none(number, fitted, tmp_path):
     before = signal.getsignal(number)
     first = fitted(Stopping(75), evaluations=[1.0, int(number)])
@@ -190,6 +190,66 @@ def test_a_second_signal_acts_at_once(fitted, monkeypatch):
     monkeypatch.setattr(fitting, "_evaluate", lambda *_: [os.kill(os.getpid(), 2)] * 2)
     with pytest.raises(KeyboardInterrupt):
         fitted(Stopping(75), finite=lambda step: step < 19 or os.kill(os.getpid(), 2) or True)
+
+
+def test_a_hangup_is_no_second_signal_and_is_left_alone_where_it_is_ignored(fitted):
+    def stop(number: int):
+        return lambda step: step != 30 or os.kill(os.getpid(), number) or True
+
+    done = fitted(Stopping(75), evaluations=[int(signal.SIGHUP)], finite=stop(signal.SIGHUP))
+    assert (done.reason, done.progress.step) == ("SIGHUP", 20)
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        done = fitted(Stopping(75), evaluations=[int(signal.SIGHUP)])
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert (done.reason, done.progress.step) == ("steps", 75)
+
+
+class Failing:
+    """A display that looks at what is kept when it is told of an evaluation, and then fails."""
+
+    def __init__(self, path: Path, error: Exception) -> None:
+        self.path, self.error = path, error
+        self.kept: list[tuple[int, ...]] = []
+
+    def update(self, *_: object) -> None:
+        pass
+
+    def say(self, text: str = "") -> None:
+        if "validation" in text:
+            self.kept.append(Checkpoints(self.path).steps("last"))
+            raise self.error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        BrokenPipeError(32, "Broken pipe"),
+        OSError(5, "Input/output error"),
+        UnicodeEncodeError("ascii", "é", 0, 1, "no"),
+        ValueError("I/O operation on closed file"),
+        RuntimeError("a bug of the display's own"),
+    ],
+)
+def test_a_display_that_fails_costs_nothing_and_is_given_up(error, fitted, tmp_path, capsys):
+    display = Failing(tmp_path, error)
+    done = fitted(Stopping(60), display=display)
+    assert (done.reason, done.progress.step) == ("steps", 60)
+    assert display.kept == [(10, 20)]  # the state was kept by then
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1
+    assert str(error) in err
+
+
+def test_what_a_caller_does_after_an_evaluation_ends_the_training_but_loses_nothing(fitted):
+    def fail(step: int, _: object) -> None:
+        if step == 40:
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fitted(Stopping(60), after=fail)
+    assert len(fitted(Stopping(60), after=fail).rates) == 20
 
 
 def test_patience_counts_evaluations_without_a_new_best_one(fitted):
@@ -392,15 +452,33 @@ def test_a_checkpoint_with_fields_of_another_kind_is_refused(field, value, fitte
     assert str(workdir.path) in str(refused.value)
 
 
-def test_a_best_that_is_not_finite_is_strict_json_and_gives_way_to_any_that_is(fitted):
-    done = fitted(Stopping(20), evaluations=[float("inf")])
-    for file in done.workdir.path.rglob("checkpoint.json"):
-        json.loads(file.read_text(), parse_constant=pytest.fail)
-    assert done.progress.best is None
-    assert Checkpoints(done.workdir.path).steps("best") == (20,)
-    again = fitted(Stopping(60, patience=3), evaluations=[float("nan"), 7.0])
-    assert (again.progress.best, again.progress.stale) == (7.0, 0)
-    assert Checkpoints(done.workdir.path).steps("best") == (60,)
+@pytest.mark.parametrize("ruined", [float("inf"), float("-inf"), float("nan")])
+def test_what_is_not_finite_is_never_best_nor_kept_nor_shown_to_anyone(ruined, fitted):
+    seen = []
+    options = {"after": lambda step, _: seen.append(step), "checkpoint_every": 1000}
+    done = fitted(Stopping(20), evaluations=[ruined], **options)
+    assert (done.progress.best, done.progress.best_step, done.progress.stale) == (None, None, 1)
+    assert not list(done.workdir.path.rglob("checkpoint.json"))
+    done = fitted(Stopping(80, patience=3), evaluations=[ruined, 7.0, ruined, 8.0], **options)
+    assert (done.progress.best, done.progress.best_step, done.progress.stale) == (7.0, 40, 2)
+    assert done.progress.figure == 8.0
+    assert seen == [40, 80]
+    kept = Checkpoints(done.workdir.path)
+    assert (kept.steps("best"), kept.steps("last")) == ((40,), (40, 80))
+
+
+def test_a_state_after_which_steps_were_skipped_does_not_take_the_place_of_a_good_one(fitted):
+    """It is kept as soon as a step is taken again, or found finite by an evaluation."""
+    broken = range(25, 58)
+    stops = {"evaluations": [1.0, float("nan"), int(signal.SIGTERM)]}
+    done = fitted(Stopping(200), finite=lambda step: step not in broken, **stops)
+    assert done.progress.step == 60
+    assert Checkpoints(done.workdir.path).steps("last") == (20, 60)
+    broken = range(5, 1000)
+    done = fitted(Stopping(1000), finite=lambda step: step not in broken, evaluations=[np.nan] * 9)
+    assert (done.reason, done.progress.step) == ("not finite", 170)
+    assert Checkpoints(done.workdir.path).steps("last") == (20, 60)
+    assert (done.progress.best, done.progress.best_step) == (1.0, 20)
 
 
 def test_what_computes_is_noted_and_a_change_of_it_is_said_once(fitted, capsys, monkeypatch):
