@@ -38,7 +38,9 @@ def draw_learning_curve(
         )  # fmt: skip
     bits = [y for _, y in (*trained, *valid)]
     if bits:
-        axes.set_ylim(min(bits) - 0.1, min(max(bits), min(bits) + 2.5) + 0.1)
+        low, high = min(bits) - 0.1, min(max(bits), min(bits) + 2.5) + 0.1
+        if low < high:  # 1e20 bits, after which a tenth does not count, are as they may be
+            axes.set_ylim(low, high)
         axes.legend(frameon=False)
     axes.set(xlabel=f"millions of {level}s trained on", ylabel=f"bits per {level}")
     drawn = io.BytesIO()

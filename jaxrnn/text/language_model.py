@@ -177,19 +177,23 @@ def _from_workdir(path: Path, run: SavedRun, which: Which | None) -> LanguageMod
     if dtype == jnp.float64:
         jax.config.update("jax_enable_x64", True)
     checkpoints = Checkpoints(path)
-    if which == "best" and not checkpoints.steps("best"):
-        raise InputError(
-            f"{path} has no best state: no evaluation has found a finite one; take the last one, "
-            "or train on"
-        )
-    which = which or ("best" if checkpoints.steps("best") else "last")
+    without = InputError(
+        f"{path} has no best state, since no evaluation has found a finite one; take the last one "
+        "(--which=last), or train on"
+    )
+    has_best = bool(checkpoints.steps("best"))
+    if which == "best" and not has_best:
+        raise without
     # The parameters alone: what an optimiser's state is called may change with optax.
     template = {
         layer: {name: jax.ShapeDtypeStruct(shape, dtype) for name, shape in shapes.items()}
         for layer, shapes in parameter_shapes(run.network).items()
     }
-    restored = checkpoints.restore(template, which=which, part=".params")
-    facts = facts_of_state(path, run, which, restored)
+    found = which or ("best" if has_best else "last")
+    restored = checkpoints.restore(template, which=found, part=".params")
+    if which is None and not has_best and restored.metrics.get("evaluated"):
+        raise without
+    facts = facts_of_state(path, run, found, restored)
     return LanguageModel(run.network, restored.state, run.vocabulary, facts)
 
 
