@@ -9,8 +9,9 @@ from collections.abc import Iterator
 import rich.console
 import rich.progress
 
-from jaxrnn.command_line.terminal import forgo, harmless
+from jaxrnn.command_line.terminal import harmless
 from jaxrnn.running.display import Unfailing
+from jaxrnn.running.exits import forgo
 
 BAR_INTERVAL = 0.2  # seconds between two pictures of the bar
 PLAIN_INTERVAL = 10.0  # and between two plain lines

@@ -1,8 +1,6 @@
 """What may be shown on a terminal, and how a stream is kept from failing at what it cannot show."""
 
-import contextlib
 import io
-import os
 import sys
 import unicodedata
 
@@ -14,21 +12,6 @@ def prepare() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-
-
-def forgo() -> None:
-    """Drops what standard output and standard error hold and cannot write.
-
-    Python would try once more when it ends, complain, and exit with a code of its own.
-    """
-    for stream in (sys.stdout, sys.stderr):
-        if stream is None:
-            continue
-        try:
-            stream.flush()
-        except (OSError, ValueError):
-            with contextlib.suppress(OSError, ValueError):
-                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def harmless(text: str) -> str:

@@ -1,11 +1,9 @@
 """Where a run is shown while it trains; whatever fails there costs the run nothing."""
 
-import contextlib
-import sys
 from collections.abc import Callable
 from typing import Protocol, TypeVar, runtime_checkable
 
-from jaxrnn.running.exits import program
+from jaxrnn.running.exits import tell
 
 T = TypeVar("T")
 
@@ -56,7 +54,7 @@ class Unfailing:
             show()
         except Exception as error:
             self._given_up = True
-            _complain(f"nothing more can be shown here ({_told(error)}); the work goes on")
+            tell(f"nothing more can be shown here ({_told(error)}); the work goes on")
 
     def made(self, what: str, make: Callable[[], T]) -> T | None:
         """What is made to be looked at: a sample, a picture; None, and said, where that fails."""
@@ -69,10 +67,3 @@ class Unfailing:
 
 def _told(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"
-
-
-def _complain(sentence: str) -> None:
-    if sys.stderr is None:  # it was closed before Python began
-        return
-    with contextlib.suppress(OSError, ValueError):  # it may be no better off
-        print(f"{program()}: {sentence}", file=sys.stderr, flush=True)

@@ -38,7 +38,7 @@ def explain(error: BaseException) -> int:
     try:
         raise error
     except InputError as mistake:
-        _tell(str(mistake))
+        tell(str(mistake))
         code = MISTAKE
     except OSError as error:
         if _is_unread(sys.stdout) and isinstance(error, BrokenPipeError):
@@ -47,26 +47,33 @@ def explain(error: BaseException) -> int:
         elif _cannot_take(sys.stdout):
             _silence(sys.stdout)
             advice = ADVICE.get(error.errno or 0, "write to another place")
-            _tell(f"standard output: {error.strerror}; {advice}")
+            tell(f"standard output: {error.strerror}; {advice}")
             code = MISTAKE
         elif (sentence := _sentence(error)) is not None:
-            _tell(sentence)
+            tell(sentence)
             code = MISTAKE
         else:
             raise
     except KeyboardInterrupt:
-        _tell("stopped", before="\n")
+        tell("stopped", before="\n")
         code = 130
     return code
 
 
-def _tell(sentence: str, before: str = "") -> None:
+def tell(sentence: str, before: str = "") -> None:
     """Says something on standard error, on one line, whatever names it has in it."""
     shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in sentence)
     try:
         print(f"{before}{program()}: {shown}", file=sys.stderr, flush=True)
     except OSError:  # there is nowhere to say it
         _silence(sys.stderr)
+
+
+def forgo() -> None:
+    """Lets go what standard output and standard error hold and cannot write."""
+    for stream in (sys.stdout, sys.stderr):
+        if _cannot_take(stream):
+            _silence(stream)
 
 
 def _silence(stream: Any) -> None:
