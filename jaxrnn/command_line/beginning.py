@@ -1,15 +1,13 @@
 """What a program does before anything else, and for as long as its libraries are being imported.
 
 It is for those who start a program, not for those who import a module: it changes how the process
-answers Ctrl-C, and errors. It needs nothing that takes time to import.
+answers Ctrl-C, and errors. It imports next to nothing: until it is there, Python answers.
 """
 
 import os
 import signal
 import sys
 from types import TracebackType
-
-from jaxrnn.core.errors import MissingLibrary, missing
 
 _begun = False  # whether Ctrl-C was made to end the process at once
 
@@ -50,6 +48,8 @@ def _explain(kind: type, error: BaseException, traceback: TracebackType | None) 
     if not isinstance(error, ModuleNotFoundError):
         sys.__excepthook__(kind, error, traceback)
         return
+    from jaxrnn.core.errors import MissingLibrary, missing
+
     told = isinstance(error, MissingLibrary)
     print(error if told else missing(f"the library {error.name}"), file=sys.stderr)
     sys.exit(2)

@@ -1,6 +1,5 @@
 """The command `jaxrnn`: it hands over to one of its commands, each a module of this room."""
 
-import difflib
 import sys
 from importlib import import_module
 from typing import NoReturn
@@ -52,6 +51,8 @@ def _end(code: int, text: str) -> NoReturn:
 
 def _refusal(word: str) -> str:
     """What there is instead."""
+    import difflib  # not before Ctrl-C is seen to
+
     near = difflib.get_close_matches(word, COMMANDS, n=1)
     told = f"there is no command {word!r}" if word else "it takes a command"
     known = f"did you mean {near[0]}?" if near else f"give one of {', '.join(COMMANDS)}"
