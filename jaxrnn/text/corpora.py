@@ -26,6 +26,7 @@ FORMAT = 2  # to be raised when the same files come to give another text
 
 # A play of Shakespeare's, a text as it is, or a file that may be a text or a MediaWiki dump.
 Kind = Literal["play", "text", "file"]
+Markup = Literal["wiki", "xml"]  # what is read of a dump: its articles' wikitext, or all as it is
 Piece = TypeVar("Piece", str, bytes)
 
 
@@ -36,6 +37,7 @@ class Source:
     kind: Kind
     path: Path
     encoding: str = UTF_8
+    markup: Markup = "wiki"
 
 
 @dataclass(frozen=True)
@@ -63,13 +65,13 @@ class Corpus:
         """
         hashes = content_hashes([source.path for source in self.sources], folder)
         facts = [
-            (source.kind, codecs.lookup(source.encoding).name, sha256)
+            (source.kind, codecs.lookup(source.encoding).name, source.markup, sha256)
             for source, sha256 in zip(self.sources, hashes, strict=True)
         ]
         return hashlib.sha256(json.dumps([FORMAT, facts]).encode()).hexdigest()
 
 
-def open_corpus(names: Sequence[str], *, encoding: str = UTF_8) -> Corpus:
+def open_corpus(names: Sequence[str], *, encoding: str = UTF_8, markup: Markup = "wiki") -> Corpus:
     """The corpora that `names` stand for, joined into one in the order given.
 
     A name is one of `NAMES`, a path (write `./python` for a file called python), or `-`:
@@ -79,7 +81,7 @@ def open_corpus(names: Sequence[str], *, encoding: str = UTF_8) -> Corpus:
       without installed packages, sorted by path;
     - `tiny_shakespeare`, `text8`, `enwik8`: downloads;
     - a directory: the texts in it and in the directories below (`folders.text_files`);
-    - a file that begins as a MediaWiki dump does: the articles in it;
+    - a file that begins as a MediaWiki dump does: the articles in it, unless `markup` says "xml";
     - any other file: text in `encoding` (which is the user's files' alone; the rest is UTF-8);
     - a pipe, or `-` for the standard input: as a file with that content, of which a copy is kept.
 
@@ -92,7 +94,9 @@ def open_corpus(names: Sequence[str], *, encoding: str = UTF_8) -> Corpus:
     if not names:
         raise InputError(f"no corpus was given; give a path or one of {', '.join(NAMES)}")
     check_encoding(encoding)
-    sources = tuple(source for name in resolved(names) for source in _sources(name, encoding))
+    sources = tuple(
+        source for name in resolved(names) for source in _sources(name, encoding, markup)
+    )
     _refuse_repeated(sources)
     return Corpus(
         " + ".join("the standard input" if name == "-" else name for name in names), sources
@@ -155,13 +159,13 @@ def _byte_pieces(source: Source) -> Iterator[bytes]:
 
 
 def _is_dump(source: Source) -> bool:
-    if source.kind != "file":
+    if source.kind != "file" or source.markup == "xml":
         return False
     with open_bytes(source.path) as stream:
         return wikipedia.is_dump(stream.head())
 
 
-def _sources(name: str, encoding: str) -> tuple[Source, ...]:
+def _sources(name: str, encoding: str, markup: Markup) -> tuple[Source, ...]:
     if name == "shakespeare":
         return tuple(Source("play", path) for path in shakespeare.play_files())
     if name == "python":
@@ -174,7 +178,7 @@ def _sources(name: str, encoding: str) -> tuple[Source, ...]:
     files = text_files(path) if path.is_dir() else [path]
     for file in files:
         check_file(file)
-    return tuple(Source("file", file, encoding) for file in files)
+    return tuple(Source("file", file, encoding, markup) for file in files)
 
 
 def _nothing_at(path: Path) -> str:

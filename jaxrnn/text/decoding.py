@@ -59,7 +59,7 @@ def text_blocks(path: Path, encoding: str, block: int = BLOCK) -> Iterator[str]:
     """
     with open_bytes(path) as stream:
         name, mark = _encoding_of(stream, encoding)
-        _refuse_binary(stream, name, mark)
+        _refuse_binary(stream, encoding, name, mark)
         decoder = codecs.getincrementaldecoder(name)()
         newlines = io.IncrementalNewlineDecoder(None, translate=True)
         stream.read(mark)
@@ -101,8 +101,8 @@ def _encoding_of(stream: Stream, given: str) -> tuple[str, int]:
         )
     if seen is not None and seen != name:
         raise InputError(
-            f"{path} is not {given} text: by the pattern of its bytes it is {seen}, without a"
-            f" byte-order mark to say so; give --encoding={seen}"
+            f"{path} is not {given} text: by the pattern of its bytes it is {seen};"
+            f" give --encoding={seen}"
         )
     return name, 0
 
@@ -159,7 +159,7 @@ def _decoded(head: bytes, name: str) -> str | None:
         return None
 
 
-def _refuse_binary(stream: Stream, name: str, mark: int) -> None:
+def _refuse_binary(stream: Stream, given: str, name: str, mark: int) -> None:
     path, head = named(stream.path), stream.head()
     if head.startswith(b"%PDF-"):
         raise InputError(f"{path} is a PDF file; take its text out (pdftotext FILE), and give that")
@@ -167,7 +167,7 @@ def _refuse_binary(stream: Stream, name: str, mark: int) -> None:
     found = len(re.findall(_OTHER_CONTROLS, text))
     if found > BINARY * len(text):
         raise InputError(
-            f"{path} is no {name} text: {found / len(text):.0%} of its first characters are control"
+            f"{path} is no {given} text: {found / len(text):.0%} of its first characters are control"
             " characters; give a text file, or read its bytes (--bytes)"
         )
 

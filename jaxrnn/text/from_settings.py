@@ -2,13 +2,14 @@
 
 import math
 from pathlib import Path
+from typing import cast
 
 from jaxrnn.core.errors import InputError
 from jaxrnn.core.network import Network
 from jaxrnn.core.stacks import stacked
 from jaxrnn.running.stopping import Stopping
 from jaxrnn.text.batches import steps_per_epoch
-from jaxrnn.text.corpora import Corpus, open_corpus
+from jaxrnn.text.corpora import Corpus, Markup, open_corpus
 from jaxrnn.text.encoded import EncodedText
 from jaxrnn.text.encoding import encode_corpus
 from jaxrnn.text.language_model import check_predicts
@@ -17,7 +18,9 @@ from jaxrnn.text.settings import NetworkSettings, Settings, TextSettings
 
 
 def read_text(settings: TextSettings) -> tuple[Corpus, EncodedText]:
-    corpus = open_corpus(settings.corpus, encoding=settings.encoding)
+    corpus = open_corpus(
+        settings.corpus, encoding=settings.encoding, markup=cast(Markup, settings.markup)
+    )
     text = encode_corpus(
         corpus, split=settings.split, level="byte" if settings.bytes else "character",
         lowercase=settings.lowercase, collapse_whitespace=settings.collapse_whitespace,

@@ -3,14 +3,14 @@ trained model is loaded by.
 """
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, get_args
 
 from jaxrnn.core.cells import CELLS
 from jaxrnn.core.errors import InputError
 from jaxrnn.learning.recipe import Recipe
 from jaxrnn.storage.fields import check, replaced, setting
 from jaxrnn.text import own_cells
-from jaxrnn.text.corpora import NAMES
+from jaxrnn.text.corpora import NAMES, Markup
 from jaxrnn.text.decoding import UTF_8, check_encoding
 
 GRAPH = ("cell", "hidden", "skip", "feedback")  # what a network file says instead
@@ -32,6 +32,10 @@ class TextSettings:
     encoding: str = setting(
         UTF_8, "How the files' characters are encoded: any text encoding of Python's, as latin-1.",
         changeable=True,
+    )  # fmt: skip
+    markup: str = setting(
+        "wiki", "What is read of a MediaWiki dump: its articles (wiki), or all of it (xml).",
+        choices=get_args(Markup), changeable=True,
     )  # fmt: skip
     split: tuple[float, ...] = setting(
         (0.9, 0.05, 0.05), "Fractions of the text for training, validation, test."

@@ -83,13 +83,13 @@ def _name(element: ElementTree.Element) -> str:
 
 def _malformed(path: Path, error: ElementTree.ParseError) -> str:
     line, column = error.position
-    place = f"line {line}, column {column}"
     if error.code == expat.errors.codes[expat.errors.XML_ERROR_JUNK_AFTER_DOC_ELEMENT]:
         return (
-            f"{named(path)} is a MediaWiki dump with something after its end ({place});"
+            f"{named(path)} is a MediaWiki dump with something after its end"
+            f" (line {line}, column {column});"
             " give the parts that were joined as corpora of their own"
         )
     return (
-        f"{named(path)} begins as a MediaWiki dump, but is not well-formed XML ({place}: {error});"
-        " fetch the dump again"
+        f"{named(path)} begins as a MediaWiki dump, but is not well-formed XML ({error});"
+        " fetch it again, or read its XML as it is (--markup=xml)"
     )

@@ -61,6 +61,19 @@ def test_a_dump_is_known_by_how_it_begins(tmp_path, name, before, encoding, pack
     assert "".join(open_corpus([str(path)]).text_blocks()) == "Text é\n\n"
 
 
+def test_the_xml_of_a_dump_can_be_read_as_it_is(tmp_path):
+    path = tmp_path / "enwik9"
+    path.write_text(DUMP.format(page("x"))[:-30])
+    for markup, told in (("wiki", None), ("xml", path.read_text())):
+        corpus = open_corpus([str(path)], markup=markup)
+        if told is None:
+            with pytest.raises(InputError, match="--markup=xml"):
+                list(corpus.text_blocks())
+        else:
+            assert "".join(corpus.text_blocks()) == told
+            assert b"".join(corpus.byte_blocks()).decode() == told
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -117,7 +130,7 @@ def test_memory_is_bounded_however_many_pages_there_are(tmp_path):
 
 @pytest.mark.parametrize("xml", [DUMP.format("<page>"), DUMP.format(page("x"))[:-30]])
 def test_malformed_xml_is_named_with_its_place(tmp_path, xml):
-    with pytest.raises(InputError, match=r"dump\.xml .* not well-formed XML \(line \d+, column"):
+    with pytest.raises(InputError, match=r"dump\.xml .* not well-formed XML \(.*line \d+, column"):
         read(tmp_path, xml)
     with pytest.raises(InputError, match=r"something after its end .* corpora of their own"):
         read(tmp_path, DUMP.format(page("x")) * 2)
