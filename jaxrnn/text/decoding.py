@@ -167,8 +167,8 @@ def _refuse_binary(stream: Stream, given: str, name: str, mark: int) -> None:
     found = len(re.findall(_OTHER_CONTROLS, text))
     if found > BINARY * len(text):
         raise InputError(
-            f"{path} is no {given} text: {found / len(text):.0%} of its first characters are control"
-            " characters; give a text file, or read its bytes (--bytes)"
+            f"{path} is no {given} text: {found / len(text):.0%} of its first characters are"
+            " control characters; give a text file, or read its bytes (--bytes)"
         )
 
 

@@ -80,7 +80,8 @@ def write_encoded(
         written = hashlib.sha256()
         with tokens.open("wb") as file:
             # Ordinary writes: a full disk would answer a memory map by killing the process.
-            for data in chain([_header(vocabulary, length)], map(vocabulary.encode, blocks)):
+            tokens_of = (vocabulary.encode(block).data for block in blocks)
+            for data in chain([_header(vocabulary, length)], tokens_of):
                 file.write(data)
                 written.update(data)
             file.flush()

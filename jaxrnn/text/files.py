@@ -53,7 +53,7 @@ class Stream:
                 self._waiting += data
         return self._waiting[:size]
 
-    def read(self, size: int) -> bytes:
+    def read(self, size: int = BLOCK, /) -> bytes:
         """The next `size` bytes; fewer at the end."""
         data = self.head(size)
         self._waiting = self._waiting[size:]
