@@ -46,6 +46,10 @@ _UNFINISHED = ".unfinished"  # the ending of what is being written, or being del
 _PLAIN = re.compile(r"[\w/ .,+=@~-]*")  # names that Orbax takes as they are
 _NOT_FINITE = "not finite"
 _KEEP = {"last": 2, "best": 1}
+_WITHOUT = {  # what to do where none is intact
+    "last": "start the run again in another work directory",
+    "best": "take the last state instead, or train on until there is a better one",
+}
 
 
 class Restored(NamedTuple):
@@ -150,7 +154,7 @@ class Checkpoints:
         if skipped:
             raise InputError(
                 f"none of the checkpoints in {folder} is intact ({'; '.join(skipped)}); "
-                "start the run again in another work directory"
+                + _WITHOUT[folder.name]
             )
         raise InputError(f"there is no checkpoint in {folder}; train there first")
 

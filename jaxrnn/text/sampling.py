@@ -150,8 +150,8 @@ def check_finite(numbers: Any) -> None:
     """
     if not np.isfinite(numbers).all():
         raise InputError(
-            "the model's predictions are not finite: its training has diverged; take another state "
-            "of it, or train anew with a lower learning rate"
+            "the model's parameters or predictions are not finite, as after a training that has "
+            "diverged; take another state of it, or train anew with a lower learning rate"
         )
 
 

@@ -1,5 +1,6 @@
 import json
 import math
+import shutil
 from itertools import islice
 
 import jax
@@ -161,3 +162,68 @@ def test_what_is_no_model_is_refused(tmp_path):
 def test_a_network_that_cannot_predict_the_next_symbol_is_refused(network, message):
     with pytest.raises(InputError, match=message):
         check_predicts(network, 3, "the network", "leave them out")
+
+
+def ruined(value: float) -> LanguageModel:
+    """All parameters are as large, so that the hidden layer is saturated."""
+    params = jax.tree.map(lambda x: jnp.full_like(x, value), ABC.params)
+    return LanguageModel(ABC.network, params, ABC.vocabulary)
+
+
+@pytest.mark.parametrize("value", [3e38, float("inf"), float("nan")])
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_what_is_not_finite_is_neither_written_nor_judged_nor_exported(
+    value, temperature, tmp_path
+):
+    """Parameters of 3e38 are finite, but no logit that comes of them is."""
+    model, choice = ruined(value), Choice(temperature)
+    uses = [
+        lambda: model.texts(10, choice=choice, seed=0),
+        lambda: model.texts(10, prime="ab", streams=3, choice=choice, seed=0),
+        lambda: next(model.stream(choice=choice, seed=0)),
+        lambda: model.likeliest_text(10, population=4, choice=choice, seed=0),
+        lambda: model.bits_per_character(np.array([1, 2, 3])),
+        lambda: model.save(tmp_path / "model"),
+    ]
+    for use in uses:
+        with pytest.raises(InputError, match="not finite"):
+            use()
+    assert not (tmp_path / "model").exists()
+
+
+def test_parameters_that_are_not_finite_are_not_loaded(tmp_path):
+    trained(tmp_path, ())
+    state = TrainingState(ruined(float("nan")).params, (), initial_state(ABC.network, 2))
+    Checkpoints(tmp_path).save(2, state, metrics={})
+    with pytest.raises(InputError, match="not finite"):
+        load_language_model(tmp_path)
+
+
+def test_a_state_is_loaded_as_asked_for(tmp_path):
+    trained(tmp_path, ())
+    with pytest.raises(InputError, match="no best state"):
+        load_language_model(tmp_path, which="best")
+    with pytest.raises(InputError, match="which is 'newest'"):
+        load_language_model(tmp_path, which="newest")
+    assert load_language_model(tmp_path).facts["which"] == "last"  # not evaluated yet
+    kept, state = (
+        Checkpoints(tmp_path),
+        TrainingState(ABC.params, (), initial_state(ABC.network, 2)),
+    )
+    kept.save(3, state, metrics={"evaluated": 2, "best": None})
+    with pytest.raises(InputError, match="no best state"):
+        load_language_model(tmp_path)
+    kept.save(4, state, metrics={"evaluated": 4, "best": 2.5, "figure": 2.5}, best=True)
+    kept.save(5, state, metrics={"evaluated": 4, "best": 2.5, "figure": 2.5})
+    found = [load_language_model(tmp_path, which=which).facts for which in (None, "best", "last")]
+    assert [(f["which"], f["step"], f["valid_bits_per_character"]) for f in found] == [
+        ("best", 4, 2.5), ("best", 4, 2.5), ("last", 5, None),
+    ]  # fmt: skip
+    shutil.rmtree(tmp_path / "checkpoints" / "last")
+    assert load_language_model(tmp_path).facts["step"] == 4
+    with pytest.raises(InputError, match=r"there is no checkpoint in .*last"):
+        load_language_model(tmp_path, which="last")
+    (best,) = (tmp_path / "checkpoints" / "best").iterdir()
+    (best / "checkpoint.json").write_text("{}")
+    with pytest.raises(InputError, match="take the last state instead"):
+        load_language_model(tmp_path)
