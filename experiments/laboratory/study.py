@@ -22,6 +22,7 @@ from experiments.laboratory.tables import Column, Table
 from jaxrnn.command_line.launch import group, launch
 from jaxrnn.command_line.lists import define_list
 from jaxrnn.storage.files import replace, to_json, user_path
+from jaxrnn.text.corpora import resolved
 
 # All that a study is declared with.
 __all__ = ["Bench", "Column", "Results", "Runs", "Study", "Table", "conduct", "find"]
@@ -111,7 +112,7 @@ def settings_of(study: Study) -> dict[str, Any]:
     values = flags.FLAGS
     seeds = values.seeds or (2 if values.quick else study.seeds)
     return {
-        **({"corpus": values.corpus} if study.corpus else {}),
+        **({"corpus": list(resolved(values.corpus))} if study.corpus else {}),
         "seeds": list(range(seeds)),
         **{name: values[name].value for name in study.options},
         **(study.quick if values.quick else study.full),
