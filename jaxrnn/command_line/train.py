@@ -98,6 +98,7 @@ def run() -> int:
     is_split = use_cores(least(cores()))
     path = workdir_given()
     known = from_writer(lambda: config_there(path))
+    is_begun = from_writer(lambda: is_trained(path))
     settings = settings_given(base_settings(path, known))
     if is_given("cells"):  # those that a run's files name are not imported for that
         load_cells(settings.network.cells)
@@ -110,11 +111,11 @@ def run() -> int:
     def check(known: Mapping[str, Any]) -> None:
         check_same_text(path, known, text, corpus.description)
 
-    if known is None or PRESET.value or is_given("graph", *GRAPH):
-        network = make_network(settings.network, text.vocabulary.size)
+    if is_begun and PRESET.value is None and not is_given("graph", *GRAPH):
+        assert known is not None
+        network = saved_run(path, known).network  # whatever became of files that said it
     else:
-        check(known)
-        network = saved_run(path, known).network
+        network = make_network(settings.network, text.vocabulary.size)
     stopping = make_stopping(settings, text)
     mesh, devices = choose_devices(settings, network, path, is_split)
     config = consequences(network, text)

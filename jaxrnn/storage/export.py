@@ -8,6 +8,7 @@ A "/" inside a name is written "%2F" and a "%" as "%25"; the names never become 
 knows neither networks nor vocabularies: they come and go as JSON objects.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -19,6 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxrnn.core.errors import InputError, installed
+from jaxrnn.storage.files import writing
 
 with installed():
     import safetensors
@@ -66,6 +68,7 @@ def save_model(
     Raises:
         InputError: `directory` holds something other than a model, or an array is not of
             floating-point numbers or not finite.
+        OSError: a file cannot be written, and names it; nothing of it is left.
     """
     directory = Path(directory)
     _check_replaceable(directory)
@@ -80,13 +83,23 @@ def save_model(
         "layers": list(params),  # their order, and those without arrays
     }
     text = json.dumps(description, indent=1, allow_nan=False)
+    made = [folder for folder in (directory, *directory.parents) if not folder.exists()]
     directory.mkdir(parents=True, exist_ok=True)
-    for name, data in ((_ARRAYS, content), (_JSON, text.encode())):
-        with (directory / (name + _PARTIAL)).open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-    for name in (_ARRAYS, _JSON):
+    files = {_ARRAYS: content, _JSON: text.encode()}
+    try:
+        for name, data in files.items():
+            with writing(directory / name), (directory / (name + _PARTIAL)).open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+    except BaseException:
+        with contextlib.suppress(OSError):  # what went wrong before is what is told
+            for name in files:
+                (directory / (name + _PARTIAL)).unlink(missing_ok=True)
+            for folder in made:
+                folder.rmdir()
+        raise
+    for name in files:
         (directory / (name + _PARTIAL)).replace(directory / name)
 
 

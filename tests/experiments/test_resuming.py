@@ -207,6 +207,7 @@ def test_a_run_keeps_its_number_of_devices_unless_told_otherwise(command, tmp_pa
         ("--seed=1", "--seed=0 there and --seed=1 here"),
         ("--dtype=bfloat16", "--dtype=float32 there and --dtype=bfloat16 here"),
         ("--lowercase", "--nolowercase there and --lowercase here"),
+        ("--bytes", "--nobytes there and --bytes here"),
     ],
 )
 def test_another_configuration_is_refused(flag, named, command, finished):
