@@ -2,6 +2,7 @@
 
 import signal
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import jax
@@ -14,6 +15,7 @@ from jaxrnn.running.fitting import Fitted
 from jaxrnn.running.signals import STOPPING
 from jaxrnn.running.workdir import WorkDirectory
 from jaxrnn.text import EncodedText
+from jaxrnn.text.coverage import NOTABLE, unknown_share
 from jaxrnn.text.language_model import LanguageModel, load_language_model
 from jaxrnn.text.sampling import Choice
 from jaxrnn.text.settings import Settings
@@ -147,7 +149,23 @@ def _result(
         "steps_skipped": progress.skipped,
         "lanes_restarted": progress.restarted,
         "stopped_because": fitted.reason,
+        **_coverage(text, best, display),
     }
+
+
+def _coverage(
+    text: EncodedText, best: LanguageModel | None, display: Unfailing
+) -> dict[str, float | None]:
+    """How much of the splits the model does not know, and what all else costs it where it does."""
+    found = {}
+    for name, part in (("valid", text.valid), ("test", text.test)):
+        share, known = unknown_share(part[1:]), None  # the first one is not predicted
+        if share and best is not None:
+            judge = partial(best.tally_split, part)
+            tally = display.made(f"figure of what is known of the {name} split", judge)
+            known = tally and tally.known.bits
+        found |= {f"{name}_unknown_share": share, f"{name}_bits_per_known_character": known}
+    return found
 
 
 def _known(workdir: WorkDirectory) -> dict[str, Any] | None:
@@ -181,6 +199,7 @@ def _summary(result: Mapping[str, Any]) -> str:
     speed = f"{result['characters_per_second']:,.0f} {unit}s a second"
     return (
         f"{'; '.join(parts)}; {result['seconds']:,.0f} s ({speed})."
+        + _unknown(result)
         + _skipped(result["steps_skipped"], result["lanes_restarted"])
     )  # fmt: skip
 
@@ -192,6 +211,17 @@ def _found(bits: float | None, unit: str) -> str:
 
 def _after(characters: int, step: int, unit: str) -> str:
     return f" after {characters:,} {unit}s (step {step:,})"
+
+
+def _unknown(result: Mapping[str, Any]) -> str:
+    told = ""
+    for name, split in (("valid", "validation"), ("test", "test")):
+        share = result.get(f"{name}_unknown_share") or 0
+        known = result.get(f"{name}_bits_per_known_character")
+        if share >= NOTABLE:
+            told += f"\n{share:.2%} of the {split} split are {result['unit']}s unknown to the model"
+            told += "." if known is None else f"; the others cost {known:.4f} bits each."
+    return told
 
 
 def _skipped(steps: int, lanes: int) -> str:

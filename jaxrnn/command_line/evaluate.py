@@ -1,59 +1,208 @@
-"""Reports how well a trained model predicts a text: bits per character.
+"""Says how well a trained model predicts text: its probability, bits per character, perplexity.
 
-The text is read once, in lanes, with the state carried on; every character but the first counts.
+Every character is scored, given those before it, and before the first one stands a line end. Only
+a run's own splits are read as in training: in lanes, every character but the first.
 """
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from itertools import chain, tee
+from pathlib import Path
 
 from absl import flags
 
 from jaxrnn.command_line.launch import group, launch
 from jaxrnn.command_line.lists import define_list
+from jaxrnn.command_line.score_table import Scored, json_lines, table
+from jaxrnn.command_line.terminal import harmless
 from jaxrnn.core.errors import InputError
 from jaxrnn.storage.files import user_path
-from jaxrnn.text import UNKNOWN, encode_corpus, open_corpus
+from jaxrnn.text import Corpus, EncodedText, encode_corpus, open_corpus
+from jaxrnn.text.coverage import between, unknown_symbols
+from jaxrnn.text.decoding import UTF_8
+from jaxrnn.text.encoding import divided, normalised_blocks
 from jaxrnn.text.from_settings import read_text
-from jaxrnn.text.language_model import load_language_model
+from jaxrnn.text.language_model import LanguageModel, load_language_model
+from jaxrnn.text.lines import lines
 from jaxrnn.text.own_cells import HELP, load_cells
 from jaxrnn.text.saved_run import WHICH_HELP, WHICHES, read_run
+from jaxrnn.text.scoring import Tally
 
 WORKDIR = flags.DEFINE_string("workdir", "runs/quick", "A work directory, or an exported model.")
 OWN_CELLS = define_list("cells", [], HELP)
 WHICH = flags.DEFINE_enum("which", None, WHICHES, WHICH_HELP)
 CORPUS = define_list(
-    "corpus", None, "Texts, as for training [the run's own, split by split; none for an export]."
+    "corpus",
+    None,
+    "Texts, as for training; of the run's own, wherever it lies, each split by"
+    " itself [the run's own; an export has none].",
 )
+ENCODING = flags.DEFINE_string(
+    "encoding", None, "How the files of --corpus are encoded, as for training [as the run's own; of"
+    " an export, utf-8]."
+)  # fmt: skip
+TEXT = flags.DEFINE_multi_string("text", None, "A text to score instead of a corpus")
+BY = flags.DEFINE_enum(
+    "by", "text", ["text", "line"], "Score the text as a whole, or each line on its own: from the"
+    " zero state, after a line end, its own line end included."
+)  # fmt: skip
+UNKNOWN = flags.DEFINE_boolean(
+    "unknown", False, "Say what the model does not know: which characters, how often, and what they"
+    " cost."
+)  # fmt: skip
+JSON = flags.DEFINE_boolean(
+    "json", False, "Print JSON, one object a line, instead of a table; null where there is no"
+    " number."
+)  # fmt: skip
 
-group("What is evaluated", WORKDIR, WHICH, OWN_CELLS, CORPUS)
+group("The model", WORKDIR, WHICH, OWN_CELLS)
+group("What is evaluated", CORPUS, ENCODING, TEXT, BY)
+group("What is shown", UNKNOWN, JSON)
 
 
 def main() -> int:
+    if TEXT.value is not None and CORPUS.value is not None:
+        raise InputError("--text and --corpus both say what is evaluated; give one of them")
+    if ENCODING.value is not None and CORPUS.value is None:
+        raise InputError(f"--encoding={ENCODING.value} is that of a --corpus; give one, or none")
     path = user_path(WORKDIR.value)
     load_cells(OWN_CELLS.value)
     model = load_language_model(path, WHICH.value)
-    run = read_run(path)
-    if CORPUS.value is not None:
-        corpus = open_corpus(CORPUS.value)
-        text = encode_corpus(corpus, split=[1.0, 0.0, 0.0], vocabulary=model.vocabulary)
-        parts = {"the whole text": text.train}
-    elif run is not None:
-        corpus, text = read_text(run.settings.text)
-        if text.sha256 != run.sha256:
-            raise InputError(
-                f"{corpus.description} has changed since {path} was trained on it; give it as "
-                "--corpus to evaluate it as a whole"
-            )
-        parts = {"training": text.train, "validation": text.valid, "test": text.test}
+    total = None
+    if BY.value == "line":
+        what, rows = scored_lines(model, path)
+        total = Scored("all", Tally(), None, Counter() if UNKNOWN.value else None)
+    elif TEXT.value is not None:
+        what, rows = scored_texts(model)
     else:
-        raise InputError(f"{path} is an export, which has no text of its own; give a --corpus")
-    unit = model.vocabulary.level
-    print(f"{path} on {corpus.description}:")
-    for name, part in parts.items():
-        if len(part) > 1 or CORPUS.value:
-            bits, unknown = model.bits_per_character(part), (part == UNKNOWN).mean()
-            print(
-                f"  {name:14}  {bits:.4f} bits per {unit}  ({len(part):,} {unit}s, "
-                f"{unknown:.2%} unknown to the model)"
-            )
+        what, rows = scored_corpus(model, path)
+    if JSON.value:
+        shown = json_lines(rows)
+    else:
+        title = f"{harmless(str(path))} on {harmless(what)}:"
+        shown = chain([title], table(rows, model.vocabulary.level, total))
+    for line in shown:
+        print(line)
     return 0
+
+
+def scored_lines(model: LanguageModel, path: Path) -> tuple[str, Iterator[Scored]]:
+    """What is read, and its lines, scored."""
+    is_bytes = model.vocabulary.level == "byte"
+    end = b"\n" if is_bytes else "\n"
+    if TEXT.value is not None:
+        what = "--text"
+        found = chain.from_iterable(lines([text], end) for text in texts_given(model))
+    else:
+        corpus = corpus_given(model, path) if CORPUS.value is not None else own_text(path)[0]
+        what = corpus.description
+        found = lines(corpus.byte_blocks() if is_bytes else corpus.text_blocks(), end)
+    first = next(found, None)
+    if first is None:
+        raise InputError(f"{what} has no text in it; give one that has")
+    return what, scored(model, chain([first], found), are_lines=True)
+
+
+def scored_texts(model: LanguageModel) -> tuple[str, Iterator[Scored]]:
+    """Each --text as a whole."""
+    rows = scored(model, iter(texts_given(model)), are_lines=False)
+    return "--text", (row._replace(part=f"text {row.part}") for row in rows)
+
+
+def texts_given(model: LanguageModel) -> list[str | bytes]:
+    """Each --text, as it would be read from a file."""
+    texts: list[str | bytes] = []
+    for text in TEXT.value or ():
+        if model.vocabulary.level == "byte":
+            texts.append(os.fsencode(text))
+        elif any("\ud800" <= character <= "\udfff" for character in text):
+            raise InputError(f"--text={text!r} is not text in UTF-8")
+        else:
+            text = text.removeprefix("\ufeff")
+            texts.append(text.replace("\r\n", "\n").replace("\r", "\n"))
+        if not texts[-1]:
+            raise InputError("a --text has nothing in it; give it a character or more")
+    return texts
+
+
+def scored(
+    model: LanguageModel, texts: Iterator[str | bytes], *, are_lines: bool
+) -> Iterator[Scored]:
+    """Numbered texts, or lines without their ends, each as soon as it is scored."""
+    texts, kept = tee(texts)
+    scores = model.scores(texts, lines=are_lines)
+    for number, (text, found) in enumerate(zip(kept, scores, strict=True), 1):
+        unknown = unknown_symbols([text], model.vocabulary) if UNKNOWN.value else None
+        shown = text.decode(errors="backslashreplace") if isinstance(text, bytes) else text
+        yield Scored(number, Tally.of(found), shown, unknown)
+
+
+def scored_corpus(model: LanguageModel, path: Path) -> tuple[str, Iterator[Scored]]:
+    """What is read, scored: by its splits where it is the run's own text, else as a whole."""
+    if CORPUS.value is None:
+        corpus, text = own_text(path)
+        return corpus.description, scored_parts(model, corpus, text, True)
+    corpus, run = corpus_given(model, path), read_run(path)
+    text = encode_corpus(corpus, split=[1.0, 0.0, 0.0], vocabulary=model.vocabulary)
+    is_own = run is not None and text.sha256 == run.sha256
+    if run is not None and is_own:
+        text = divided(text, run.settings.text.split)
+    return corpus.description, scored_parts(model, corpus, text, is_own)
+
+
+def corpus_given(model: LanguageModel, path: Path) -> Corpus:
+    encoding, run = ENCODING.value, read_run(path)
+    if encoding is not None and model.vocabulary.level == "byte":
+        raise InputError(
+            f"the model reads bytes as they are, in no encoding; leave --encoding={encoding} out"
+        )
+    if encoding is None:
+        encoding = UTF_8 if run is None else run.settings.text.encoding
+    return open_corpus(CORPUS.value or [], encoding=encoding)
+
+
+def own_text(path: Path) -> tuple[Corpus, EncodedText]:
+    """The text that a run was trained on, if it is still there and still the same."""
+    run = read_run(path)
+    if run is None:
+        raise InputError(
+            f"{path} is an export, which has no text of its own; give a --corpus or a --text"
+        )
+    try:
+        corpus, text = read_text(run.settings.text)
+    except InputError as mistake:
+        raise InputError(
+            f"the text that {path} was trained on cannot be read ({mistake}); say with --corpus "
+            "where it is now, or give another text"
+        ) from None
+    if text.sha256 != run.sha256:
+        raise InputError(
+            f"{corpus.description} has changed since {path} was trained on it; give --corpus, with "
+            "the text as it was to evaluate it split by split, or any other to evaluate it whole"
+        )
+    return corpus, text
+
+
+def scored_parts(
+    model: LanguageModel, corpus: Corpus, text: EncodedText, is_split: bool
+) -> Iterator[Scored]:
+    """The splits of a text, or the whole."""
+    parts = {"whole text": text.tokens}
+    if is_split:
+        parts = {"training": text.train, "validation": text.valid, "test": text.test}
+    end = 0
+    for name, part in parts.items():
+        start, end = end, end + len(part)
+        if is_split and len(part) < 2:
+            continue
+        unknown = None
+        if UNKNOWN.value:
+            read = normalised_blocks(corpus, model.vocabulary)
+            unknown = unknown_symbols(between(read, start + is_split, end), model.vocabulary)
+        yield Scored(
+            name, model.tally_split(part) if is_split else model.tally(part), None, unknown
+        )
 
 
 def begin() -> None:

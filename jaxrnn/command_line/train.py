@@ -41,6 +41,7 @@ from jaxrnn.running.workdir import WorkDirectory, is_trained, read_config, surro
 from jaxrnn.storage.checkpoints import Checkpoints
 from jaxrnn.storage.files import user_path
 from jaxrnn.text import Corpus, EncodedText
+from jaxrnn.text.coverage import foretold
 from jaxrnn.text.from_settings import make_network, make_stopping, read_text
 from jaxrnn.text.language_model import LanguageModel
 from jaxrnn.text.own_cells import load_cells
@@ -236,9 +237,12 @@ def describe(corpus: Corpus, text: EncodedText) -> str:
         )
     )  # fmt: skip
     lines = "\n".join(f"    {line}"[:100] for line in text.preview(10).splitlines())
+    warning = foretold(text)
     return (
         f"{corpus.description}: {text.length:,} {text.vocabulary.level}s ({splits}), "
-        f"{text.vocabulary.size} symbols, the unknown one included\n\n{lines}"
+        f"{text.vocabulary.size} symbols, the unknown one included\n"
+        + f"{warning}\n" * bool(warning)
+        + f"\n{lines}"
     )
 
 

@@ -8,7 +8,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import get_args
 
@@ -60,7 +60,7 @@ def encode_corpus(
     if cached is not None:
         return cached
 
-    scan = _scan(_blocks(corpus, options))
+    scan = _scan(normalised_blocks(corpus, options))
     if scan.length == 0:
         raise InputError(f"the corpus {corpus.description} has no text in it; give one that has")
     train_end, valid_end = _boundaries(scan.length, split)
@@ -74,7 +74,7 @@ def encode_corpus(
         encoded = write_encoded(
             folder,
             key,
-            _blocks(corpus, options),
+            normalised_blocks(corpus, options),
             vocabulary=vocabulary,
             length=scan.length,
             sha256=scan.sha256,
@@ -94,6 +94,13 @@ def encode_corpus(
             f"the corpus {corpus.description} changed while it was being read; try again"
         )
     return encoded
+
+
+def divided(text: EncodedText, split: Sequence[float]) -> EncodedText:
+    """The same text in splits of other fractions."""
+    _check_split(split)
+    train_end, valid_end = _boundaries(text.length, split)
+    return replace(text, train_end=train_end, valid_end=valid_end)
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,7 +136,7 @@ def _vocabulary_of(scan: _Scan, train_end: int, options: Vocabulary) -> Vocabula
     )
 
 
-def _blocks(corpus: Corpus, options: Vocabulary) -> Iterator[str | bytes]:
+def normalised_blocks(corpus: Corpus, options: Vocabulary) -> Iterator[str | bytes]:
     """The corpus, normalised; the same text however it is cut into blocks."""
     if options.level == "byte":
         yield from corpus.byte_blocks()

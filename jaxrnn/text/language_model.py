@@ -1,6 +1,6 @@
 """A trained character-level language model: to be loaded, judged and made to write."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -30,6 +30,7 @@ from jaxrnn.text.sampling import (
     write_by_selection,
 )
 from jaxrnn.text.saved_run import WHICHES, SavedRun, Which, facts_of_state, read_run
+from jaxrnn.text.scoring import Scores, Tally, score_texts, tally_batches, tally_text
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +53,37 @@ class LanguageModel:
         nats = evaluate(self.network, self.params, held_out(tokens))
         check_finite(nats)
         return bits_per_character(nats)
+
+    def tally_split(self, tokens: Integer[np.ndarray, " length"]) -> Tally:
+        """What `bits_per_character` is the mean of, the unknown symbols apart."""
+        return tally_batches(self.network, self.params, held_out(tokens))
+
+    def tally(self, tokens: Integer[np.ndarray, " length"]) -> Tally:
+        """The sums over a text of any length, every symbol scored as by `scores`."""
+        start = self._beginning
+        if self.vocabulary.collapse_whitespace and len(tokens) and tokens[0] == start:
+            tokens = tokens[1:]  # white space that is one with the line end before it
+        return tally_text(self.network, self.params, start, tokens)
+
+    def scores(self, texts: Iterable[str | bytes], *, lines: bool = False) -> Iterator[Scores]:
+        r"""How likely the model holds each symbol of texts, one text after the other.
+
+        Each is read on its own from the zero state, as if a line end stood before it, as `texts`
+        begins to write without a prime text; so its first symbol is scored like all others. A
+        vocabulary without a line end takes a space there, or its first symbol.
+
+        Args:
+          texts: as a user gives them: they are normalised as the model's training text was, and
+            the symbols that come back are those of the normalised text.
+          lines: each is a line without its end, which is scored as its last symbol (where the
+            vocabulary has it), so that all lines' probabilities sum up to 1.
+
+        Raises:
+          InputError: a probability is not a finite number.
+        """
+        start = self._beginning
+        after_start = ((start, self._encoded(text, lines)) for text in texts)
+        return score_texts(self.network, self.params, after_start)
 
     def texts(
         self, length: int, *, prime: str = "", streams: int = 1, choice: Choice, seed: int
@@ -95,6 +127,22 @@ class LanguageModel:
             facts=self.facts,
         )
 
+    @property
+    def _beginning(self) -> int:
+        """What stands before a text: a line end or a space, as before a line or a word."""
+        known = (int(self.vocabulary.encode(start)[0]) for start in ("\n", " "))
+        return next((symbol for symbol in known if symbol != UNKNOWN), 1)
+
+    def _encoded(self, text: str | bytes, is_line: bool) -> Integer[np.ndarray, " length"]:
+        """A text's symbols, normalised as what follows a line end."""
+        end = self.vocabulary.encode(self.vocabulary.normalise("\n"))
+        is_ended = is_line and UNKNOWN not in end
+        if isinstance(text, bytes):
+            return self.vocabulary.encode(text + b"\n" * is_ended)
+        # The first line end, which may swallow white space, is not the text's.
+        normalised = self.vocabulary.normalise("\n" + text + "\n" * is_ended)
+        return self.vocabulary.encode(normalised)[1:]
+
     def _blocks(
         self, prime: str, streams: int, choice: Choice, seed: int
     ) -> Iterator[Integer[np.ndarray, "block streams"]]:
@@ -110,8 +158,7 @@ class LanguageModel:
                 f"the model does not know {', '.join(map(repr, unknown))} of the prime text; "
                 "it knows the characters of its training text only, so leave them out"
             )
-        starts = [self.vocabulary.encode(start) for start in ([prime] if prime else ["\n", " "])]
-        symbols = next((start for start in starts if UNKNOWN not in start), np.array([1]))
+        symbols = self.vocabulary.encode(prime) if prime else np.array([self._beginning])
         choice = choice._replace(banned=(UNKNOWN,))
         return read(self.network, self.params, symbols, streams), choice
 
