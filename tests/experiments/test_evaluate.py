@@ -113,6 +113,15 @@ def test_what_the_model_does_not_know_is_counted_named_and_priced(finished, tmp_
     assert "knows every character" in launched("evaluate", flags[0], "--unknown").out
 
 
+def test_a_text_is_read_in_the_encoding_that_is_given(finished, tmp_path):
+    path = tmp_path / "latin.txt"
+    path.write_bytes(b"the \xe9 sun")
+    flags = f"--workdir={finished[0]}", f"--corpus={path}"
+    (whole,) = evaluated(*flags, "--encoding=latin-1", "--unknown")
+    assert (whole["characters"], whole["unknown_symbols"]) == (9, {"é": 1})
+    assert_refused(launched("evaluate", *flags), str(path), "utf-8")
+
+
 def test_no_text_reaches_a_terminal_raw_or_wider_than_it_is(finished, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     out = launched("evaluate", f"--workdir={finished[0]}", "--by=line", f"--text={HOSTILE}").out
