@@ -28,6 +28,7 @@ from jaxrnn.learning.recipe import Recipe
 from jaxrnn.learning.stepping import in_calls
 from jaxrnn.learning.symbols import check_data
 from jaxrnn.learning.training import STEPS_PER_CALL, TrainingState
+from jaxrnn.running.needs import check_replicas
 
 TUNING_SEED = 1_000_000  # no seed of a run that counts
 CUT = (50, 100)  # of studies' validation texts: lanes and time steps
@@ -95,7 +96,8 @@ def train_replicas(
       A curve for each replica, and their parameters, stacked along a new first axis.
 
     Raises:
-      InputError: there is nothing to train, or a symbol is out of the network's range.
+      InputError: there is nothing to train, a symbol is out of the network's range, or the
+        replicas do not fit in memory.
     """
     if not seeds or len(seeds) != len(rates):
         raise InputError(
@@ -104,6 +106,7 @@ def train_replicas(
         )
     if steps < 1 or evaluations < 1:
         raise InputError(f"{steps} steps and {evaluations} evaluations; take at least one of each")
+    check_replicas(network, recipe, problem.batch, len(seeds))
     programs = _programs(network, recipe, problem)
     keys = jnp.stack([jax.random.key(seed) for seed in seeds])
     state = programs.start(keys)

@@ -21,12 +21,14 @@ from jaxrnn.command_line.launch import group, launch
 from jaxrnn.command_line.progress import progress_display
 from jaxrnn.core.errors import InputError
 from jaxrnn.core.parameters import Params
+from jaxrnn.learning.loss import cross_entropy
 from jaxrnn.learning.parallel import data_mesh, placement
 from jaxrnn.running import train
 from jaxrnn.running.devices import cores, devices_as_before, use_cores, worthwhile_devices
 from jaxrnn.running.directory import InDirectory
 from jaxrnn.running.display import Unfailing
 from jaxrnn.running.fitting import Fitted
+from jaxrnn.running.needs import check_training, text_shapes
 from jaxrnn.running.opening import open_workdir, silent_workdir
 from jaxrnn.running.processes import (
     check_alike,
@@ -122,6 +124,10 @@ def run() -> int:
     config = consequences(network, text)
     others = {"data_parallel": mesh.size, "override": OVERRIDE.value}
     check_alike(by_flag(settings) | config | jax_settings() | others)
+    check_training(
+        network, cross_entropy, settings.recipe,
+        text_shapes(settings.text.batch // jax.process_count(), settings.text.chunk), mesh,
+    )  # fmt: skip
     with contextlib.ExitStack() as stack:
         opened = open_workdir if is_writer() else silent_workdir
         workdir = stack.enter_context(

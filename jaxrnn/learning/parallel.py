@@ -119,11 +119,14 @@ def feed(mesh: Mesh, own: Any) -> Any:
         return jax.tree.map(jnp.asarray, own)  # as below, at half the cost
 
     def fed(array: Shaped[np.ndarray, "..."]) -> jax.Array:
-        before = (None,) * min(2, array.ndim - 1)
-        lanes = NamedSharding(mesh, PartitionSpec(*before, _AXIS))
-        return jax.make_array_from_process_local_data(lanes, array)
+        return jax.make_array_from_process_local_data(step_lanes(mesh, array.ndim), array)
 
     return jax.tree.map(fed, own)
+
+
+def step_lanes(mesh: Mesh, axes: int) -> NamedSharding:
+    """The lanes of several steps' data apart: `[steps, time, lanes, ...]`, or `[steps, lanes]`."""
+    return NamedSharding(mesh, PartitionSpec(*(None,) * min(2, axes - 1), _AXIS))
 
 
 def whole(mesh: Mesh, state: Any) -> Any:

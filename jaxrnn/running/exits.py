@@ -12,6 +12,7 @@ import sys
 from typing import Any
 
 from jaxrnn.core.errors import InputError
+from jaxrnn.running.memory import refusal_of_memory
 
 MISTAKE, DIVERGED = 2, 3
 
@@ -30,11 +31,17 @@ ADVICE = {
     errno.EDQUOT: "make room within your quota, or give another place",
     errno.EFBIG: "raise the limit on the size of files (ulimit -f), or give another place",
 }
+LESS = (  # where it is not known what took it
+    "take smaller layers, fewer lanes, streams or seeds, or shorter chunks or texts"
+)
 NAMELESS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # come while a file is written, without a name
 
 
 def explain(error: BaseException) -> int:
     """Says in one sentence what ends a program, and returns its exit code; raises a bug anew."""
+    if (refusal := refusal_of_memory(error)) is not None:
+        print(f"{program()}: memory does not suffice ({refusal}); {LESS}", file=sys.stderr)
+        return MISTAKE
     try:
         raise error
     except InputError as mistake:

@@ -23,6 +23,8 @@ from jaxrnn.running.display import Display
 from jaxrnn.running.fitting import After, Fitted, fit
 from jaxrnn.running.keeping import Keeper
 from jaxrnn.running.learner import Counted, Learner
+from jaxrnn.running.memory import within_memory
+from jaxrnn.running.needs import SHORTER, SMALLER, check_training
 from jaxrnn.running.stopping import Stopping
 
 
@@ -62,7 +64,8 @@ def train(
         raises ends the training, whose state is kept by then.
 
     Raises:
-      InputError: it is not said how long, or problem, network and recipe do not fit each other.
+      InputError: it is not said how long, or problem, network and recipe do not fit each
+        other, or do not fit in memory.
     """
     if (steps is None) == (minutes is None):
         raise InputError("training takes either so many steps or so many minutes; give one of them")
@@ -76,7 +79,11 @@ def train(
             raise InputError(f"{what} is {number}; it must be at least 1")
     mesh = mesh or data_mesh(problem.batch)
     with contextlib.ExitStack() as stack:
+        stack.enter_context(within_memory("training", f"{SMALLER}; or {SHORTER}"))
+        learner = make_learner(network, problem, recipe, mesh, seed)
         keeper = workdir
+        if not isinstance(keeper, Keeper):  # whoever has opened a directory has seen to it before
+            check_training(network, problem.loss.of, recipe, learner.data(0), mesh)
         if isinstance(keeper, Path | str):
             # Here, so that without files none of the libraries that write them is needed.
             from jaxrnn.running.directory import InDirectory
@@ -88,7 +95,7 @@ def train(
             }  # fmt: skip
             keeper = InDirectory(stack.enter_context(open_workdir(Path(keeper), config)))
         return fit(
-            make_learner(network, problem, recipe, mesh, seed),
+            learner,
             recipe.make_schedule(),
             Stopping(steps, minutes, patience),
             mesh=mesh,

@@ -16,6 +16,7 @@ from jaxrnn.core.network import Network
 from jaxrnn.core.parameters import Params, parameter_shapes
 from jaxrnn.learning.evaluation import evaluate
 from jaxrnn.learning.loss import bits_per_character
+from jaxrnn.running.needs import check_model, check_writing
 from jaxrnn.storage.checkpoints import Checkpoints
 from jaxrnn.storage.export import check_fit, load_model, save_model
 from jaxrnn.text import UNKNOWN, Vocabulary
@@ -89,6 +90,7 @@ class LanguageModel:
         self, length: int, *, prime: str = "", streams: int = 1, choice: Choice, seed: int
     ) -> list[str]:
         """What each of several streams writes after the prime text: `length` characters."""
+        self._check_memory(streams, length)
         texts = [""] * streams
         decoders = [self.vocabulary.incremental_decoder() for _ in texts]
         blocks = self._blocks(prime, streams, choice, seed)
@@ -109,6 +111,7 @@ class LanguageModel:
         self, length: int, *, prime: str = "", population: int, choice: Choice, seed: int
     ) -> tuple[str, float]:
         """The likeliest of a population of streams, `length` symbols, and its bits per symbol."""
+        self._check_memory(population, 2 * 4 * length)  # what is written, before and after a choice
         position, choice = self._read(prime, population, choice)
         symbols, nats = write_by_selection(
             self.network, self.params, position, _key(seed), length, choice
@@ -148,6 +151,9 @@ class LanguageModel:
     ) -> Iterator[Integer[np.ndarray, "block streams"]]:
         position, choice = self._read(prime, streams, choice)
         return write(self.network, self.params, position, _key(seed), choice)
+
+    def _check_memory(self, streams: int, text: int) -> None:
+        check_writing(self.network, self.params, streams, text)
 
     def _read(self, prime: str, streams: int, choice: Choice) -> tuple[Position, Choice]:
         """Reads the prime text; without one, a line end or a space, as before a line or a word."""
@@ -223,6 +229,7 @@ def _from_workdir(path: Path, run: SavedRun, which: Which | None) -> LanguageMod
     dtype = jnp.float64 if run.settings.recipe.dtype == "float64" else jnp.float32
     if dtype == jnp.float64:
         jax.config.update("jax_enable_x64", True)
+    check_model(run.network, jnp.dtype(dtype).itemsize, path)
     checkpoints = Checkpoints(path)
     without = InputError(
         f"{path} has no best state, since no evaluation has found a finite one; take the last one "
