@@ -156,13 +156,18 @@ def check_writing(network: Network, params: Any, streams: int, text: int) -> Non
     """
     size = max(4, max(x.dtype.itemsize for x in jax.tree.leaves(params)))
     fewer = "write fewer texts at once (--streams, --population)"
+    shorter = "write fewer or shorter texts (--streams, --population, --length)"
     logits = size * streams * network.size("output")
     check_memory(
         f"writing {streams:,} texts at once" if streams > 1 else "writing a text",
         [
             Part("the streams' states", state_size(network, streams, size), fewer),
             Part("the logits of each one's next symbol", logits, fewer),
-            Part("the texts", streams * text, "write shorter texts (--length)"),
+            Part(
+                "the texts",
+                streams * text,
+                shorter,
+            ),
         ],
     )
 

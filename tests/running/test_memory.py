@@ -93,7 +93,7 @@ def test_what_is_counted_is_what_training_starts_from(optimizer):
     network, recipe = stacked(7, (5, 6), 7, "lstm"), Recipe(optimizer=optimizer)
     shapes = needs.text_shapes(4, 3)
     parts = needs.training_parts(network, recipe, shapes, data_mesh(4, 1))
-    state = recipe.start(network, 4, jax.random.key(0))
+    state = jax.eval_shape(lambda: recipe.start(network, 4, jax.random.key(0)))
     learned, activations, lanes, data = (part.size for part in parts)
     counts = 4 * optimizer.startswith("adam")  # of updates, which are no parameter's
     assert learned == 2 * nbytes(state.params) + nbytes(state.optimizer_state) - counts
@@ -125,7 +125,7 @@ def test_a_training_that_is_refused_leaves_no_directory(system, tmp_path):
 
 def test_writing_too_much_at_once_is_refused(system):
     network = stacked(5, (8,), 5, "gru")
-    params = init(network, jax.random.key(0))
+    params = jax.eval_shape(lambda: init(network, jax.random.key(0)))
     needs.check_writing(network, params, 1000, 1000)
     for streams, text, advice in ((10**8, 10, "--streams"), (2, 10**12, "--length")):
         with pytest.raises(InputError, match=advice):
@@ -133,7 +133,7 @@ def test_writing_too_much_at_once_is_refused(system):
 
 
 def nbytes(tree) -> int:
-    return sum(array.nbytes for array in jax.tree.leaves(tree))
+    return sum(array.size * array.dtype.itemsize for array in jax.tree.leaves(tree))
 
 
 def _refused_by(make) -> Exception:
