@@ -62,7 +62,7 @@ LITERAL = {
     "•": " • ", "dot": " · ", "·": " · ", "!": "|", "=": "=", "pi": "π", "pound": "£", "euro": "€",
 }  # fmt: skip
 CONVERT = {"convert": "{} {}", "cvt": "{} {}", "circa": "c. {}", "c.": "c. {}", "frac": "{}/{}"}
-BLOCKS = {"p", "blockquote", "center", "div", "ul", "ol", "dl", "poem", "li"}
+BLOCKS = {"p", "blockquote", "center", "div", "ul", "ol", "dl", "poem"}
 LINES = {"dt", "dd"}
 
 
@@ -145,7 +145,7 @@ def _tag(tag: Any, hidden: frozenset[str]) -> str:
     if name in BLOCKS:
         return f"\n\n{shown}\n\n"
     if name == "li":
-        return f"\n- {shown.strip()}\n"
+        return f"\n- {shown.strip()}"
     return f"\n{shown}\n" if name in LINES else shown
 
 
@@ -178,7 +178,7 @@ def _template(template: Any, hidden: frozenset[str]) -> str:
 
 _AROUND = r"[ \t,;:/·\u2013\u2014\-\x02]*"
 _QUOTES = {2: "", 3: "", 4: "'", 5: ""}
-_MARKS = re.compile(r"\{\{|\}\}|\[\[|\]\]|\{\||\|\}|</?ref\b[^<>]*>?", re.IGNORECASE)
+_MARKS = re.compile(r"<!--|\{\{|\}\}|\[\[|\]\]|\{\||\|\}|</?ref(?:\b[^<>]*>?)?", re.IGNORECASE)
 
 
 def _put_right(text: str) -> str:

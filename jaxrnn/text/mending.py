@@ -26,7 +26,8 @@ _HIDES = re.compile(r"display\s*:\s*none|\bhidden\b|\bnoprint\b", re.IGNORECASE)
 _MARK = re.compile(
     r"""
     (?P<comment><!--)
-    | <(?P<close>/?)\s?(?P<tag>[a-zA-Z][a-zA-Z0-9]*)(?P<rest>(?:[\s/][^<>]*)?)>
+    | <(?P<close>/?)\s?(?P<tag>[a-zA-Z][a-zA-Z0-9]*)(?P<rest>
+        (?:[\s/](?:[^<>"]++|"[^"<\n]{0,200}")*+(?=>) | [\s/][^<>]*+)?)>
     | (?P<less><)
     | (?P<table>^[ \t:]*\{\|(?!\}))
     | (?P<endtable>^[ \t]*\|\}(?!\}(?!\})))
