@@ -19,7 +19,9 @@ ROOMS = {
     "jaxrnn/storage": {"absl", "jax", "jaxtyping", "numpy", "orbax", "safetensors"},
     "jaxrnn/learning": {"jax", "jaxtyping", "numpy", "optax"},
     "jaxrnn/running": {"filelock", "jax", "jaxtyping", "numpy", "optax"},
-    "jaxrnn/text": {"jax", "jaxtyping", "numpy", "optax", "pooch", "requests"},
+    "jaxrnn/text": {
+        "jax", "jaxtyping", "mwparserfromhell", "numpy", "optax", "pooch", "requests",
+    },
     "jaxrnn/command_line": {"absl", "jax", "jaxtyping", "matplotlib", "numpy", "rich"},
     "experiments/laboratory": {
         "absl", "jax", "jaxtyping", "matplotlib", "numpy", "optax", "rich", "scipy",

@@ -1,6 +1,7 @@
 """Suite corpus: does the memory for encoding a text stay bounded as it grows? What does it take?
 
-Each size is encoded in a process of its own, whose peak resident memory the system reports.
+Each size is encoded in a process of its own, whose peak resident memory the system reports. And how
+fast does wikitext become prose (--markup=plain)?
 """
 
 import json
@@ -16,6 +17,9 @@ import numpy as np
 from experiments.benchmark.options import Options
 from experiments.laboratory.plots import COLORS, figure, save
 from experiments.laboratory.tables import Table
+from jaxrnn.text.markup import prose
+
+ARTICLE = Path(__file__).with_name("article.wiki")  # laid out as one of Wikipedia's
 
 # In the child: the peak of a process that has imported everything but read nothing is its floor.
 CHILD = """
@@ -35,8 +39,19 @@ def run(options: Options) -> list[dict[str, Any]]:
     with tempfile.TemporaryDirectory(prefix="jaxrnn-") as folder:
         for megabytes in (1,) if options.quick else options.megabytes:
             options.say(f"encoding {megabytes} MB")
-            records.append(measure(Path(folder), megabytes))
+            records.append(measure(Path(folder), megabytes) | {"wikitext": speed_of_prose()})
     return records
+
+
+def speed_of_prose() -> float:
+    """Megabytes of wikitext a second and core that become prose, the best of some rounds."""
+    wikitext = ARTICLE.read_text(encoding="utf-8")
+    best = float("inf")
+    for _ in range(20):
+        began = time.perf_counter()
+        prose(wikitext)
+        best = min(best, time.perf_counter() - began)
+    return len(wikitext.encode()) / 1e6 / best
 
 
 def measure(folder: Path, megabytes: int) -> dict[str, float]:
@@ -67,7 +82,14 @@ def write_text(path: Path, megabytes: int) -> None:
 def tables(records: list[dict[str, Any]]) -> list[Table]:
     table = Table(
         "Encoding a text",
-        ["text, MB", "symbols", "peak memory, MB", "of which for encoding", "MB/s"],
+        [
+            "text, MB",
+            "symbols",
+            "peak memory, MB",
+            "of which for encoding",
+            "MB/s",
+            "wikitext, MB/s",
+        ],
     )
     for row in records:
         values = (
@@ -77,7 +99,7 @@ def tables(records: list[dict[str, Any]]) -> list[Table]:
             row["peak_megabytes"] - row["floor_megabytes"],
             row["megabytes_per_second"],
         )
-        table.rows.append([f"{value:,.0f}" for value in values])
+        table.rows.append([*(f"{value:,.0f}" for value in values), f"{row['wikitext']:.1f}"])
     return [table]
 
 

@@ -11,10 +11,10 @@ import re
 from collections.abc import Collection
 from typing import Any
 
-from jaxrnn.core.errors import extra
+from jaxrnn.core.errors import installed
 from jaxrnn.text.mending import GONE, mended
 
-with extra("text"):
+with installed():
     import mwparserfromhell
     from mwparserfromhell import nodes
 
@@ -219,8 +219,10 @@ def _sections(lines: list[str]) -> str:
         if line.startswith(HEADING):
             level, title = int(line[1]), line[2:].strip()
             headings = [heading for heading in headings if heading[0] < level] + [(level, title)]
-        elif line in ("", "-"):
+        elif not line:
             blank = blank or not was_cut
+        elif line == "-":  # an entry that was left out
+            continue
         elif not line.startswith(("|", "!!")) and not ("!!" in line and line.startswith("!")):
             for _, title in headings:
                 kept += ["", title] if kept else [title]
