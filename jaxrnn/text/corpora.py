@@ -26,7 +26,8 @@ FORMAT = 2  # to be raised when the same files come to give another text
 
 # A play of Shakespeare's, a text as it is, or a file that may be a text or a MediaWiki dump.
 Kind = Literal["play", "text", "file"]
-Markup = Literal["wiki", "xml"]  # what is read of a dump: its articles' wikitext, or all as it is
+# What is read of a dump: its articles' wikitext or prose, or all of it, as it is.
+Markup = Literal["wiki", "plain", "xml"]
 Piece = TypeVar("Piece", str, bytes)
 
 
@@ -81,7 +82,8 @@ def open_corpus(names: Sequence[str], *, encoding: str = UTF_8, markup: Markup =
       without installed packages, sorted by path;
     - `tiny_shakespeare`, `text8`, `enwik8`: downloads;
     - a directory: the texts in it and in the directories below (`folders.text_files`);
-    - a file that begins as a MediaWiki dump does: the articles in it, unless `markup` says "xml";
+    - a file that begins as a MediaWiki dump does: the articles in it; with the
+      `markup` "plain" their prose (`markup.prose`), with "xml" all of the file as it is;
     - any other file: text in `encoding` (which is the user's files' alone; the rest is UTF-8);
     - a pipe, or `-` for the standard input: as a file with that content, of which a copy is kept.
 
@@ -98,6 +100,11 @@ def open_corpus(names: Sequence[str], *, encoding: str = UTF_8, markup: Markup =
         source for name in resolved(names) for source in _sources(name, encoding, markup)
     )
     _refuse_repeated(sources)
+    if markup == "plain" and not any(map(_is_dump, sources)):
+        raise InputError(
+            f"no MediaWiki dump is among {' + '.join(names)}, and nothing else has markup that"
+            " --markup=plain could take out; leave it out"
+        )
     return Corpus(
         " + ".join("the standard input" if name == "-" else name for name in names), sources
     )
@@ -144,10 +151,15 @@ def _joined(
 def _pieces(source: Source) -> Iterator[str]:
     if source.kind == "play":
         yield shakespeare.play_text("".join(text_blocks(source.path, source.encoding)))
-    elif _is_dump(source):
-        yield from wikipedia.articles(source.path)
-    else:
+    elif not _is_dump(source):
         yield from text_blocks(source.path, source.encoding)
+    elif source.markup == "plain":
+        # Here, since no other corpus needs the library that it is written with.
+        from jaxrnn.text.markup import prose
+
+        yield from wikipedia.articles(source.path, prose)
+    else:
+        yield from wikipedia.articles(source.path)
 
 
 def _byte_pieces(source: Source) -> Iterator[bytes]:

@@ -178,7 +178,7 @@ def _template(template: Any, hidden: frozenset[str]) -> str:
 
 _AROUND = r"[ \t,;:/·\u2013\u2014\-\x02]*"
 _QUOTES = {2: "", 3: "", 4: "'", 5: ""}
-_MARKS = re.compile(r"<!--|\{\{|\}\}|\[\[|\]\]|\{\||\|\}|</?ref(?:\b[^<>]*>?)?", re.IGNORECASE)
+_MARKS = re.compile(r"(?i)'{2,}|<!--|\{\{|\}\}|\[\[|\]\]|\{\||\|\}|</?ref(?:\b[^<>]*>?)?")
 
 
 def _put_right(text: str) -> str:
@@ -186,8 +186,6 @@ def _put_right(text: str) -> str:
     text = re.sub(r"'{2,}", lambda run: _QUOTES.get(len(run[0]), "'" * (len(run[0]) - 5)), text)
     text = re.sub(r"__[^\W\d_]+(?:_[^\W\d_]+)*__", lambda m: "" if m[0].isupper() else m[0], text)
     text = re.sub(r"-\{(?:[^{}|]*\|)?(?:[\w-]+:)?([^{};]*)[^{}]*\}-", r"\1", text)
-    while _MARKS.search(text):  # what was taken out may have kept two halves of a mark apart
-        text = _MARKS.sub("", text)
     text = re.sub(r"[,;](?=[ \t]*\x02[ \t\x02]*[,;.])", "", text)  # of two commas, one
     text = re.sub(rf"[(\uff08]{_AROUND}[)\uff09]", lambda m: GONE if GONE in m[0] else m[0], text)
     text = re.sub(rf"([(\uff08]){_AROUND}", lambda m: m[1] if GONE in m[0] else m[0], text)
@@ -208,6 +206,12 @@ def _gap(run: re.Match[str]) -> str:
     return " " if run[0].strip(GONE) and after not in ",.;:!?)" else ""
 
 
+def _unmarked(line: str) -> str:
+    """Without marks that were no markup, as in nowiki, or whose halves what is gone kept apart."""
+    line = _MARKS.sub("", line)
+    return _MARKS.sub(" ", line) if _MARKS.search(line) else line
+
+
 def _sections(lines: list[str]) -> str:
     """The lines, blank ones one at a time, without headings that have nothing below them."""
     kept: list[str] = []
@@ -215,8 +219,10 @@ def _sections(lines: list[str]) -> str:
     blank = False
     for line in lines:
         was_cut = line.startswith(GONE)
-        line = line.replace(GONE, "").strip()
-        if line.startswith(HEADING):
+        line = _unmarked(line.replace(GONE, "")).strip()
+        if line.startswith(HEADING) and not line[2:].strip():
+            continue
+        elif line.startswith(HEADING):
             level, title = int(line[1]), line[2:].strip()
             headings = [heading for heading in headings if heading[0] < level] + [(level, title)]
         elif not line:

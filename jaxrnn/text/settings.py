@@ -34,7 +34,8 @@ class TextSettings:
         changeable=True,
     )  # fmt: skip
     markup: str = setting(
-        "wiki", "What is read of a MediaWiki dump: its articles (wiki), or all of it (xml).",
+        "wiki", "What is read of a MediaWiki dump: its articles' wikitext (wiki), their prose"
+        " without any markup (plain), or all of it, as it is (xml).",
         choices=get_args(Markup), changeable=True,
     )  # fmt: skip
     split: tuple[float, ...] = setting(

@@ -2,7 +2,7 @@
 
 import codecs
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from xml.etree import ElementTree
 from xml.parsers import expat
@@ -15,6 +15,7 @@ from jaxrnn.text.files import named
 BEGINNING = re.compile(
     r"\ufeff?(?>\s+|<\?.*?\?>|<!--.*?-->|<!DOCTYPE[^>]*>)*+<mediawiki[\s>/]", re.DOTALL
 )
+HIDDEN = ("-2", "6", "14")  # the namespaces of media, files and categories
 REDIRECT = re.compile(r"\s*#[^\W\d]+\s*:?\s*\[\[")  # in any language
 
 
@@ -25,8 +26,13 @@ def is_dump(head: bytes) -> bool:
     return BEGINNING.match(head.decode("utf-8", "replace")) is not None
 
 
-def articles(path: Path) -> Iterator[str]:
-    """The wikitext of every article, each followed by a blank line.
+def articles(
+    path: Path, read: Callable[[str, Collection[str]], str] = lambda wikitext, _: wikitext
+) -> Iterator[str]:
+    """Every article, followed by a blank line: its wikitext, or what `read` makes of that.
+
+    `read` is also given the names of the namespaces of files and categories, in lower case; where
+    it makes nothing of an article, that is left out.
 
     An article is a page in namespace 0 that is no redirect and is written in wikitext (a page of
     Wikidata, for one, is JSON); of several revisions in the dump the last one counts. The dump may
@@ -36,7 +42,7 @@ def articles(path: Path) -> Iterator[str]:
     with open_bytes(path) as stream:
         events = ElementTree.iterparse(stream, events=("start", "end"))
         try:
-            yield from _articles(events)
+            yield from _articles(events, read)
         except InputError:
             raise
         except ElementTree.ParseError as error:
@@ -45,8 +51,12 @@ def articles(path: Path) -> Iterator[str]:
             raise InputError(f"{named(path)} is XML that cannot be read ({error})") from error
 
 
-def _articles(events: Iterator[tuple[str, ElementTree.Element]]) -> Iterator[str]:
+def _articles(
+    events: Iterator[tuple[str, ElementTree.Element]],
+    read: Callable[[str, Collection[str]], str],
+) -> Iterator[str]:
     _, root = next(events)
+    hidden: set[str] = set()  # the names of namespaces that a link into only files or embeds
     others: set[str] = set()  # the names of namespaces, but that of the articles
     text, model = "", ""
     for event, element in events:
@@ -54,13 +64,17 @@ def _articles(events: Iterator[tuple[str, ElementTree.Element]]) -> Iterator[str
             continue
         match _name(element):
             case "namespace":
-                others.add((element.text or "").strip().casefold())
+                name = (element.text or "").strip()
+                others.add(name.casefold())
+                if element.get("key") in HIDDEN:
+                    hidden.add(name.lower())
             case "revision":
                 text, model = _child(element, "text"), _child(element, "model")
                 element.clear()  # a page's history may be far larger than its last text
             case "page":
                 if text and model in ("", "wikitext") and _is_article(element, text, others):
-                    yield text + "\n\n"
+                    told = read(text, hidden)
+                    yield told + "\n\n" if told else ""
                 text, model = "", ""
                 root.clear()  # or the parser would keep every page that it has seen
 

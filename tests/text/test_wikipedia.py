@@ -136,3 +136,25 @@ def test_malformed_xml_is_named_with_its_place(tmp_path, xml):
         read(tmp_path, DUMP.format(page("x")) * 2)
     with pytest.raises(InputError, match="XML that cannot be read"):
         read(tmp_path, "<?xml version='1.0' encoding='klingon'?><mediawiki/>")
+
+
+def test_prose_is_made_with_the_names_that_the_dump_gives_its_namespaces(tmp_path):
+    spaces = '<namespace key="6">Fichier</namespace><namespace key="14">Catégorie</namespace>'
+    article = "'''A'''[[Fichier:x|b]] {{c}}[[d|e]]\n[[Catégorie:f]]"
+    path = tmp_path / "dump"
+    xml = DUMP.replace('<namespace key="0"/>', spaces).format(page(article) + page("{{g}}"))
+    path.write_text(xml, encoding="utf-8")
+    corpora = {markup: open_corpus([str(path)], markup=markup) for markup in ("plain", "wiki")}
+    assert "".join(corpora["plain"].text_blocks()) == "A e\n\n"
+    assert b"".join(corpora["plain"].byte_blocks()) == b"A e\n\n"
+    assert "".join(corpora["wiki"].text_blocks()) == f"{article}\n\n{{{{g}}}}\n\n"
+    assert corpora["plain"].fingerprint() != corpora["wiki"].fingerprint()
+
+
+def test_prose_is_made_of_dumps_alone(tmp_path):
+    (tmp_path / "a.txt").write_text("[[a]]")
+    (tmp_path / "b.xml").write_text(DUMP.format(page("[[b]]")), encoding="utf-8")
+    names = [str(tmp_path / "a.txt"), str(tmp_path / "b.xml")]
+    assert "".join(open_corpus(names, markup="plain").text_blocks()) == "[[a]]\nb\n\n"
+    with pytest.raises(InputError, match=r"no MediaWiki dump is among .*a\.txt.*leave it out"):
+        open_corpus(names[:1], markup="plain")
