@@ -92,7 +92,9 @@ def _finished(
         more = "a higher --patience" if is_stale else f"more --{settings.length.unit}"
         display.say(f"This run is finished; give it {more} to go on.\n{_summary(known)}")
         return 0
-    best = None if progress.best is None else load_language_model(workdir.path, which="best")
+    best = None
+    if progress.best is not None:
+        best = display.made("best state", lambda: load_language_model(workdir.path, which="best"))
     result = _result(settings, text, fitted, best, display)
     written = None if best is None else _write_sample(best, settings.seed, workdir, display)
     workdir.write_json("result.json", result)  # the last file: without it the others are made anew
@@ -100,7 +102,7 @@ def _finished(
         display.say(f"\nWhat the best state, of step {progress.best_step:,}, writes:\n\n{written}")
     display.say(f"\n{_summary(result)}")
     display.say(f"Everything is in {workdir.path}: result.json, learning_curve.png ...")
-    if best is None:
+    if progress.best is None:
         display.say(
             "No evaluation was finite: no state is kept as the best one, and there is no "
             "sample.txt. Train in another --workdir with a lower --learning_rate or --clip_norm."

@@ -232,8 +232,8 @@ def _from_workdir(path: Path, run: SavedRun, which: Which | None) -> LanguageMod
     check_model(run.network, jnp.dtype(dtype).itemsize, path)
     checkpoints = Checkpoints(path)
     without = InputError(
-        f"{path} has no best state, since no evaluation has found a finite one; take the last one "
-        "(--which=last), or train on"
+        f"{path} has no best state; take the last one (--which=last), or train on until an "
+        "evaluation is finite"
     )
     has_best = bool(checkpoints.steps("best"))
     if which == "best" and not has_best:
@@ -245,7 +245,8 @@ def _from_workdir(path: Path, run: SavedRun, which: Which | None) -> LanguageMod
     }
     found = which or ("best" if has_best else "last")
     restored = checkpoints.restore(template, which=found, part=".params")
-    if which is None and not has_best and restored.metrics.get("evaluated"):
+    told = restored.metrics
+    if which is None and not has_best and told.get("evaluated") and told.get("best") is None:
         raise without
     facts = facts_of_state(path, run, found, restored)
     return LanguageModel(run.network, restored.state, run.vocabulary, facts)
