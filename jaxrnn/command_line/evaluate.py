@@ -80,7 +80,8 @@ def main() -> int:
     if JSON.value:
         shown = json_lines(rows)
     else:
-        title = f"{harmless(str(path))} on {harmless(what)}:"
+        state = f" ({model.state})" if model.state else ""
+        title = f"{harmless(str(path))}{state} on {harmless(what)}:"
         shown = chain([title], table(rows, model.vocabulary.level, total))
     for line in shown:
         print(line)

@@ -49,6 +49,12 @@ class LanguageModel:
     vocabulary: Vocabulary
     facts: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def state(self) -> str:
+        """Which state of its training it is, in words; empty where that is not known."""
+        which, step = self.facts.get("which"), self.facts.get("step")
+        return f"{which} state, step {step:,}" if which in WHICHES and type(step) is int else ""
+
     def bits_per_character(self, tokens: Integer[np.ndarray, " length"]) -> float:
         """Of a text, every symbol but its first scored once, with the state carried on."""
         nats = evaluate(self.network, self.params, held_out(tokens))

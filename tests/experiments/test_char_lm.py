@@ -276,7 +276,9 @@ def test_a_result_names_the_best_state_and_the_last_one(run, command):
         for which in ("best", "last")
     }
     for which, bits in (("best", valid[-2]), ("last", valid[-1])):
-        assert f"  validation      {bits:.4f} bits" in found[which]
+        step = 300 if which == "best" else 400
+        assert f"({which} state, step {step}) on " in found[which]
+        assert f"{bits:.4f}" in found[which]
         exported = run.parent / which
         model = f"--workdir={run}", f"--which={which}"
         assert launched("sample", *model, f"--export={exported}").code == 0
