@@ -39,6 +39,8 @@ def conclude(
         code = _stopped(fitted, display)
     elif fitted.reason == "not finite":
         code = _diverged(fitted, workdir, display)
+    elif fitted.progress.best is None:
+        code = _never_finite(settings, text, fitted, workdir, display)
     else:
         code = _finished(settings, text, fitted, workdir, display)
     picture = workdir.path / "learning_curve.png"
@@ -64,18 +66,41 @@ def _stopped(fitted: Fitted, display: Unfailing) -> int:
 
 def _diverged(fitted: Fitted, workdir: WorkDirectory, display: Unfailing) -> int:
     progress = fitted.progress
-    kept = f"the last state that was kept is that of step {fitted.saved:,}"
-    if not fitted.saved:
-        kept = "no state was kept"
-    elif progress.best_step is not None:
-        kept += f", the best one that of step {progress.best_step:,}"
     display.say(
         f"\nTraining stopped at step {progress.step:,}: the loss, its gradient or what a step "
         f"would have left behind was not finite {progress.skipped_in_a_row} steps in a row, though "
-        f"{progress.restarted:,} lanes were started anew meanwhile. In {workdir.path} {kept}; "
-        "train in another --workdir with a lower --learning_rate or --clip_norm."
+        f"{progress.restarted:,} lanes were started anew meanwhile. {_advice(fitted, workdir)}"
     )
     return DIVERGED
+
+
+def _never_finite(
+    settings: Settings,
+    text: EncodedText,
+    fitted: Fitted,
+    workdir: WorkDirectory,
+    display: Unfailing,
+) -> int:
+    result = _result(settings, text, fitted, None, display)
+    display.say(f"\n{_summary(result)}")
+    display.say(
+        "No evaluation was finite, so that there is no best state, no result.json and no "
+        f"sample.txt. {_advice(fitted, workdir)}"
+    )
+    return DIVERGED
+
+
+def _advice(fitted: Fitted, workdir: WorkDirectory) -> str:
+    """What is left, and how to go on."""
+    lower = "a lower --learning_rate or --clip_norm"
+    if not fitted.saved:
+        return f"No state was worth keeping; train anew with {lower}."
+    best = fitted.progress.best_step
+    return (
+        f"{workdir.path} keeps the state of step {fitted.saved:,}"
+        + (f", and as the best one that of step {best:,}" if best is not None else "")
+        + f"; --override with {lower} goes on from there."
+    )
 
 
 def _finished(
@@ -86,28 +111,20 @@ def _finished(
     display: Unfailing,
 ) -> int:
     progress = fitted.progress
-    known = None if progress.best is None else _known(workdir)
+    known = _known(workdir)
     if known is not None and known["steps"] == progress.step:
         is_stale = fitted.reason == "patience"
         more = "a higher --patience" if is_stale else f"more --{settings.length.unit}"
         display.say(f"This run is finished; give it {more} to go on.\n{_summary(known)}")
         return 0
-    best = None
-    if progress.best is not None:
-        best = display.made("best state", lambda: load_language_model(workdir.path, which="best"))
+    best = display.made("best state", lambda: load_language_model(workdir.path, which="best"))
     result = _result(settings, text, fitted, best, display)
     written = None if best is None else _write_sample(best, settings.seed, workdir, display)
     workdir.write_json("result.json", result)  # the last file: without it the others are made anew
     if written is not None:
         display.say(f"\nWhat the best state, of step {progress.best_step:,}, writes:\n\n{written}")
     display.say(f"\n{_summary(result)}")
-    display.say(f"Everything is in {workdir.path}: result.json, learning_curve.png ...")
-    if progress.best is None:
-        display.say(
-            "No evaluation was finite: no state is kept as the best one, and there is no "
-            "sample.txt. Train in another --workdir with a lower --learning_rate or --clip_norm."
-        )
-        return DIVERGED
+    display.say(f"Everything is in {workdir.path}: result.json, learning_curve.png, sample.txt ...")
     return 0
 
 
