@@ -1,4 +1,4 @@
-"""The command `jaxrnn`: it hands over to one of its commands, each a module of this room."""
+"""The command `jaxrnn`: it hands over to one of its commands, most of them modules of this room."""
 
 import sys
 from importlib import import_module
@@ -19,7 +19,8 @@ usage: jaxrnn COMMAND [--flag=value ...]
 commands:
 {chr(10).join(f"  {name:12}{text}" for name, text in COMMANDS.items())}
 
-jaxrnn COMMAND --help explains every flag; jaxrnn --version says which version this is."""
+jaxrnn COMMAND --help explains every flag; jaxrnn --version says which version this is;
+jaxrnn completion prints what has bash complete all of this."""
 
 
 def main() -> None:
@@ -34,6 +35,10 @@ def main() -> None:
         _end(0, HELP)
     elif first in ("--version", "-version", "-V", "version"):
         _end(0, f"jaxrnn {__version__}")
+    elif first == "completion":
+        from jaxrnn.command_line.completion import of_commands
+
+        _end(0, of_commands([*COMMANDS]))
     else:
         _end(2, f"jaxrnn: {_refusal(first)}")
 

@@ -1,15 +1,23 @@
 import errno
 import os
+import shlex
+import signal
 import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import jax
 import pytest
 
+from jaxrnn import __version__
+from jaxrnn.command_line.commands import COMMANDS
+from jaxrnn.command_line.completion import script
 from jaxrnn.command_line.launch import launch
 from jaxrnn.core.errors import InputError
+from tests.experiments.launching import COMMANDS as COMMANDS_OF
+from tests.experiments.launching import ROOT, launched
 
 
 def code_of(main) -> int:
@@ -186,3 +194,84 @@ def test_without_a_place_for_programs_things_run_all_the_same(
     monkeypatch.setenv("JAXRNN_CACHE", str(tmp_path / "file"))
     assert code_of(lambda: 0) == 0
     assert jax.config.jax_compilation_cache_dir is None
+
+
+def jaxrnn(*words: str, redirected: str = "", **options: Any) -> subprocess.CompletedProcess:
+    """The command `jaxrnn`, as a shell starts it."""
+    command = shlex.join([sys.executable, "-m", "jaxrnn", *words])
+    return subprocess.run(
+        ["bash", "-c", f"{command} {redirected}"], cwd=ROOT, capture_output=True, text=True,
+        check=False, **options,
+    )  # fmt: skip
+
+
+def test_jaxrnn_tells_its_commands_and_its_version_before_jax_is_there():
+    told = jaxrnn("--help", env=os.environ | {"PYTHONPROFILEIMPORTTIME": "1"})
+    assert all(f"\n  {name} " in told.stdout for name in COMMANDS)
+    imported = {line.rpartition("|")[2].strip() for line in told.stderr.splitlines()}
+    assert "jaxrnn.command_line.commands" in imported
+    assert not imported & {"jax", "numpy", "absl"}
+    assert jaxrnn("--version").stdout == f"jaxrnn {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ([], "it takes a command; give one of train, sample, evaluate"),
+        (["trian"], "there is no command 'trian'; did you mean train?"),
+        (["--steps=5", "train"], "there is no command '--steps=5'; give one of train, sample"),
+    ],
+)
+def test_what_is_no_command_is_refused(words, sentence):
+    told = jaxrnn(*words)
+    assert (told.returncode, told.stdout, told.stderr.count("\n")) == (2, "", 1)
+    assert told.stderr.startswith(f"jaxrnn: {sentence}")
+
+
+def test_a_command_goes_by_its_own_name_and_writes_where_it_can(finished):
+    workdir = f"--workdir={finished[0]}"
+    nowhere = jaxrnn("sample", workdir, "--length=9", redirected=">&- <&-")
+    assert (nowhere.returncode, nowhere.stdout, nowhere.stderr) == (0, "", "")
+    full = jaxrnn("sample", workdir, "--length=9", redirected=">/dev/full")
+    assert full.returncode == 2
+    assert full.stderr.startswith("jaxrnn sample: standard output: No space left on device;")
+    assert full.stderr.count("\n") == 1
+
+
+# Waits in the import of JAX until it is told to go on; there is nobody to tell it.
+STALLING = "print('here', flush=True); import time; time.sleep(60)"
+
+
+@pytest.mark.parametrize("program", [["jaxrnn", "sample"], ["experiments.sample"]], ids=" ".join)
+def test_ctrl_c_while_jax_is_imported_ends_a_program_in_silence(program, tmp_path):
+    (tmp_path / "jax.py").write_text(STALLING)
+    with subprocess.Popen(
+        [sys.executable, "-m", *program], cwd=ROOT, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, env=os.environ | {"PYTHONPATH": str(tmp_path)},
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"here\n"
+        process.send_signal(signal.SIGINT)
+        assert process.communicate(timeout=30) == (b"", b"")
+    assert process.returncode == -signal.SIGINT
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        (["tr"], "train"),
+        (["train", "--wor"], "--workdir="),
+        (["train", "--nolower"], "--nolowercase"),
+        (["sample", "--temp"], "--temperature="),
+        (["sample", "--corp"], ""),
+    ],
+)
+def test_bash_completes_commands_and_flags(line, found):
+    helps = {COMMANDS_OF[n]: launched(n, "--help").out for n in ("char_lm", "sample")}
+    words = shlex.join(["jaxrnn", *line])
+    run = f"compopt() {{ :; }}; COMP_WORDS=({words}); COMP_CWORD={len(line)}; _jaxrnn"
+    told = subprocess.run(
+        ["bash", "-c", f'{script(helps)}\n{run}; echo "${{COMPREPLY[*]}}"'],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert (told.stdout, told.stderr) == (f"{found}\n", "")
