@@ -97,7 +97,7 @@ BUILT_IN = "from jaxrnn import Cell, CELLS, register\nregister(Cell('tanh', CELL
 REFUSED = {
     "no module": ("absent", None, "there is no module 'absent'"),
     "no part of a module": ("json.absent", None, "there is no module 'json.absent'"),
-    "no name": (",", None, "--cells= cannot be imported"),
+    "no name": (",", None, "--cells=, has an empty entry"),
     "no file": ("absent.py", None, "there is no file"),
     "a folder": ("folder.py", "", "there is no file"),
     "nothing registered": ("mine", "x = 1\n", "registers no cell; let it call"),
