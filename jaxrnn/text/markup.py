@@ -20,6 +20,7 @@ with installed():
 
 HEADING = "\1"  # begins a heading's line, with its level
 
+LONGEST_TITLE = 256  # bytes, in MediaWiki
 HIDDEN_NAMESPACES = ("file", "image", "media", "category")  # as every wiki knows them
 _MEDIA = re.compile(
     r"\.(?:jpe?g|png|gif|svg|tiff?|webp|og[gav]|web[mp]|mp3|wav|mid|pdf|djvu)$", re.I
@@ -125,8 +126,8 @@ def _link(link: Any, hidden: frozenset[str]) -> str:
     title = title.removeprefix(":")
     if link.text is None:
         return title.replace("_", " ")
-    text = _words(link.text, hidden)
-    if not text.strip():  # [[Rome (city)|]]
+    text = _words(link.text, hidden).rpartition("|")[2]
+    if not text.strip() and len(title) < LONGEST_TITLE:  # [[Rome (city)|]]
         text = re.sub(r"\s*\([^()]*\)$|,.*$", "", title.rpartition(":")[2])
     return text
 
@@ -173,7 +174,7 @@ def _template(template: Any, hidden: frozenset[str]) -> str:
     head, colon, rest = name.partition(":")
     if which is None and colon and head in WORDS:  # {{formatnum:1234}}
         return rest
-    return (argument(which) if which else "") or GONE
+    return (argument("text") or argument(which) if which else "") or GONE
 
 
 _AROUND = r"[ \t,;:/·\u2013\u2014\-\x02]*"
@@ -184,16 +185,22 @@ _MARKS = re.compile(r"(?i)'{2,}|<!--|\{\{|\}\}|\[\[|\]\]|\{\||\|\}|</?ref(?:\b[^
 def _put_right(text: str) -> str:
     """Without what is left around things that were left out, and without marks of single lines."""
     text = re.sub(r"'{2,}", lambda run: _QUOTES.get(len(run[0]), "'" * (len(run[0]) - 5)), text)
-    text = re.sub(r"__[^\W\d_]+(?:_[^\W\d_]+)*__", lambda m: "" if m[0].isupper() else m[0], text)
-    text = re.sub(r"-\{(?:[^{}|]*\|)?(?:[\w-]+:)?([^{};]*)[^{}]*\}-", r"\1", text)
+    text = re.sub(r"__[^\W\d_]+(?:_[^\W\d_]+)*__", _unless_lower, text)
+    text = re.sub(r"-\{(?:[^{}|]*+\|)?(?:[\w-]++:)?([^{};]*+)[^{}]*+\}-", r"\1", text)
     text = re.sub(r"[,;](?=[ \t]*\x02[ \t\x02]*[,;.])", "", text)  # of two commas, one
     text = re.sub(rf"[(\uff08]{_AROUND}[)\uff09]", lambda m: GONE if GONE in m[0] else m[0], text)
     text = re.sub(rf"([(\uff08]){_AROUND}", lambda m: m[1] if GONE in m[0] else m[0], text)
+    text = re.sub('["\u201c\u201e\u00ab]\x02+["\u201d\u201c\u00bb]', GONE, text)
     text = re.sub(
         r"(?<![ \t,;\x02])[ \t,;\x02]+([)\uff09])", lambda m: m[1] if GONE in m[0] else m[0], text
     )
     text = re.sub(r"(?<![ \t\x02])[ \t\x02]+", _gap, text)
     return _sections(text.split("\n"))
+
+
+def _unless_lower(word: re.Match[str]) -> str:
+    """Nothing of __TOC__, in whatever script; all of __init__."""
+    return "" if word[0] == word[0].upper() else word[0]
 
 
 def _gap(run: re.Match[str]) -> str:

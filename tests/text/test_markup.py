@@ -33,8 +33,9 @@ CASES = {
     ),
     "templates that show their words": (
         "The {{lang|fr|mot juste}} ({{lang-de|Wort}}, {{langx|la|verbum}}) is {{convert|5|km|mi}}"
-        " off{{snd}}{{nowrap|''all'' of [[it]]}} {{circa|1890}}, {{formatnum:1200}}.",
-        "The mot juste (Wort, verbum) is 5 km off \u2013 all of it c. 1890, 1200.",
+        " off{{snd}}{{quote|author=a|text=''so''}}"
+        " {{nowrap|''all'' of [[it]]}} {{circa|1890}}, {{formatnum:1200}}.",
+        "The mot juste (Wort, verbum) is 5 km off \u2013 so all of it c. 1890, 1200.",
     ),
     "arguments": ("A {{{1|default}}} and {{{2}}}.", "A default and."),
     "references": (
@@ -63,7 +64,8 @@ CASES = {
         "5 <67 & \u00e9&unknown; \u2014",
     ),
     "magic words": (
-        "__NOTOC__\nA __TOC__ b, snake__case__name __init__", "A b, snake__case__name __init__",
+        "__NOTOC__\n__\u76ee\u5f55__A __TOC__ b, snake__case__name __init__",
+        "A b, snake__case__name __init__",
     ),
     "formulas, galleries and code": (
         "Let <math>x_{{1}}</math> be.\n<gallery>\nA.jpg|[[a]]\n</gallery>\n"
@@ -72,8 +74,9 @@ CASES = {
         "Let be.\n\nif (a<b && c) x[0]++;\n\nraw H2O f()",
     ),
     "parentheses": (
-        "A ({{ipa|x}}; {{a}}) b ( ; {{x}}c) d (e, {{x}} ) f() (g) (\n) {{x}}({{y}}): h ({{x}}).",
-        "A b (c) d (e) f() (g) (\n): h.",
+        "A ({{ipa|x}}; {{a}}) b ( ; {{x}}c) d (e, {{x}} ) f() (g) (\n) {{x}}({{y}}): h ({{x}}),"
+        " \"{{x}}\" \"i\".",
+        "A b (c) d (e) f() (g) (\n): h, \"i\".",
     ),
     "paragraphs": (
         "\n\n\nOne\nline.\n\n\n\n{{x}}\n\n{{y}}\nTwo.  Wide.\n----\nThree<p>Four</p>\n",
@@ -133,13 +136,14 @@ def test_no_mark_is_left_of_any_text():
 @pytest.mark.parametrize(
     "text",
     [
-        "[[" * 500_000, "{{" * 50_000, "{{a|" * 10_000 + "x" + "}}" * 10_000, "}}" * 200_000,
-        "<ref>" * 50_000, "'''''a" * 20_000, "{|\n" * 20_000, "[http://a " * 10_000,
-        "<b>" * 50_000, "{{{a|" * 20_000, "<!--" * 100_000, "==\n" * 20_000, "*" * 100_000,
-        "[[a|" * 30_000, '<div a="' * 20_000, "{|\n|-\n! a || b\n" * 5_000,
-        (":" * 200 + "\n") * 1_000, "<math>" * 50_000, "(" * 100_000, "( " * 50_000, " " * 200_000,
-        "&" * 50_000, "-{" * 50_000, "_" * 100_000, "{{lang|x|" * 5_000, "\x02, " * 50_000,
-        "[[a]]" * 5_000 + "[[", "<b><i>" * 20_000 + "</b></i>" * 20_000, "{{x}}," * 30_000,
+        "[[" * 100_000, "{{" * 50_000, "{{a|" * 10_000 + "x" + "}}" * 10_000, "}}" * 50_000,
+        "<ref>" * 5_000, "'''''a" * 5_000, "{|\n" * 5_000, "[http://a " * 2_000,
+        "<b>" * 5_000, "{{{a|" * 5_000, "<!--" * 20_000, "==\n" * 5_000, "*" * 50_000,
+        "[[a|" * 5_000, '<div a="' * 5_000, "{|\n|-\n! a || b\n" * 2_000, "[" * 50_000,
+        (":" * 200 + "\n") * 200, "<math>" * 5_000, "(" * 50_000, "( " * 20_000, " " * 50_000,
+        "&" * 20_000, "-{" * 20_000, "_" * 50_000, "{{lang|x|" * 5_000, "\x02, " * 20_000,
+        "[[a]]" * 1_000 + "[[", "-{" + "a" * 50_000, "[[" + " " * 50_000 + "x|]]",
+        "<b><i>" * 3_000 + "</b></i>" * 3_000, "{{x}}," * 5_000,
     ],
     ids=lambda text: repr(text[:12]),
 )  # fmt: skip
