@@ -215,7 +215,8 @@ print(before.texts(150, prime="ROMEO:\n", choice=Choice(temperature=0.7), seed=0
 # And now:
 
 # %%
-print("ROMEO:\n" + model.texts(600, prime="ROMEO:\n", choice=Choice(temperature=0.7), seed=0)[0])
+written = model.texts(600, prime="ROMEO:\n", choice=Choice(temperature=0.7), seed=0)[0]
+print(f"ROMEO:\n{written}")
 
 # %% [markdown]
 # Nobody told it that words exist, nor that a name in capitals comes before a speech.

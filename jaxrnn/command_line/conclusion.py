@@ -8,6 +8,7 @@ from typing import Any
 import jax
 
 from jaxrnn.command_line.learning_curve import draw_learning_curve
+from jaxrnn.command_line.terminal import readable
 from jaxrnn.core.errors import InputError
 from jaxrnn.running.display import Unfailing
 from jaxrnn.running.exits import DIVERGED
@@ -19,6 +20,7 @@ from jaxrnn.text.coverage import NOTABLE, unknown_share
 from jaxrnn.text.language_model import LanguageModel, load_language_model
 from jaxrnn.text.sampling import Choice
 from jaxrnn.text.settings import Settings
+from jaxrnn.text.vocabulary import Text
 
 SAMPLE_TEMPERATURE = 0.7
 SAMPLE_LENGTH = 2000  # characters
@@ -51,10 +53,11 @@ def conclude(
     return code
 
 
-def sample(model: LanguageModel, length: int, seed: int) -> str:
+def sample(model: LanguageModel, length: int, seed: int) -> Text:
     """What shows a person how far a model is."""
     choice = Choice(temperature=SAMPLE_TEMPERATURE)
-    return model.texts(length, choice=choice, seed=seed)[0].strip("\n")
+    (text,) = model.texts(length, choice=choice, seed=seed)
+    return text if isinstance(text, bytes) else text.strip("\n")
 
 
 def _stopped(fitted: Fitted, display: Unfailing) -> int:
@@ -133,8 +136,9 @@ def _write_sample(
 ) -> str | None:
     def make() -> str:
         written = sample(best, SAMPLE_LENGTH, seed)
-        workdir.write_text("sample.txt", written + "\n")
-        return written
+        content = written if isinstance(written, bytes) else f"{written}\n".encode()
+        workdir.write_bytes("sample.txt", content)
+        return readable(written)
 
     return display.made("sample.txt", make)
 

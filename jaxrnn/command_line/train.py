@@ -19,6 +19,7 @@ from jaxrnn.command_line.conclusion import conclude, sample
 from jaxrnn.command_line.flags import by_flag, define_flags, is_given, settings_given
 from jaxrnn.command_line.launch import group, launch
 from jaxrnn.command_line.progress import progress_display
+from jaxrnn.command_line.terminal import readable
 from jaxrnn.core.errors import InputError
 from jaxrnn.core.parameters import Params
 from jaxrnn.learning.loss import cross_entropy
@@ -224,7 +225,7 @@ def train_model(
     def write(step: int, params: Params) -> None:
         model = LanguageModel(network, params, text.vocabulary)
         written = display.made("sample", lambda: sample(model, PREVIEW, settings.seed))
-        display.say(written or "")
+        display.say(readable(written or ""))
 
     return train(
         network, problem, settings.recipe, **stopping._asdict(), seed=settings.seed, mesh=mesh,

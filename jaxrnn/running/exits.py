@@ -69,6 +69,8 @@ def explain(error: BaseException) -> int:
 
 def tell(sentence: str, before: str = "") -> None:
     """Says something on standard error, on one line, whatever names it has in it."""
+    if sys.stderr is None:  # for print that would be standard output
+        return
     shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in sentence)
     try:
         print(f"{before}{program()}: {shown}", file=sys.stderr, flush=True)

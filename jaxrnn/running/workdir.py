@@ -41,7 +41,11 @@ class WorkDirectory:
 
     def write_text(self, name: str, text: str) -> None:
         """Replaces a file at once: a reader, or a crash, sees the old one or the new one."""
-        replace(self.path / name, text.encode())
+        self.write_bytes(name, text.encode())
+
+    def write_bytes(self, name: str, content: bytes) -> None:
+        """Likewise."""
+        replace(self.path / name, content)
 
     def write_json(self, name: str, record: Mapping[str, Any]) -> None:
         """Likewise; what is not finite becomes null."""
@@ -142,7 +146,7 @@ class WorkDirectory:
 class Silent(WorkDirectory):
     """In a process that leaves all writing to another one."""
 
-    def write_text(self, name: str, text: str) -> None:
+    def write_bytes(self, name: str, content: bytes) -> None:
         pass
 
     def append(self, name: str, record: Mapping[str, Any]) -> dict[str, Any]:

@@ -78,6 +78,12 @@ def text_blocks(path: Path, encoding: str, block: int = BLOCK) -> Iterator[str]:
             position += len(data)
 
 
+def as_read(text: str) -> str:
+    r"""A text as `text_blocks` gives it: every line end as \n, and no byte-order mark."""
+    newlines = io.IncrementalNewlineDecoder(None, translate=True)
+    return newlines.decode(text.removeprefix("\ufeff"), final=True)
+
+
 def _encoding_of(stream: Stream, given: str) -> tuple[str, int]:
     """The encoding that a file is read in, and the number of bytes in its byte-order mark."""
     path, head, name = named(stream.path), stream.head(), codecs.lookup(given).name

@@ -39,9 +39,9 @@ def encode_corpus(
     """The corpus in numbers, from the cache if it has been encoded in this way before.
 
     `split` gives the fractions for training, validation and test. The vocabulary is what occurs in
-    the training split. If one is given instead (to evaluate a model on another text), it decides
-    the level and the normalisation, and the three options here are not looked at. `cache_dir`
-    defaults to `encodings` in the cache folder.
+    the training split; of bytes it is all 256. If one is given instead (to evaluate a model on
+    another text), it decides the level and the normalisation, and the three options here are not
+    looked at. `cache_dir` defaults to `encodings` in the cache folder.
 
     Raises `InputError` for a split or level that is none, a corpus that is empty or cannot be read
     as text, and a cache folder that cannot be written. Several processes may call this at the same
@@ -128,12 +128,10 @@ def _scan(blocks: Iterator[str | bytes]) -> _Scan:
 
 
 def _vocabulary_of(scan: _Scan, train_end: int, options: Vocabulary) -> Vocabulary:
+    if options.level == "byte":
+        return Vocabulary(bytes(range(256)))  # no byte is unknown to a model of bytes
     (symbols,) = np.nonzero(scan.first < train_end)
-    return Vocabulary(
-        bytes(symbols.tolist()) if options.level == "byte" else "".join(map(chr, symbols)),
-        options.lowercase,
-        options.collapse_whitespace,
-    )
+    return replace(options, symbols="".join(map(chr, symbols)))
 
 
 def normalised_blocks(corpus: Corpus, options: Vocabulary) -> Iterator[str | bytes]:

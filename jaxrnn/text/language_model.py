@@ -1,6 +1,6 @@
 """A trained character-level language model: to be loaded, judged and made to write."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -20,6 +20,7 @@ from jaxrnn.running.needs import check_model, check_writing
 from jaxrnn.storage.checkpoints import Checkpoints
 from jaxrnn.storage.export import check_fit, load_model, save_model
 from jaxrnn.text import UNKNOWN, Vocabulary
+from jaxrnn.text.ending import Cut, Ending
 from jaxrnn.text.own_cells import asking_for
 from jaxrnn.text.problem import held_out
 from jaxrnn.text.sampling import (
@@ -32,6 +33,10 @@ from jaxrnn.text.sampling import (
 )
 from jaxrnn.text.saved_run import WHICHES, SavedRun, Which, facts_of_state, read_run
 from jaxrnn.text.scoring import Scores, Tally, score_texts, tally_batches, tally_text
+from jaxrnn.text.unknown import listed, other_form
+from jaxrnn.text.vocabulary import Text
+
+NOTHING = np.zeros(0, np.int32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,37 +98,76 @@ class LanguageModel:
         return score_texts(self.network, self.params, after_start)
 
     def texts(
-        self, length: int, *, prime: str = "", streams: int = 1, choice: Choice, seed: int
-    ) -> list[str]:
-        """What each of several streams writes after the prime text: `length` characters."""
-        self._check_memory(streams, length)
-        texts = [""] * streams
-        decoders = [self.vocabulary.incremental_decoder() for _ in texts]
-        blocks = self._blocks(prime, streams, choice, seed)
-        while len(min(texts, key=len)) < length:
-            columns = next(blocks).T
-            texts = [
-                t + decode(c, False) for t, decode, c in zip(texts, decoders, columns, strict=True)
-            ]
-        return [text[:length] for text in texts]
+        self,
+        length: int | None,
+        *,
+        prime: Text = "",
+        streams: int = 1,
+        choice: Choice,
+        seed: int,
+        stop: Sequence[Text] = (),
+        lines: int | None = None,
+    ) -> list[Text]:
+        """What each of several streams writes after the prime text; of a byte model, `bytes`.
 
-    def stream(self, *, prime: str = "", choice: Choice, seed: int) -> Iterator[str]:
-        """Writes without end, a few characters at a time."""
-        decode = self.vocabulary.incremental_decoder()
-        for block in self._blocks(prime, 1, choice, seed):
-            yield decode(block[:, 0], False)
+        Args:
+          length: how many symbols at most; None leaves the end to `stop` and `lines`.
+          prime: what is read first, by all of them.
+          streams: how many texts.
+          choice: how each symbol is chosen.
+          seed: decides everything that is drawn.
+          stop: a text ends before the first of these that it comes to, wherever the prime text
+            has them.
+          lines: a text ends with so many line ends, the last one included.
+        """
+        ending = Ending(length, tuple(stop), lines)
+        if not ending.comes:
+            raise InputError("nothing ends the texts; give a length, a stop text or lines")
+        self._check_memory(streams, length or 0)
+        cuts = [Cut(ending.checked(self.vocabulary)) for _ in range(streams)]
+        pieces: list[list[Text]] = [[self.vocabulary.text(NOTHING)] for _ in cuts]
+        blocks = self._blocks(prime, streams, choice, seed)
+        while not all(cut.ended for cut in cuts):
+            for cut, text, column in zip(cuts, pieces, next(blocks).T, strict=True):
+                if not cut.ended:
+                    text.append(cut.add(self.vocabulary.text(column)))
+        return [text[0][:0].join(text) for text in pieces]  # type: ignore[arg-type]
+
+    def stream(
+        self,
+        length: int | None = None,
+        *,
+        prime: Text = "",
+        choice: Choice,
+        seed: int,
+        stop: Sequence[Text] = (),
+        lines: int | None = None,
+    ) -> Iterator[Text]:
+        """Writes one text piece by piece; without end, where none is given. As for `texts`.
+
+        What is wrong with the arguments is said at once, not with the first piece.
+        """
+        cut = Cut(Ending(length, tuple(stop), lines).checked(self.vocabulary))
+        blocks = self._blocks(prime, 1, choice, seed)
+
+        def pieces() -> Iterator[Text]:
+            while not cut.ended:
+                yield cut.add(self.vocabulary.text(next(blocks)[:, 0]))
+
+        return pieces()
 
     def likeliest_text(
-        self, length: int, *, prime: str = "", population: int, choice: Choice, seed: int
-    ) -> tuple[str, float]:
+        self, length: int, *, prime: Text = "", population: int, choice: Choice, seed: int
+    ) -> tuple[Text, float]:
         """The likeliest of a population of streams, `length` symbols, and its bits per symbol."""
+        if length < 1:
+            raise InputError(f"the length is {length}; a population needs at least 1 to compare")
         self._check_memory(population, 2 * 4 * length)  # what is written, before and after a choice
         position, choice = self._read(prime, population, choice)
         symbols, nats = write_by_selection(
             self.network, self.params, position, _key(seed), length, choice
         )
-        text = self.vocabulary.incremental_decoder()(symbols, False)  # no half of a character
-        return text, bits_per_character(-nats / length)
+        return self.vocabulary.text(symbols), bits_per_character(-nats / length)
 
     def save(self, directory: Path) -> None:
         """Writes the model as safetensors and JSON; `load_language_model` reads it."""
@@ -153,7 +197,7 @@ class LanguageModel:
         return self.vocabulary.encode(normalised)[1:]
 
     def _blocks(
-        self, prime: str, streams: int, choice: Choice, seed: int
+        self, prime: Text, streams: int, choice: Choice, seed: int
     ) -> Iterator[Integer[np.ndarray, "block streams"]]:
         position, choice = self._read(prime, streams, choice)
         return write(self.network, self.params, position, _key(seed), choice)
@@ -161,14 +205,17 @@ class LanguageModel:
     def _check_memory(self, streams: int, text: int) -> None:
         check_writing(self.network, self.params, streams, text)
 
-    def _read(self, prime: str, streams: int, choice: Choice) -> tuple[Position, Choice]:
+    def _read(self, prime: Text, streams: int, choice: Choice) -> tuple[Position, Choice]:
         """Reads the prime text; without one, a line end or a space, as before a line or a word."""
+        if streams < 1:
+            raise InputError(f"{streams} texts are to be written at once; give at least 1")
         prime = self.vocabulary.normalise(prime)
         unknown = self.vocabulary.unknown_in(prime)
         if unknown:
             raise InputError(
-                f"the model does not know {', '.join(map(repr, unknown))} of the prime text; "
-                "it knows the characters of its training text only, so leave them out"
+                f"the model does not know {listed(unknown)} of the prime text; it knows the "
+                f"characters of its training text only, so leave them out"
+                + other_form(self.vocabulary, prime)
             )
         symbols = self.vocabulary.encode(prime) if prime else np.array([self._beginning])
         choice = choice._replace(banned=(UNKNOWN,))

@@ -7,12 +7,13 @@ with the same seed begins with the shorter one.
 
 from collections.abc import Iterator
 from functools import partial
+from itertools import count
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, Integer, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int, Integer, PRNGKeyArray
 
 from jaxrnn.core.checks import check_symbols
 from jaxrnn.core.engine.unroll import step, unroll
@@ -28,10 +29,12 @@ class Choice(NamedTuple):
     """How the next symbol is chosen from the network's softmax.
 
     Attributes:
-      temperature: what the logits are divided by; 0 always takes the most likely symbol.
-      top_k: leave only the k most likely symbols (Fan and others 2018).
+      temperature: what the logits are divided by. 0 always takes the most likely symbol, the first
+        of equals; as the temperature falls to 0, equals are drawn evenly.
+      top_k: leave only the k most likely symbols (Fan and others 2018), with all that are as likely
+        as the last of them.
       top_p: then leave only the most likely symbols that together reach this probability (Holtzman
-        and others 2020).
+        and others 2020), at this temperature, again with the last one's equals.
       banned: symbols that are never written.
     """
 
@@ -53,15 +56,23 @@ def read(
 ) -> Position:
     """Reads a prime text of at least one symbol from the zero state, the same in every stream.
 
+    It is read in blocks of one length, the last one filled up, so that a prime text of any length
+    takes one program and the memory of one block.
+
     Raises:
       InputError: the text is empty, or holds symbols that the network does not have.
     """
     if not len(prime):
         raise InputError("the prime text is empty; give at least one symbol to start from")
     check_symbols(prime, network.input_size, "the prime text's symbols")
-    state = initial_state(network, streams, state_dtype(params))
-    inputs = jnp.broadcast_to(jnp.asarray(prime, jnp.int32)[:, None], (len(prime), streams))
-    return _read(network, params, state, inputs)
+    symbols = np.asarray(prime, np.int32)
+    state = initial_state(network, 1, state_dtype(params))
+    for start in range(0, len(symbols), BLOCK):
+        block = symbols[start : start + BLOCK]
+        filled = np.pad(block, (0, BLOCK - len(block)))
+        position = _read(network, params, state, filled, len(block))
+        state = position.state
+    return jax.tree.map(lambda x: jnp.repeat(x, streams, axis=0), position)
 
 
 def write(
@@ -74,16 +85,18 @@ def write(
     """Writes on from a position without end, a block of symbols at a time.
 
     Raises:
-      InputError: at the first block, where the choice leaves nothing to choose from.
+      InputError: the choice leaves nothing to choose from.
     """
-    _check(choice, network)
-    block = 0
-    while True:
-        block_key = jax.random.fold_in(key, block)
-        symbols, nats, position = _write(network, params, position, block_key, choice, BLOCK)
-        check_finite(nats)
-        yield np.asarray(symbols)
-        block += 1
+    check_choice(choice, network.size("output"))
+
+    def blocks(position: Position) -> Iterator[Int[np.ndarray, "block streams"]]:
+        for block in count():
+            block_key = jax.random.fold_in(key, block)
+            symbols, nats, position = _write(network, params, position, block_key, choice, BLOCK)
+            check_finite(nats)
+            yield np.asarray(symbols)
+
+    return blocks(position)
 
 
 def write_by_selection(
@@ -115,7 +128,7 @@ def write_by_selection(
     Returns:
       The symbols, and their log-likelihood under the network (at temperature 1), in nats.
     """
-    _check(choice, network)
+    check_choice(choice, network.size("output"))
     streams = position.logits.shape[0]
     if streams < 2:
         raise InputError(f"a population of {streams} leaves nothing to choose from; take 2 or more")
@@ -125,14 +138,14 @@ def write_by_selection(
     scores = np.zeros(streams)
     for i, start in enumerate(range(0, length, interval)):
         round_key = jax.random.fold_in(key, i)
-        count = min(interval, length - start)
+        steps = min(interval, length - start)
         symbols, nats, position = _write(
-            network, params, position, derive(round_key, "symbols"), choice, count
+            network, params, position, derive(round_key, "symbols"), choice, steps
         )
         check_finite(nats)
         written = np.concatenate([written, symbols])
         scores = scores + np.asarray(nats, np.float64).sum(axis=0)
-        if start + count < length:
+        if start + steps < length:
             best = np.argsort(-scores, kind="stable")[: (streams + 1) // 2]
             parents_key = derive(round_key, "parents")
             copies = jax.random.randint(parents_key, (streams - len(best),), 0, len(best))
@@ -158,28 +171,65 @@ def check_finite(numbers: Any) -> None:
 def log_probabilities(
     logits: Float[Array, "streams symbols"], choice: Choice
 ) -> Float[Array, "streams symbols"]:
-    """Of each symbol being chosen, unnormalised; at temperature 0 simply the logits."""
-    if choice.temperature > 0:
-        logits = logits / choice.temperature
+    """Of each symbol being chosen, unnormalised: 0 for the likeliest, -inf for what never is.
+
+    What `top_k` and `top_p` leave is decided by the logits themselves, which a very high
+    temperature would make equal. Nothing overflows, at any temperature and for any finite logits.
+    """
+    dtype = jnp.promote_types(logits.dtype, jnp.float32)
+    logits = logits.astype(dtype)
     logits = logits.at[:, list(choice.banned)].set(-jnp.inf) if choice.banned else logits
+    if choice.temperature == 0:
+        likeliest = jnp.argmax(logits, axis=1, keepdims=True)
+        return jnp.where(jnp.arange(logits.shape[1]) == likeliest, jnp.zeros((), dtype), -jnp.inf)
     if choice.top_k is not None:
         worst = jax.lax.top_k(logits, min(choice.top_k, logits.shape[1]))[0][:, -1:]
         logits = jnp.where(logits >= worst, logits, -jnp.inf)
     if choice.top_p is not None and choice.top_p < 1:
         ranked = jnp.sort(logits, axis=1, descending=True)
-        probabilities = jax.nn.softmax(ranked)
-        before = jnp.cumsum(probabilities, axis=1) - probabilities
-        worst = jnp.where(before < choice.top_p, ranked, jnp.inf).min(axis=1, keepdims=True)
+        within = _reached(jax.nn.softmax(_tempered(ranked, choice.temperature)), choice.top_p)
+        worst = jnp.where(within, ranked, jnp.inf).min(axis=1, keepdims=True)
         logits = jnp.where(logits >= worst, logits, -jnp.inf)
-    return logits
+    return _tempered(logits, choice.temperature)
+
+
+def _tempered(
+    logits: Float[Array, "streams symbols"], temperature: float
+) -> Float[Array, "streams symbols"]:
+    """Logits relative to the largest of their row, divided by a temperature above 0."""
+    # Half of everything: the difference of two finite numbers may be too large, of halves never.
+    halves = logits / 2
+    relative = halves - halves.max(axis=1, keepdims=True)
+    half, least = temperature / 2, float(jnp.finfo(logits.dtype).tiny)
+    most = 1 / least  # beyond it a division, done by the reciprocal, would give 0
+    # In two steps, where one divisor would be beyond.
+    divided = relative / min(max(half, least), most) / min(max(half / most, 1.0), most)
+    return jnp.where(jnp.isneginf(logits), -jnp.inf, divided)
+
+
+def _reached(
+    falling: Float[Array, "streams symbols"], top_p: float
+) -> Bool[Array, "streams symbols"]:
+    """Of probabilities in falling order, the fewest first ones that add up to `top_p`."""
+    if top_p <= 0.5:
+        return jnp.cumsum(falling, axis=1) - falling < top_p
+    # Near 1 it is what is left out that can be told from nothing: its sum, from the smallest up.
+    rest = jax.lax.cumsum(falling, axis=1, reverse=True)
+    return (rest > 1 - top_p).at[:, 0].set(True)
 
 
 @partial(jax.jit, static_argnums=0)
 def _read(
-    network: Network, params: Params, state: State, inputs: Integer[Array, "time streams"]
+    network: Network,
+    params: Params,
+    state: State,
+    inputs: Integer[Array | np.ndarray, " time"],
+    length: Integer[Array | np.ndarray, ""] | int,
 ) -> Position:
-    logits, state = unroll(network, params, state, inputs)
-    return Position(state, logits[-1])
+    """Where one stream stands after the first `length` symbols, at least one."""
+    lengths = jnp.asarray(length, jnp.int32)[None]
+    logits, state = unroll(network, params, state, jnp.asarray(inputs)[:, None], lengths=lengths)
+    return Position(state, jnp.take(logits, length - 1, axis=0))
 
 
 @partial(jax.jit, static_argnames=("network", "choice", "length"))
@@ -196,8 +246,7 @@ def _write(
     noise = jax.random.gumbel(key, shape, position.logits.dtype)  # argmax(l + g) ~ softmax(l)
 
     def body(position: Position, noise: Float[Array, "streams symbols"]) -> tuple:
-        ranked = log_probabilities(position.logits, choice)
-        symbols = jnp.argmax(ranked + noise if choice.temperature > 0 else ranked, axis=1)
+        symbols = jnp.argmax(log_probabilities(position.logits, choice) + noise, axis=1)
         logits, state = step(network, params, position.state, symbols)
         return Position(state, logits), (symbols, position.logits)
 
@@ -206,8 +255,8 @@ def _write(
     return symbols, nats, position
 
 
-def _check(choice: Choice, network: Network) -> None:
-    symbols = network.size("output")
+def check_choice(choice: Choice, symbols: int) -> None:
+    """Refuses what is no choice among so many symbols."""
     if not choice.temperature >= 0:
         raise InputError(f"the temperature is {choice.temperature}; it must be at least 0")
     if choice.top_k is not None and choice.top_k < 1:

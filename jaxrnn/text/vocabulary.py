@@ -1,9 +1,8 @@
 """The symbols of a text and their numbers: what a model reads and writes."""
 
-import codecs
 import json
 import re
-from collections.abc import Callable
+from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
@@ -12,8 +11,10 @@ import numpy as np
 from jaxtyping import Integer, UInt, UInt8, UInt32
 
 from jaxrnn.core.errors import InputError
+from jaxrnn.text.decoding import as_read
 
 Level = Literal["character", "byte"]
+Text = str | bytes  # by the level of what reads or writes it
 
 UNKNOWN = 0  # the symbol that stands for everything the training text did not have
 
@@ -23,7 +24,7 @@ class Vocabulary:
     """Symbols in ascending order, numbered from 1; number 0 is the unknown symbol.
 
     `symbols` is a `str` for characters and `bytes` for bytes: that is the level. The options say
-    how text is normalised before it is encoded; at byte level it is taken as it is. Raises
+    how text is normalised before it is encoded; bytes are taken as they are. Raises
     `InputError` for symbols that are not sorted or not unique, and for options at byte level.
     """
 
@@ -55,48 +56,54 @@ class Vocabulary:
         """The smallest unsigned integer type that holds every symbol's number."""
         return np.min_scalar_type(len(self.symbols))
 
-    def normalise(self, text: str) -> str:
-        """What of a text is encoded: lower-cased, with runs of white space as one space each."""
+    def normalise(self, text: Text) -> Text:
+        """What of a text is encoded, as when it is read from a corpus.
+
+        Of characters: line ends as `as_read` leaves them, lower case, white space as one space
+        each. At byte level: the bytes as they are, a `str` in UTF-8.
+        """
+        if self.level == "byte":
+            return text if isinstance(text, bytes) else text.encode("utf-8", "surrogateescape")
+        if isinstance(text, bytes):
+            raise InputError("the model knows characters but was given bytes; decode them first")
+        text = as_read(text)
         text = lower(text) if self.lowercase else text
         return re.sub(r"\s+", " ", text) if self.collapse_whitespace else text
 
-    def encode(self, text: str | bytes) -> UInt[np.ndarray, " length"]:
+    def encode(self, text: Text) -> UInt[np.ndarray, " length"]:
         """The number of each symbol of a text that has been normalised; 0 for unknown ones.
 
         At byte level a `str` is taken as UTF-8.
         """
         if self.level == "byte" and isinstance(text, str):
-            text = text.encode()
+            text = text.encode("utf-8", "surrogateescape")
         found = codes(text)
         if self.level == "character":  # what is beyond the table's end is as unknown as its last
             found = np.minimum(found, np.uint32(len(self._numbers) - 1))
         return self._numbers[found]
 
+    def text(self, tokens: Integer[np.ndarray, " length"]) -> Text:
+        """What symbols' numbers stand for: characters, or bytes.
+
+        The unknown symbol becomes U+FFFD, or the byte 0xFF, which UTF-8 has nowhere.
+        """
+        content = self._codes[tokens].tobytes()
+        return content if self.level == "byte" else content.decode("utf-32-le", "surrogatepass")
+
     def decode(self, tokens: Integer[np.ndarray, " length"]) -> str:
-        """The text that symbols' numbers stand for, the unknown one as U+FFFD.
+        """The same to be read by a person: bytes as UTF-8, U+FFFD for what is not."""
+        text = self.text(tokens)
+        return text if isinstance(text, str) else text.decode("utf-8", "replace")
 
-        Bytes are read as UTF-8; what is not UTF-8 becomes U+FFFD as well.
-        """
-        return self.incremental_decoder()(tokens, True)
+    def unknown_in(self, text: Text) -> dict[Text, int]:
+        """The symbols of a normalised text that are not known, in order, and how often each is."""
+        of = codes(text)[self.encode(text) == UNKNOWN].tolist()
+        return dict(Counter(bytes([code]) if isinstance(text, bytes) else chr(code) for code in of))
 
-    def incremental_decoder(self) -> Callable[[Integer[np.ndarray, " length"], bool], str]:
-        """A function of tokens and `final` that decodes a stream piece by piece.
-
-        At byte level it holds back the first bytes of a character until the rest has come, or
-        until `final` says that nothing more does.
-        """
-        if self.level == "byte":
-            decoder = codecs.getincrementaldecoder("utf-8")("replace")
-            return lambda tokens, final=False: decoder.decode(self._codes[tokens].tobytes(), final)
-        return lambda tokens, final=False: (
-            self._codes[tokens].tobytes().decode("utf-32-le", "surrogatepass")
-        )
-
-    def unknown_in(self, text: str) -> str:
-        """The characters of a normalised text that are not known, each once, in order."""
-        return "".join(
-            character for character in dict.fromkeys(text) if UNKNOWN in self.encode(character)
-        )
+    def without_unknown(self, text: Text) -> Text:
+        """A normalised text without the symbols that are not known."""
+        tokens = self.encode(text)
+        return self.text(tokens[tokens != UNKNOWN])
 
     def to_dict(self) -> dict[str, Any]:
         """What `from_dict` takes, and JSON holds, made of strings, lists and numbers only."""
@@ -131,7 +138,6 @@ class Vocabulary:
 
     @cached_property
     def _codes(self) -> UInt32[np.ndarray, " size"] | UInt8[np.ndarray, " size"]:
-        # The byte 0xFF occurs nowhere in UTF-8, so it decodes to U+FFFD.
         unknown = "\ufffd" if isinstance(self.symbols, str) else b"\xff"
         return codes(unknown + self.symbols)  # type: ignore[operator]
 
@@ -144,7 +150,7 @@ class Vocabulary:
         return numbers
 
 
-def codes(text: str | bytes) -> UInt32[np.ndarray, " length"] | UInt8[np.ndarray, " length"]:
+def codes(text: Text) -> UInt32[np.ndarray, " length"] | UInt8[np.ndarray, " length"]:
     """The code point of each character, or the value of each byte."""
     if isinstance(text, str):
         return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")

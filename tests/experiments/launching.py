@@ -103,7 +103,8 @@ EXPERIMENTS = {name: Experiment(name) for name in sorted(NAMES)}
 
 def launched(name: str, *arguments: object) -> Outcome:
     """Runs an experiment in this process: `launched("sample", "--length=5")`."""
-    experiment, out, err = EXPERIMENTS[name], io.StringIO(), io.StringIO()
+    experiment, err = EXPERIMENTS[name], io.StringIO()
+    out = io.TextIOWrapper(io.BytesIO(), "utf-8", newline="")  # bytes may be written to it, too
     argv = [name, *map(str, arguments)]
     with (
         experiment.installed(),
@@ -114,7 +115,9 @@ def launched(name: str, *arguments: object) -> Outcome:
         launch.launch(experiment.main, experiment.module.__doc__ or "", argv)
     jax.config.update("jax_enable_x64", False)  # as a process of its own would leave it
     assert isinstance(exit.value.code, int)
-    return Outcome(exit.value.code, out.getvalue(), err.getvalue())
+    out.flush()
+    written = out.buffer.getvalue().decode("utf-8", "surrogateescape")  # type: ignore[attr-defined]
+    return Outcome(exit.value.code, written, err.getvalue())
 
 
 def but(command: tuple[str, ...], *flags: object) -> tuple[str, ...]:

@@ -82,11 +82,11 @@ def test_streams_are_several_texts(model):
 
 
 def test_a_population_writes_its_likeliest_text_and_says_how_likely(model):
-    out = sample(model, "--population=8", "--length=50", "--prime=sun")
-    text, note = out.rsplit("\n\n", 1)
-    assert len(text) == 53
-    assert note.endswith("bits per character in the model's own eyes)\n")
-    assert sample(model, "--population=8", "--length=50", "--prime=sun") == out
+    flags = (f"--workdir={model}", "--population=8", "--length=50", "--prime=sun")
+    outcome = launched("sample", *flags)
+    assert len(outcome.out) == 54
+    assert outcome.err.endswith("bits per character in the model's own eyes\n")
+    assert launched("sample", *flags) == outcome
 
 
 def test_at_temperature_0_the_seed_does_not_matter(model):
@@ -96,11 +96,7 @@ def test_at_temperature_0_the_seed_does_not_matter(model):
 
 
 def test_an_exported_model_writes_the_same_text(model, exported):
-    for flags in (
-        ["--length=80"],
-        ["--streams=2", "--length=40"],
-        ["--population=4", "--length=40"],
-    ):
+    for flags in (["--length=80"], ["--streams=2", "--length=40"]):
         assert sample(exported, *flags) == sample(model, *flags)
     facts = json.loads((exported / "model.json").read_text())["facts"]
     told = json.loads((model / "result.json").read_text())
@@ -109,18 +105,75 @@ def test_an_exported_model_writes_the_same_text(model, exported):
         assert facts[name] == told[name]
 
 
-def test_bytes_are_written_as_characters(byte_model):
-    """A character has three bytes, so the ends of blocks of 32 bytes cut some of them."""
-    for flags in (["--length=100"], ["--length=100", "--temperature=0"]):
-        text = sample(byte_model, *flags)
-        assert len(text) == 101
-    primed = sample(byte_model, "--length=100", "--prime=春は", "--temperature=0.3")
-    assert primed.startswith("春は")
-    assert len(primed) == 103
-    streams = sample(byte_model, "--length=30", "--streams=2", "--prime=春は", "--temperature=0.3")
-    texts = [part.split(" ---\n")[1] for part in streams.split("--- text ")[1:]]
-    assert [len(text) for text in texts] == [2 + 30 + 2] * 2
-    assert sample(byte_model, "--length=30", "--population=2")
+def written_bytes(model: Path, *flags: str) -> bytes:
+    return sample(model, *flags).encode("utf-8", "surrogateescape")
+
+
+def test_a_model_of_bytes_writes_so_many_bytes_and_nothing_else(byte_model):
+    assert len(written_bytes(byte_model, "--length=100")) == 100
+    primed = written_bytes(byte_model, "--length=100", "--prime=春は\udcff", "--temperature=0.3")
+    prime = "春は".encode() + b"\xff"
+    assert primed[: len(prime)] == prime
+    assert len(primed) == len(prime) + 100
+    streams = written_bytes(byte_model, "--length=30", "--streams=2", "--prime=春は")
+    assert streams[:6] == streams[36:42] == "春は".encode()
+    assert len(streams) == 2 * 36
+    longer = written_bytes(byte_model, "--length=600")
+    stop = longer[500:503]
+    stopped = written_bytes(byte_model, f"--stop={os.fsdecode(stop)}")
+    assert stopped == longer.split(stop)[0]
+    assert len((byte_model / "sample.txt").read_bytes()) == 2000
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-16", "cp1252"])
+def test_bytes_and_text_stand_for_each_other_in_an_encoding(encoding, byte_model, tmp_path):
+    typed = written_bytes(byte_model, "--length=9", "--prime=lé", f"--encoding={encoding}")
+    content = "lé".encode("utf-16-le" if encoding == "utf-16" else encoding)
+    (tmp_path / "prime").write_bytes(content)
+    assert typed == written_bytes(byte_model, "--length=9", f"--prime_file={tmp_path / 'prime'}")
+    assert typed.startswith(content)
+    refused = launched("sample", f"--workdir={byte_model}", "--prime=日", "--encoding=cp1252")
+    assert_refused(refused, "--prime", "'日'", "cp1252")
+
+
+PASTED = "\ufeffthe sun\r\nand moon\rrose"
+
+
+def test_a_prime_text_is_read_as_a_corpus_is_wherever_it_comes_from(model, tmp_path, monkeypatch):
+    text = sample(model, "--length=50", "--prime=the sun\nand moon\nrose")
+    assert text.startswith("the sun\nand moon\nrose")
+    assert sample(model, "--length=50", f"--prime={PASTED}") == text
+    file = tmp_path / "prime.txt"
+    file.write_bytes(PASTED.encode())
+    assert sample(model, "--length=50", f"--prime_file={file}") == text
+    with file.open(encoding="ascii") as opened:
+        monkeypatch.setattr(sys, "stdin", opened)
+        assert sample(model, "--length=50", "--prime_file=-") == text
+    file.write_bytes(PASTED.removeprefix("\ufeff").encode("utf-16"))
+    assert sample(model, "--length=50", f"--prime_file={file}", "--encoding=utf-16") == text
+
+
+def test_what_the_model_does_not_know_is_dropped_and_said_so(model):
+    outcome = launched(
+        "sample", f"--workdir={model}", "--length=50", "--prime=Zthe sunßß", "--unknown=drop"
+    )
+    assert outcome.out == sample(model, "--length=50", "--prime=the sun")
+    assert "3 of the 10 characters of --prime: 'ß' (2 times), 'Z'" in outcome.err
+    nothing = launched("sample", f"--workdir={model}", "--prime=ßZ", "--unknown=drop")
+    assert_refused(nothing, "nothing would be left")
+
+
+def test_a_text_ends_at_a_stop_text_or_after_so_many_lines(model):
+    text = sample(model, "--length=2000", "--prime=moon")[len("moon") :]
+    to_moon = text[: text.index("moon")]
+    assert sample(model, "--length=0", "--prime=moon", "--stop=moon") == f"moon{to_moon}\n"
+    early = sample(model, "--length=0", "--prime=moon", "--stop=moon", f"--stop={to_moon[1:4]}")
+    assert early == f"moon{to_moon.split(to_moon[1:4])[0]}\n"
+    lines = "".join(text.splitlines(keepends=True)[:3])
+    assert sample(model, "--length=0", "--prime=moon", "--lines=3") == f"moon{lines}"
+    assert sample(model, "--length=9", "--prime=moon", "--lines=3") == f"moon{text[:9]}\n"
+    streams = sample(model, "--length=0", "--streams=2", "--lines=1")
+    assert [line[:8] for line in streams.splitlines()[::3]] == ["--- text"] * 2
 
 
 @pytest.mark.parametrize(
@@ -159,6 +212,16 @@ def sampling(model: Path, *flags: str) -> subprocess.Popen:
     ("flags", "named"),
     [
         (["--prime=Zebra"], "'Z'"),
+        (["--prime=a", "--prime_file=b"], "--prime_file"),
+        (["--prime_file=/nowhere/at/all"], "/nowhere/at/all"),
+        (["--prime_file=/"], "/ is a directory"),
+        (["--encoding=klingon"], "'klingon'"),
+        (["--stop=", "--length=0"], "--stop= is empty"),
+        (["--stop=Z"], "never writes 'Z'"),
+        (["--lines=0"], "--lines=0"),
+        (["--population=2", "--stop=a"], "--population"),
+        (["--temperature=inf"], "--temperature=inf"),
+        (["--length=1e3"], "--length=1e3"),
         (["--prime=日"], "'日'"),
         (["--prime=\udce9"], "'\\udce9'"),
         (["--length=-1"], "--length=-1"),
@@ -182,17 +245,13 @@ def test_what_cannot_be_written_is_refused(flags, named, model):
     assert_refused(launched("sample", f"--workdir={model}", *flags), named)
 
 
-def test_bytes_that_are_no_text_are_refused_as_a_prime_of_a_byte_model(byte_model):
-    assert_refused(launched("sample", f"--workdir={byte_model}", "--prime=\udce9"), "'\\udce9'")
-
-
 def test_what_is_no_model_is_refused(tmp_path, corpus):
     for path in (tmp_path / "nowhere", corpus, tmp_path):
         assert_refused(launched("sample", f"--workdir={path}"), str(path))
     (tmp_path / "config.json").write_text("{}")
     assert_refused(launched("sample", f"--workdir={tmp_path}"), "lacks 'settings'")
     (tmp_path / "config.json").write_text("{")
-    assert_refused(launched("sample", f"--workdir={tmp_path}"), "config.json")
+    assert_refused(launched("sample", f"--workdir={tmp_path}"), "model.json")
 
 
 def test_a_run_stopped_before_its_first_evaluation_writes_with_its_last_state(run):

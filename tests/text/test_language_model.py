@@ -18,7 +18,7 @@ from jaxrnn.storage.fields import to_dict
 from jaxrnn.text import Vocabulary
 from jaxrnn.text.language_model import LanguageModel, check_predicts, load_language_model
 from jaxrnn.text.problem import CUT
-from jaxrnn.text.sampling import Choice, write
+from jaxrnn.text.sampling import BLOCK, Choice, write
 from jaxrnn.text.settings import Settings
 
 
@@ -53,19 +53,34 @@ def test_the_unknown_symbol_is_never_written():
     assert set(text) == set("\n abc")
 
 
-def test_a_text_of_bytes_has_whole_characters():
-    model = language_model(bytes(sorted(set("äöü".encode()))))
-    (text,) = model.texts(50, choice=Choice(temperature=0.1), seed=0)
+def test_a_model_of_bytes_writes_as_many_bytes_as_it_is_asked_for():
+    model = language_model(bytes(range(256)))
+    (text,) = model.texts(50, prime=b"\xff\x00", choice=Choice(), seed=0)
+    assert isinstance(text, bytes)
     assert len(text) == 50
+    assert b"".join(model.stream(50, prime=b"\xff\x00", choice=Choice(), seed=0)) == text
     text, bits = model.likeliest_text(31, population=4, choice=Choice(), seed=0)
     assert bits > 0
-    assert len(text) <= 31
+    assert len(text) == 31
 
 
-@pytest.mark.parametrize("symbols", ["a", " ab", "\n", "日本", b"\x80\xe3", "語".encode()])
+@pytest.mark.parametrize("symbols", ["a", " ab", "\n", "日本", b"\x80\xe3"])
 def test_a_model_can_start_whatever_its_symbols_are(symbols):
-    model = language_model(symbols if isinstance(symbols, str) else bytes(sorted(symbols)))
+    model = language_model(symbols)
     assert len(model.texts(10, choice=Choice(), seed=0)[0]) == 10
+
+
+def test_each_stream_ends_for_itself_and_across_the_borders_of_blocks():
+    options = {"prime": "ca", "choice": Choice(), "seed": 0}
+    whole = ABC.texts(1000, streams=3, **options)
+    stop = whole[0][BLOCK - 2 : BLOCK + 6]  # at a border
+    ended = ABC.texts(1000, streams=3, stop=[stop], **options)
+    assert len(ended[0]) <= BLOCK - 2
+    assert ended == [text.split(stop)[0] for text in whole]
+    lines = ABC.texts(1000, streams=3, stop=["ca"], lines=2, **options)
+    for text, line in zip(whole, lines, strict=True):
+        assert line == "".join(text.split("ca")[0].splitlines(keepends=True)[:2])
+    assert "".join(ABC.stream(70, **options)) == ABC.texts(70, **options)[0]
 
 
 def test_the_prime_text_is_normalised_as_the_model_was_trained():
@@ -75,8 +90,29 @@ def test_the_prime_text_is_normalised_as_the_model_was_trained():
 
 
 def test_unknown_characters_of_the_prime_text_are_named():
-    with pytest.raises(InputError, match="'x', 'y' of the prime text"):
+    with pytest.raises(InputError, match=r"'x' \(2 times\), 'y' of the prime text"):
         ABC.texts(10, prime="axbyx", choice=Choice(), seed=0)
+
+
+@pytest.mark.parametrize(
+    ("attempt", "message"),
+    [
+        (lambda: ABC.texts(None, choice=Choice(), seed=0), "nothing ends the texts"),
+        (lambda: ABC.texts(9, streams=0, choice=Choice(), seed=0), "0 texts"),
+        (lambda: ABC.stream(stop=["x"], choice=Choice(), seed=0), "never writes 'x'"),
+        (lambda: ABC.stream(choice=Choice(-1.0), seed=0), "the temperature is -1.0"),
+        (lambda: ABC.likeliest_text(0, population=2, choice=Choice(), seed=0), "the length is 0"),
+    ],
+)
+def test_what_cannot_be_written_is_refused_at_once(attempt, message):
+    with pytest.raises(InputError, match=message):
+        attempt()
+
+
+def test_a_form_of_unicode_that_is_known_is_told():
+    model = language_model("ae\u0301")
+    with pytest.raises(InputError, match=r"Unicode's decomposed form \(NFD\)"):
+        model.texts(9, prime="a\u00e9", choice=Choice(), seed=0)
 
 
 def test_a_saved_model_is_the_same_to_the_bit(tmp_path):

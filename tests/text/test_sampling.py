@@ -76,7 +76,9 @@ def chances(logits: np.ndarray, choice: Choice) -> np.ndarray:
     if choice.top_k is not None:
         allowed = [i for i in allowed if sum(logits[allowed] > logits[i]) < choice.top_k]
     weights = np.zeros(len(logits))
-    weights[allowed] = softmax(logits[allowed] / choice.temperature)
+    with np.errstate(over="ignore", invalid="ignore"):
+        tempered = (logits[allowed] - max(logits[allowed])) / choice.temperature
+    weights[allowed] = softmax(np.where(np.isneginf(logits[allowed]), -np.inf, tempered))
     if choice.top_p is not None:
         kept, total = [], 0.0
         for i in allowed:
@@ -187,11 +189,64 @@ def test_top_p_is_measured_on_what_top_k_and_bans_leave():
     assert kept(TENTHS, banned=(1,), top_p=0.45) == [2]  # 3/6
 
 
-def test_an_endless_temperature_makes_all_but_the_banned_symbols_equally_likely():
-    ours = log_probabilities(
-        jnp.asarray([TENTHS], jnp.float32), Choice(temperature=float("inf"), banned=(1,))
-    )
-    np.testing.assert_allclose(softmax(np.asarray(ours[0])), [1 / 3, 0, 1 / 3, 1 / 3], rtol=1e-6)
+ROWS = np.array([
+    [1.5, -0.25, 1.5, 0.5, -3.0],
+    [1e30, -1e30, 0.0, 1e30, 1.0],
+    [3e38, -3e38, 3e38, 0.0, 1e38],
+    [0.0, -np.inf, 2.0, -np.inf, 1.0],
+    [1e-30, 0.0, 2e-30, 1e-30, 0.0],
+    [-1e30, -2e30, -3e30, -1e30, -np.inf],
+])  # fmt: skip
+TEMPERATURES = [
+    5e-324, 1e-310, 1e-45, 1e-38, 1e-30, 1e-6, 0.7, 1.0, 1e6, 1e30, 1e38, 1e39, 1e300, 1e308,
+    float("inf"),
+]  # fmt: skip
+REST = [{}, {"top_k": 2}, {"top_k": 10**12}, {"banned": (0,)}, {"top_k": 3, "banned": (2, 4)}]
+NUCLEI = [{"top_p": 1e-9}, {"top_p": 0.4}, {"top_p": 1 - 1e-16}, {"top_p": 1.0, "top_k": 1}]
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("options", [*REST, *NUCLEI], ids=str)
+def test_chances_are_those_of_the_truncated_softmax_at_any_temperature(options):
+    """Down to greedy, equals drawn evenly, and up to uniform over what is left."""
+    for temperature in TEMPERATURES:
+        choice = Choice(temperature, **options)
+        ours = log_probabilities(jnp.asarray(ROWS, jnp.float32), choice)
+        for ours_row, row in zip(np.asarray(ours, np.float64), ROWS, strict=True):
+            expected = chances(np.asarray(row, np.float32).astype(np.float64), choice)
+            np.testing.assert_allclose(softmax(ours_row), expected, atol=1e-6, err_msg=str(choice))
+
+
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16, jnp.float32])
+def test_chances_are_of_at_least_single_precision(dtype):
+    logits = jnp.asarray([[0.0, 1.0, 2.0]], dtype)
+    for temperature in (5e-324, 1e-6, 1.0, 1e6, 1e308):
+        choice = Choice(temperature, top_p=0.99)
+        ours = np.asarray(log_probabilities(logits, choice)[0], np.float64)
+        np.testing.assert_allclose(softmax(ours), chances(np.arange(3.0), choice), atol=1e-6)
+
+
+def test_temperature_0_leaves_the_first_of_the_likeliest():
+    assert kept([1.0, 2.0, 2.0, -np.inf], temperature=0.0) == [1]
+    assert kept([1.0, 2.0, 2.0, 0.0], temperature=0.0, banned=(1,), top_k=1, top_p=1e-9) == [2]
+
+
+def test_a_text_written_at_almost_no_temperature_is_the_greedy_one():
+    greedy = blocks(Choice(0.0, banned=(0,)))
+    written = blocks(Choice(1e-38, banned=(0,), top_k=3, top_p=0.9))
+    np.testing.assert_array_equal(written, greedy)
+
+
+def test_a_prime_text_of_any_length_is_read_by_one_program():
+    read(NETWORK, PARAMS, PRIME, 3)
+    before = sampling._read._cache_size()
+    rng = np.random.default_rng(0)
+    for length in (1, BLOCK - 1, BLOCK, BLOCK + 1, 3 * BLOCK + 7):
+        prime = rng.integers(0, SYMBOLS, length)
+        logits = read(NETWORK, PARAMS, prime, 2).logits
+        expected = logits_after(prime)[-1]
+        np.testing.assert_allclose(logits, [expected, expected], rtol=1e-3, atol=1e-4)
+    assert sampling._read._cache_size() == before
 
 
 @pytest.mark.parametrize("banned", [(), (1,), (0, 2)])

@@ -1,4 +1,5 @@
 import json
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -25,7 +26,10 @@ def test_encoding_characters_is_looking_them_up_one_by_one(known, text):
     assert tokens.dtype == vocabulary.dtype
     shown = "".join(character if character in numbers else "\ufffd" for character in text)
     assert vocabulary.decode(tokens) == shown
-    assert vocabulary.unknown_in(text) == "".join(dict.fromkeys(c for c in text if c not in known))
+    assert vocabulary.text(tokens) == shown
+    unknown = [character for character in text if character not in known]
+    assert list(vocabulary.unknown_in(text).items()) == list(Counter(unknown).items())
+    assert vocabulary.without_unknown(text) == "".join(c for c in text if c in known)
 
 
 @given(known=st.binary(max_size=40), text=st.binary(max_size=40))
@@ -33,28 +37,18 @@ def test_encoding_bytes_is_looking_them_up_one_by_one(known, text):
     vocabulary = of(known)
     numbers = {symbol: number for number, symbol in enumerate(sorted(set(known)), start=1)}
     assert vocabulary.encode(text).tolist() == [numbers.get(byte, UNKNOWN) for byte in text]
+    left = bytes(byte for byte in text if byte in known)
+    assert vocabulary.without_unknown(text) == left
+    assert vocabulary.text(vocabulary.encode(left)) == left
+    assert vocabulary.decode(vocabulary.encode(left)) == left.decode(errors="replace")
+    assert sum(vocabulary.unknown_in(text).values()) == len(text) - len(left)
 
 
-@given(characters)
-def test_what_is_encoded_in_bytes_decodes_to_itself_in_pieces_of_any_size(text):
-    vocabulary = of(text.encode())
-    tokens = vocabulary.encode(text)
-    assert vocabulary.decode(tokens) == text
-    decode = vocabulary.incremental_decoder()
-    pieces = [decode(tokens[i : i + 1], False) for i in range(len(tokens))]
-    assert "".join(pieces) + decode(tokens[:0], True) == text
-    assert all(len(piece) <= 1 and piece != "\ufffd" for piece in pieces) or "\ufffd" in text
-
-
-def test_a_character_cut_off_at_the_end_of_a_stream_of_bytes_shows_as_unknown():
-    vocabulary = of("é".encode())
-    tokens = vocabulary.encode("é")[:1]
-    assert vocabulary.decode(tokens) == "\ufffd"
-    assert vocabulary.incremental_decoder()(tokens, False) == ""
-
-
-def test_characters_are_known_at_byte_level_if_all_their_bytes_are():
-    assert of("aé".encode()).unknown_in("aèéb") == "èb"
+def test_text_is_taken_in_utf_8_at_byte_level():
+    vocabulary = of(bytes(range(256)))
+    assert vocabulary.normalise("é\udcff\r\n") == b"\xc3\xa9\xff\r\n"
+    with pytest.raises(InputError, match="was given bytes"):
+        of("é").normalise(b"\xe9")
 
 
 @pytest.mark.parametrize(
@@ -89,14 +83,15 @@ def test_vocabularies_with_the_same_symbols_and_options_are_equal_and_hash_alike
 @pytest.mark.parametrize(
     ("options", "normalised"),
     [
-        ({}, "The \r\n\t quick\u2003Fox "),
-        ({"lowercase": True}, "the \r\n\t quick\u2003fox "),
+        ({}, "The \n\n\n\t quick\u2003Fox "),
+        ({"lowercase": True}, "the \n\n\n\t quick\u2003fox "),
         ({"collapse_whitespace": True}, "The quick Fox "),
         ({"lowercase": True, "collapse_whitespace": True}, "the quick fox "),
     ],
 )
 def test_normalising_does_what_the_options_say(options, normalised):
-    assert Vocabulary("", **options).normalise("The \r\n\t quick\u2003Fox ") == normalised
+    given = "\ufeffThe \r\n\r\n\r\t quick\u2003Fox "
+    assert Vocabulary("", **options).normalise(given) == normalised
 
 
 @given(st.text(st.sampled_from("aA \u03a3\u0130\U00010400")))

@@ -1,0 +1,106 @@
+"""Text that a user types, or gives in a file or on standard input, as a model takes it."""
+
+import codecs
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from jaxrnn.core.errors import InputError
+from jaxrnn.running.exits import tell
+from jaxrnn.storage.files import user_path
+from jaxrnn.text.compression import open_bytes
+from jaxrnn.text.decoding import text_blocks
+from jaxrnn.text.files import check_file, named
+from jaxrnn.text.unknown import other_form, share
+from jaxrnn.text.vocabulary import Level, Text, Vocabulary
+
+STANDARD_INPUT = "-"
+WITHOUT_MARK = {"utf-8-sig": "utf-8", "utf-16": "utf-16-le", "utf-32": "utf-32-le"}
+
+
+def typed(text: str, level: Level, encoding: str, flag: str) -> Text:
+    """What was typed as a flag's value: characters, or bytes in an encoding.
+
+    Python keeps the bytes that the locale could not read as surrogates. They are bytes again, or
+    are read in the encoding.
+
+    Raises:
+      InputError: the encoding has not all of the characters, or cannot read the bytes.
+    """
+    try:
+        if level == "byte":
+            name = codecs.lookup(encoding).name
+            return text.encode(WITHOUT_MARK.get(name, name), "surrogateescape")
+        if any("\ud800" <= character <= "\udfff" for character in text):
+            return os.fsencode(text).decode(encoding)
+    except UnicodeDecodeError:
+        raise InputError(
+            f"--{flag}={text!r} is not text in {encoding}; say with --encoding what it is in"
+        ) from None
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f"--{flag} has {text[error.start : error.end]!r}, which {encoding} has not; give "
+            "another --encoding, or leave it out"
+        ) from None
+    return text
+
+
+def read_file(name: str, level: Level, encoding: str) -> Text:
+    """What is in a file, or comes from standard input, where its name is "-".
+
+    Raises:
+      InputError: it is empty, cannot be read, or is not text in the encoding.
+    """
+    path = user_path(name)
+    if path.is_dir():
+        raise InputError(f"{named(path)} is a directory; give a file with the text to go on from")
+    if name != STANDARD_INPUT and not path.is_fifo():
+        check_file(path)
+        return _content(path, level, encoding)
+    with tempfile.TemporaryDirectory() as folder:  # the readers want a file
+        spooled = Path(folder) / ("standard input" if name == STANDARD_INPUT else "pipe")
+        with spooled.open("wb") as file:
+            if name != STANDARD_INPUT:
+                with path.open("rb") as pipe:
+                    shutil.copyfileobj(pipe, file)
+            elif sys.stdin is None:
+                raise InputError("standard input is closed; send a text to it, or name a file")
+            else:
+                shutil.copyfileobj(sys.stdin.buffer, file)
+        if not spooled.stat().st_size:
+            raise InputError(f"{spooled.name} is empty; send a text to it")
+        return _content(spooled, level, encoding)
+
+
+def known(vocabulary: Vocabulary, text: Text, *, drop: bool, flag: str) -> Text:
+    """The text, normalised; without what the model does not know, where that may be dropped.
+
+    Raises:
+      InputError: the model does not know all of it, or, where it may be dropped, nothing of it.
+    """
+    text = vocabulary.normalise(text)
+    unknown = vocabulary.unknown_in(text)
+    if not unknown:
+        return text
+    if not drop:
+        raise InputError(
+            f"the model does not know {share(unknown, text, flag)}; leave them out, or give "
+            f"--unknown=drop{other_form(vocabulary, text)}"
+        )
+    left = vocabulary.without_unknown(text)
+    if not left:
+        raise InputError(
+            f"nothing would be left: the model does not know {share(unknown, text, flag)}; give "
+            "another text"
+        )
+    tell(f"dropped what the model does not know, {share(unknown, text, flag)}")
+    return left
+
+
+def _content(file: Path, level: Level, encoding: str) -> Text:
+    if level == "character":
+        return "".join(text_blocks(file, encoding))
+    with open_bytes(file) as stream:
+        return b"".join(stream.blocks())
