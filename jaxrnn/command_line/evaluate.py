@@ -171,7 +171,7 @@ def own_text(path: Path) -> tuple[Corpus, EncodedText]:
             f"{path} is an export, which has no text of its own; give a --corpus or a --text"
         )
     try:
-        corpus, text = read_text(run.settings.text)
+        corpus, text = read_text(run.settings.text, run.origin)
     except InputError as mistake:
         raise InputError(
             f"the text that {path} was trained on cannot be read ({mistake}); say with --corpus "

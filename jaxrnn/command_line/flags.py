@@ -59,10 +59,11 @@ def settings_given(base: Settings) -> Settings:
             names = ", ".join(f"--{name}" for name in GRAPH)
             raise InputError(f"--network gives the whole graph; leave {names} out")
         given |= dict.fromkeys(GRAPH)
-        given["graph"] = str(user_path(given["graph"]).absolute())
     elif base.network.graph is not None and not given.keys().isdisjoint(GRAPH):
         plain = Settings().network  # no longer a graph
         given = {"graph": None, **{name: getattr(plain, name) for name in GRAPH}} | given
+    for name in given.keys() & {"graph", "init_from"}:
+        given[name] = absolute(given[name])
     if "corpus" in given:
         given["corpus"] = resolved(given["corpus"])
     if "cells" in given:
@@ -74,6 +75,11 @@ def is_given(*names: str) -> bool:
     """Whether one of the flags was given that set these leaves."""
     flagged = {leaf.name: leaf.flag for leaf in leaves(Settings)}
     return any(flags.FLAGS[flagged[name]].value is not None for name in names)
+
+
+def absolute(path: str) -> str:
+    """As settings keep it, so that it holds wherever one is."""
+    return str(user_path(path).absolute())
 
 
 def by_flag(settings: Settings) -> dict[str, Any]:

@@ -16,7 +16,13 @@ from jax.sharding import Mesh
 
 from jaxrnn import Network
 from jaxrnn.command_line.conclusion import conclude, sample
-from jaxrnn.command_line.flags import by_flag, define_flags, is_given, settings_given
+from jaxrnn.command_line.flags import (
+    absolute,
+    by_flag,
+    define_flags,
+    is_given,
+    settings_given,
+)
 from jaxrnn.command_line.launch import group, launch
 from jaxrnn.command_line.progress import progress_display
 from jaxrnn.command_line.terminal import readable
@@ -44,10 +50,11 @@ from jaxrnn.running.workdir import WorkDirectory, is_trained, read_config, surro
 from jaxrnn.storage.checkpoints import Checkpoints
 from jaxrnn.storage.files import user_path
 from jaxrnn.text import Corpus, EncodedText
-from jaxrnn.text.coverage import foretold
+from jaxrnn.text.coverage import foretold, left_out
 from jaxrnn.text.from_settings import make_network, make_stopping, read_text
 from jaxrnn.text.language_model import LanguageModel
 from jaxrnn.text.own_cells import load_cells
+from jaxrnn.text.own_cells import resolved as resolved_cells
 from jaxrnn.text.problem import text_problem
 from jaxrnn.text.saved_run import (
     check_corpus_is_there,
@@ -57,6 +64,7 @@ from jaxrnn.text.saved_run import (
     saved_settings,
 )
 from jaxrnn.text.settings import GRAPH, PRESETS, Settings
+from jaxrnn.text.starting import Start, agreed, describe_start, find_start, first_params, taken_over
 
 PRESET = flags.DEFINE_enum(
     "preset", None, list(PRESETS), "Settings to start from; other flags override them. quick: a"
@@ -103,14 +111,19 @@ def run() -> int:
     path = workdir_given()
     known = from_writer(lambda: config_there(path))
     is_begun = from_writer(lambda: is_trained(path))
-    settings = settings_given(base_settings(path, known))
+    base = base_settings(path, known)
     if is_given("cells"):  # those that a run's files name are not imported for that
-        load_cells(settings.network.cells)
+        load_cells(resolved_cells(flags.FLAGS["cells"].value or ()))
+    start = start_given(base, path, known)
+    origin = None if start is None else start.origin
+    settings = settings_given(base if origin is None else taken_over(base, origin))
+    if origin is not None:
+        settings = agreed(settings, origin)
     if settings.recipe.dtype == "float64":
         jax.config.update("jax_enable_x64", True)
     if known is not None and not is_given("corpus"):
         check_corpus_is_there(path, settings)
-    corpus, text = read_text(settings.text)
+    corpus, text = read_text(settings.text, origin)
 
     def check(known: Mapping[str, Any]) -> None:
         check_same_text(path, known, text, corpus.description)
@@ -119,10 +132,10 @@ def run() -> int:
         assert known is not None
         network = saved_run(path, known).network  # whatever became of files that said it
     else:
-        network = make_network(settings.network, text.vocabulary.size)
+        network = make_network(settings.network, text.vocabulary.size, origin)
     stopping = make_stopping(settings, text)
     mesh, devices = choose_devices(settings, network, path, is_split)
-    config = consequences(network, text)
+    config = consequences(network, text, origin)
     others = {"data_parallel": mesh.size, "override": OVERRIDE.value}
     check_alike(by_flag(settings) | config | jax_settings() | others)
     check_training(
@@ -135,10 +148,12 @@ def run() -> int:
             opened(path, config, settings, override=OVERRIDE.value, check=check)
         )
         display = stack.enter_context(progress_display())
-        display.say(f"{network}\n\n{describe(corpus, text)}\n")
+        display.say(f"{network}\n\n{describe(corpus, text, settings.text.minimum_count)}\n")
+        if start is not None and start.is_new:
+            display.say(f"{describe_start(start, text)}\n")
         if devices:
             display.say(f"{devices}\n")
-        fitted = train_model(settings, text, network, stopping, mesh, workdir, display)
+        fitted = train_model(settings, text, network, start, stopping, mesh, workdir, display)
         is_as_planned = fitted.progress.length == stopping.length
         if fitted.reason in ("steps", "minutes") and not is_as_planned:
             display.say(
@@ -179,6 +194,14 @@ def base_settings(path: Path, known: Mapping[str, Any] | None) -> Settings:
     return saved_settings(path, known)
 
 
+def start_given(base: Settings, path: Path, known: Mapping[str, Any] | None) -> Start | None:
+    """The trained model to start from, where a flag, or the run that is there, names one."""
+    typed = flags.FLAGS["init_from"].value
+    given = base.network.init_from if typed is None else typed and absolute(typed)
+    check_alike({"init_from": given})  # before the processes tell each other of the model
+    return find_start(given, path, known) if given else None
+
+
 def choose_devices(
     settings: Settings, network: Network, workdir: Path, is_split: bool
 ) -> tuple[Mesh, str | None]:
@@ -211,6 +234,7 @@ def train_model(
     settings: Settings,
     text: EncodedText,
     network: Network,
+    start: Start | None,
     stopping: Stopping,
     mesh: Mesh,
     workdir: WorkDirectory,
@@ -227,15 +251,19 @@ def train_model(
         written = display.made("sample", lambda: sample(model, PREVIEW, settings.seed))
         display.say(readable(written or ""))
 
+    params = None
+    if start is not None and start.is_new:
+        params = first_params(start, text, settings.recipe, jax.random.key(settings.seed))
     return train(
-        network, problem, settings.recipe, **stopping._asdict(), seed=settings.seed, mesh=mesh,
+        network, problem, settings.recipe, **stopping._asdict(), params=params,
+        seed=settings.seed, mesh=mesh,
         evaluate_every=settings.length.evaluate_every,
         checkpoint_every=settings.length.checkpoint_every, workdir=InDirectory(workdir),
         display=display, after=write,
     )  # fmt: skip
 
 
-def describe(corpus: Corpus, text: EncodedText) -> str:
+def describe(corpus: Corpus, text: EncodedText, minimum_count: int) -> str:
     """The text's facts, and its first lines."""
     splits = ", ".join(
         f"{len(part):,} {name}"
@@ -244,11 +272,12 @@ def describe(corpus: Corpus, text: EncodedText) -> str:
         )
     )  # fmt: skip
     lines = "\n".join(f"    {line}"[:100] for line in text.preview(10).splitlines())
-    warning = foretold(text)
+    rare, warning = left_out(text, minimum_count), foretold(text)
     return (
         f"{corpus.description}: {text.length:,} {text.vocabulary.level}s ({splits}), "
         f"{text.vocabulary.size} symbols, the unknown one included\n"
         + f"{warning}\n" * bool(warning)
+        + f"{rare}\n" * bool(rare)
         + f"\n{lines}"
     )
 

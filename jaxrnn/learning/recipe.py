@@ -4,14 +4,16 @@ from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jaxtyping import PRNGKeyArray
 
+from jaxrnn.core.engine.arguments import check_shapes
 from jaxrnn.core.engine.dropout import Dropout
 from jaxrnn.core.engine.options import Options
 from jaxrnn.core.errors import InputError
 from jaxrnn.core.network import Network
-from jaxrnn.core.parameters import INITIALIZERS, init
+from jaxrnn.core.parameters import INITIALIZERS, Params, init, parameter_shapes
 from jaxrnn.learning.loss import Loss, cross_entropy
 from jaxrnn.learning.optimizers import (
     OPTIMIZERS,
@@ -92,8 +94,8 @@ class Recipe:
         """The schedule in words."""
         return f"{self.schedule}, at most {self.learning_rate:g}"
 
-    def start(self, network: Network, batch: int, key: PRNGKeyArray) -> TrainingState:
-        """The state before the first step of a batch of so many lanes.
+    def init(self, network: Network, key: PRNGKeyArray) -> Params:
+        """Draws parameters, in the precision that they are trained in.
 
         Raises:
           InputError: the arithmetic is to be in float64, which JAX was not told to allow.
@@ -103,11 +105,41 @@ class Recipe:
                 "the recipe asks for float64; call jax.config.update('jax_enable_x64', True) first"
             )
         dtype = jnp.float64 if self.dtype == "float64" else jnp.float32
-        params = init(
+        return init(
             network, key, initializer=self.initializer,
             recurrent_initializer=self.recurrent_initializer, dtype=dtype,
         )  # fmt: skip
-        return start(network, params, self.make_optimizer(), batch)
+
+    def start(
+        self, network: Network, batch: int, key: PRNGKeyArray, params: Params | None = None
+    ) -> TrainingState:
+        """The state before the first step of a batch of so many lanes.
+
+        Args:
+          network: what is trained.
+          batch: how many lanes.
+          key: decides the parameters that are drawn,
+          params: unless these are trained on; they are copied, in the precision of the recipe.
+
+        Raises:
+          InputError: as of `init`; or the parameters are those of another network, or not finite.
+        """
+        drawn = self.init(network, key)
+        if params is None:
+            return start(network, drawn, self.make_optimizer(), batch)
+        check_shapes(
+            params, parameter_shapes(network), "parameters do not fit the network",
+            "them with init(network, key)",
+        )  # fmt: skip
+        for layer, arrays in params.items():
+            for name, array in arrays.items():
+                if not np.isfinite(np.asarray(array, np.float64)).all():
+                    raise InputError(
+                        f"the parameters {layer}/{name} are not all finite, as after a training "
+                        "that diverged; start from others"
+                    )
+        given = jax.tree.map(lambda new, array: jnp.array(array, new.dtype), drawn, dict(params))
+        return start(network, given, self.make_optimizer(), batch)
 
     def training_steps(
         self,

@@ -107,6 +107,8 @@ def fit(
     if not run.progress.reason_to_stop(stopping):
         _take_up(run, schedule, rates)
     state = parallel.place(learner.shardings, state)
+    if learner.knows and not run.progress.step and run.progress.best is None:
+        _evaluate(run, state)
     calls = _calls(run, turned(schedule, run.progress.turn), seed)
     clock = Clock(learner.counted, stopping, run.progress)
     with keeper.caught_signals() as caught:
@@ -253,15 +255,20 @@ def _evaluate(run: _Run, state: Any) -> None:
     params = parallel.local(learner.learned(state))
     figure = from_writer(lambda: learner.evaluate(params))
     is_best = progress.note_evaluation(figure, learner.counted.judged)
+    if not progress.step and progress.figure is None:
+        raise InputError(
+            f"what the training starts from has no finite {learner.counted.judged.unit}, as after "
+            "a training that diverged; start from other parameters"
+        )
     run.figures.append((progress.step, figure))
     run.best = params if is_best else run.best
     run.keeper.log(evaluation_record(progress, learner.counted))
     run.save(state, best=is_best)
+    moment = f"step {progress.step:,}" if progress.step else "before training"
     run.display.say(
-        f"\nstep {progress.step:,}: "
-        f"{'no finite' if progress.figure is None else f'{figure:.4f}'} "
+        f"\n{moment}: {'no finite' if progress.figure is None else f'{figure:.4f}'} "
         f"{learner.counted.judged.unit} on the validation split"
-        + (" (the best so far)" if is_best else "")
+        + (" (the best so far)" if is_best and progress.step else "")
     )
     if run.after and progress.figure is not None and is_writer():
         run.after(progress.step, params)

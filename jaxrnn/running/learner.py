@@ -37,6 +37,7 @@ class Learner(NamedTuple):
       evaluate: -> the figure by which it is judged, in its unit.
       shardings: where the state lies, a prefix of its tree.
       counted: what is counted, and how it is called.
+      knows: whether it has learned something before its first step, so that it is evaluated then.
     """
 
     start: Callable[[], Any]
@@ -46,3 +47,4 @@ class Learner(NamedTuple):
     evaluate: Callable[[Params], float]
     shardings: Any
     counted: Counted
+    knows: bool = False

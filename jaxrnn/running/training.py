@@ -14,6 +14,7 @@ from jax.sharding import Mesh
 from jaxrnn.core.checks import shown, whole_number
 from jaxrnn.core.errors import InputError
 from jaxrnn.core.network import Network
+from jaxrnn.core.parameters import Params
 from jaxrnn.learning.batch import Batch, time_and_lanes
 from jaxrnn.learning.parallel import data_mesh, own_lanes, shardings
 from jaxrnn.learning.problem import Problem
@@ -36,6 +37,7 @@ def train(
     steps: int | None = None,
     minutes: float | None = None,
     patience: int = 0,
+    params: Params | None = None,
     seed: int = 0,
     mesh: Mesh | None = None,
     evaluate_every: int = 1000,
@@ -53,7 +55,9 @@ def train(
       steps: so long; or else
       minutes: so long.
       patience: stop earlier, after so many evaluations in a row without a new best; 0: never.
-      seed: decides parameters, data and dropout.
+      params: what it starts from, as of a network that is trained already; these are evaluated
+        before the first step. None: drawn.
+      seed: decides parameters that are drawn, data and dropout.
       mesh: the devices that lanes are spread over; None: as many as divide them.
       evaluate_every: as for `fit`, like all below.
       checkpoint_every: steps between two checkpoints.
@@ -80,7 +84,7 @@ def train(
     mesh = mesh or data_mesh(problem.batch)
     with contextlib.ExitStack() as stack:
         stack.enter_context(within_memory("training", f"{SMALLER}; or {SHORTER}"))
-        learner = make_learner(network, problem, recipe, mesh, seed)
+        learner = make_learner(network, problem, recipe, mesh, seed, params)
         keeper = workdir
         if not isinstance(keeper, Keeper):  # whoever has opened a directory has seen to it before
             check_training(network, problem.loss.of, recipe, learner.data(0), mesh)
@@ -92,7 +96,7 @@ def train(
             config = {
                 "network": network.to_dict(), "recipe": dataclasses.asdict(recipe), "seed": seed,
                 "problem": _told(problem, seed),
-            }  # fmt: skip
+            } | ({} if params is None else {"params": sha256_of(params)})  # fmt: skip
             keeper = InDirectory(stack.enter_context(open_workdir(Path(keeper), config)))
         return fit(
             learner,
@@ -111,25 +115,35 @@ def train(
 
 def _told(problem: Problem, seed: int) -> dict[str, Any]:
     """What tells a problem from another one: how it is judged, and what is learned from first."""
-    digest = hashlib.sha256()
-    for array in jax.tree.leaves(
-        (problem.data(seed, 0, slice(None)), next(iter(problem.held_out())))
-    ):
-        digest.update(
-            f"{array.dtype}{array.shape}".encode() + np.ascontiguousarray(array).tobytes()
-        )
+    first = problem.data(seed, 0, slice(None)), next(iter(problem.held_out()))
     return {
         "batch": problem.batch,
         "loss": problem.loss._replace(of=None)._asdict(),
         "metric": problem.judged._replace(of=None)._asdict(),
-        "sha256": digest.hexdigest(),
+        "sha256": sha256_of(first),
     }
 
 
+def sha256_of(tree: Any) -> str:
+    """Of a pytree's arrays, their types and shapes."""
+    digest = hashlib.sha256()
+    for leaf in jax.tree.leaves(tree):
+        array = np.asarray(leaf)
+        digest.update(
+            f"{array.dtype}{array.shape}".encode() + np.ascontiguousarray(array).tobytes()
+        )
+    return digest.hexdigest()
+
+
 def make_learner(
-    network: Network, problem: Problem, recipe: Recipe, mesh: Mesh, seed: int
+    network: Network,
+    problem: Problem,
+    recipe: Recipe,
+    mesh: Mesh,
+    seed: int,
+    params: Params | None = None,
 ) -> Learner:
-    """A network that learns a problem by truncated BPTT.
+    """A network that learns a problem by truncated BPTT, from given parameters or drawn ones.
 
     Raises:
       InputError: at once or at a later step: symbols are out of the network's range, or lengths are
@@ -147,7 +161,7 @@ def make_learner(
     first = data(0)
     places = shardings(mesh)
     return Learner(
-        start=lambda: recipe.start(network, problem.batch, jax.random.key(seed)),
+        start=lambda: recipe.start(network, problem.batch, jax.random.key(seed), params),
         steps=recipe.training_steps(network, problem.loss.of, shardings=places),
         data=data,
         learned=attrgetter("params"),
@@ -156,4 +170,5 @@ def make_learner(
         counted=Counted(
             problem.counted, time_and_lanes(first)[0] * problem.batch, problem.loss, problem.judged
         ),
+        knows=params is not None,
     )

@@ -28,8 +28,22 @@ def foretold(text: EncodedText) -> str:
     if not notable:
         return ""
     return (
-        f"{' and '.join(notable)} are {text.vocabulary.level}s that the training split lacks: the "
+        f"{' and '.join(notable)} are {text.vocabulary.level}s that the training split lacks"
+        f"{' or has too rarely' * bool(text.rare.symbols)}: the "
         "model will not know them, and they will make its bits higher."
+    )
+
+
+def left_out(text: EncodedText, minimum_count: int) -> str:
+    """A sentence on what is too rare for the vocabulary; empty if nothing is."""
+    kinds, count = len(text.rare.symbols), text.rare.count
+    if not kinds:
+        return ""
+    which = "1 symbol that occurs" if kinds == 1 else f"{kinds:,} symbols that occur"
+    return (
+        f"{which} fewer than {minimum_count:,} times in the training split, "
+        f"{count:,} occurrence{'s' * (count != 1)}, {'is' if kinds == 1 else 'are'} read as "
+        "unknown."
     )
 
 

@@ -9,13 +9,20 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import UInt
 
 from jaxrnn.text.hashes import content_hashes
 from jaxrnn.text.vocabulary import Vocabulary
+
+
+class Rare(NamedTuple):
+    """What the training split has and its vocabulary lacks, since it is too rare."""
+
+    symbols: str = ""
+    count: int = 0  # how often they occur there, all together
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +37,7 @@ class EncodedText:
     sha256: str
     train_end: int
     valid_end: int
+    rare: Rare
 
     @property
     def length(self) -> int:
@@ -66,6 +74,7 @@ def write_encoded(
     length: int,
     sha256: str,
     boundaries: tuple[int, int],
+    rare: Rare = Rare(),  # noqa: B008 (frozen)
 ) -> EncodedText | None:
     """Encodes normalised text, `length` symbols in all, into the entry `key` of a cache folder.
 
@@ -94,6 +103,7 @@ def write_encoded(
             "train_end": boundaries[0],
             "valid_end": boundaries[1],
             "vocabulary": vocabulary.to_dict(),
+            "rare": rare._asdict(),
         }
         sidecar.write_text(json.dumps({"sha256": _digest(facts), "facts": facts}))
         tokens.replace(folder / f"{key}.npy")
@@ -138,5 +148,6 @@ def _mapped(path: Path, facts: dict[str, Any]) -> EncodedText | None:
     if tokens.dtype != vocabulary.dtype or tokens.shape != (facts["length"],) or not is_whole:
         return None
     return EncodedText(
-        np.asarray(tokens), vocabulary, facts["sha256"], facts["train_end"], facts["valid_end"]
-    )
+        np.asarray(tokens), vocabulary, facts["sha256"], facts["train_end"], facts["valid_end"],
+        Rare(**facts["rare"]),
+    )  # fmt: skip

@@ -1,16 +1,18 @@
 """A corpus as one array of symbol numbers, made once, kept on disk and mapped into memory.
 
 The corpus is streamed twice: the first time to learn its length and which symbols the training
-part has, the second time to write. No step holds more than a block of it, whatever its size.
+part has, the second time to write. Where rare ones are left out it is streamed once more in
+between, to count: only then is it known where the training part ends. No step holds more than a
+block of it, whatever its size.
 """
 
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 from jaxtyping import Int64
@@ -18,7 +20,7 @@ from jaxtyping import Int64
 from jaxrnn.core.errors import InputError
 from jaxrnn.text.corpora import Corpus
 from jaxrnn.text.download import cache_folder
-from jaxrnn.text.encoded import EncodedText, read_encoded, write_encoded
+from jaxrnn.text.encoded import EncodedText, Rare, read_encoded, write_encoded
 from jaxrnn.text.vocabulary import Level, Vocabulary, codes, lower
 
 FORMAT = 2  # to be raised when the same options come to mean other tokens or other files
@@ -34,18 +36,22 @@ def encode_corpus(
     lowercase: bool = False,
     collapse_whitespace: bool = False,
     vocabulary: Vocabulary | None = None,
+    extend: bool = False,
+    minimum_count: int = 1,
     cache_dir: Path | None = None,
 ) -> EncodedText:
     """The corpus in numbers, from the cache if it has been encoded in this way before.
 
     `split` gives the fractions for training, validation and test. The vocabulary is what occurs in
-    the training split; of bytes it is all 256. If one is given instead (to evaluate a model on
-    another text), it decides the level and the normalisation, and the three options here are not
-    looked at. `cache_dir` defaults to `encodings` in the cache folder.
+    the training split, but for characters that occur there fewer than `minimum_count` times; of
+    bytes it is all 256. If one is given instead (to evaluate a model on another text), it decides
+    the level and the normalisation, and the three options here are not looked at; with `extend`
+    (to train a model further) the training split's symbols are added to it in the same way.
+    `cache_dir` defaults to `encodings` in the cache folder.
 
     Raises `InputError` for a split or level that is none, a corpus that is empty or cannot be read
-    as text, and a cache folder that cannot be written. Several processes may call this at the same
-    time.
+    as text, a `minimum_count` of bytes or one that leaves nothing, and a cache folder that cannot
+    be written. Several processes may call this at the same time.
     """
     _check_split(split)
     if level not in get_args(Level):
@@ -54,8 +60,12 @@ def encode_corpus(
         options = Vocabulary("" if level == "character" else b"", lowercase, collapse_whitespace)
     else:
         options = vocabulary
+    if minimum_count > 1 and options.level == "byte":
+        raise InputError("a minimum_count is one of characters; leave it out for bytes")
+    grows = vocabulary is None or extend
     folder = cache_dir or cache_folder() / "encodings"
-    key = _key(corpus, folder, split, options)
+    rule = options.to_dict() | {"minimum_count": minimum_count if grows else None}
+    key = _key(corpus, folder, split, rule)
     cached = read_encoded(folder, key)
     if cached is not None:
         return cached
@@ -69,7 +79,16 @@ def encode_corpus(
             f"the corpus {corpus.description} is too short to split: of its {scan.length} symbols"
             f" a fraction of {split[0]} for training is none; give more text or a larger fraction"
         )
-    vocabulary = vocabulary or _vocabulary_of(scan, train_end, options)
+    rare = Rare()
+    vocabulary = options
+    if grows:
+        found = np.flatnonzero(scan.first < train_end)
+        if options.level == "byte":
+            found = np.arange(256)  # no byte is unknown to a model of bytes
+        elif minimum_count > 1:
+            counts = _counts(normalised_blocks(corpus, options), train_end)
+            found, rare = _without_rare(found, counts, minimum_count, options)
+        vocabulary = options.extended(_joined(found, options))
     try:
         encoded = write_encoded(
             folder,
@@ -79,17 +98,14 @@ def encode_corpus(
             length=scan.length,
             sha256=scan.sha256,
             boundaries=(train_end, valid_end),
+            rare=rare,
         )
     except OSError as error:
         raise InputError(
             f"the cache folder {folder} cannot be written ({error.strerror});"
             " set JAXRNN_CACHE to one that can, with room for the corpus"
         ) from error
-    if (
-        encoded is None
-        or encoded.length != scan.length
-        or _key(corpus, folder, split, options) != key
-    ):
+    if encoded is None or encoded.length != scan.length or _key(corpus, folder, split, rule) != key:
         raise InputError(
             f"the corpus {corpus.description} changed while it was being read; try again"
         )
@@ -127,11 +143,38 @@ def _scan(blocks: Iterator[str | bytes]) -> _Scan:
     return _Scan(length, sha256.hexdigest(), first)
 
 
-def _vocabulary_of(scan: _Scan, train_end: int, options: Vocabulary) -> Vocabulary:
-    if options.level == "byte":
-        return Vocabulary(bytes(range(256)))  # no byte is unknown to a model of bytes
-    (symbols,) = np.nonzero(scan.first < train_end)
-    return replace(options, symbols="".join(map(chr, symbols)))
+def _counts(blocks: Iterator[str | bytes], end: int) -> Int64[np.ndarray, " codes"]:
+    """How often each code occurs before a place in the text."""
+    counts = np.zeros(CODE_POINTS, np.int64)
+    for block in blocks:
+        found = codes(block)[:end]
+        counts += np.bincount(found, minlength=CODE_POINTS)
+        end -= len(found)
+        if not end:
+            break
+    return counts
+
+
+def _without_rare(
+    found: Int64[np.ndarray, " found"],
+    counts: Int64[np.ndarray, " codes"],
+    minimum_count: int,
+    known: Vocabulary,
+) -> tuple[Int64[np.ndarray, " kept"], Rare]:
+    """Which codes remain, and what is left out: what is rare, unless it is known already."""
+    is_rare = (counts[found] < minimum_count) & ~np.isin(found, codes(known.symbols))
+    if is_rare.all() and not known.symbols:
+        most = found[counts[found].argmax()]
+        raise InputError(
+            f"no character occurs {minimum_count:,} times in the training split; {chr(most)!r} is "
+            f"the most frequent, with {counts[most]:,}, so give a minimum_count of at most that"
+        )
+    left_out = found[is_rare]
+    return found[~is_rare], Rare("".join(map(chr, left_out)), int(counts[left_out].sum()))
+
+
+def _joined(found: Int64[np.ndarray, " found"], options: Vocabulary) -> str | bytes:
+    return bytes(found.tolist()) if options.level == "byte" else "".join(map(chr, found))
 
 
 def normalised_blocks(corpus: Corpus, options: Vocabulary) -> Iterator[str | bytes]:
@@ -169,6 +212,6 @@ def _boundaries(length: int, split: Sequence[float]) -> tuple[int, int]:
     return round(length * split[0] / total), round(length * (split[0] + split[1]) / total)
 
 
-def _key(corpus: Corpus, folder: Path, split: Sequence[float], options: Vocabulary) -> str:
-    facts = [FORMAT, corpus.fingerprint(folder), list(split), options.to_dict()]
+def _key(corpus: Corpus, folder: Path, split: Sequence[float], rule: Mapping[str, Any]) -> str:
+    facts = [FORMAT, corpus.fingerprint(folder), list(split), rule]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]

@@ -12,30 +12,37 @@ from jaxrnn.text.batches import steps_per_epoch
 from jaxrnn.text.corpora import Corpus, Markup, open_corpus
 from jaxrnn.text.encoded import EncodedText
 from jaxrnn.text.encoding import encode_corpus
+from jaxrnn.text.extending import extended_network
 from jaxrnn.text.language_model import check_predicts
 from jaxrnn.text.own_cells import naming_the_flag
+from jaxrnn.text.saved_run import Origin
 from jaxrnn.text.settings import NetworkSettings, Settings, TextSettings
 
 
-def read_text(settings: TextSettings) -> tuple[Corpus, EncodedText]:
+def read_text(settings: TextSettings, origin: Origin | None = None) -> tuple[Corpus, EncodedText]:
+    """The text; of a run that started from a model, in what extends that one's vocabulary."""
     corpus = open_corpus(
         settings.corpus, encoding=settings.encoding, markup=cast(Markup, settings.markup)
     )
     text = encode_corpus(
         corpus, split=settings.split, level="byte" if settings.bytes else "character",
         lowercase=settings.lowercase, collapse_whitespace=settings.collapse_whitespace,
+        vocabulary=None if origin is None else origin.vocabulary, extend=True,
+        minimum_count=settings.minimum_count,
     )  # fmt: skip
     return corpus, text
 
 
-def make_network(settings: NetworkSettings, symbols: int) -> Network:
-    """A network that reads and predicts so many symbols.
+def make_network(settings: NetworkSettings, symbols: int, origin: Origin | None = None) -> Network:
+    """A network that reads and predicts so many symbols; of a run that started from a model, its.
 
     Raises:
       InputError: there is no such network, or its file cannot be read or has other sizes.
     """
+    if origin is not None:
+        return extended_network(origin.network, symbols)
     if settings.graph is not None:
-        return _network_in(settings.graph, symbols)
+        return network_in(settings.graph, symbols)
     assert settings.hidden is not None
     assert settings.cell is not None
     with naming_the_flag():
@@ -61,7 +68,12 @@ def make_stopping(settings: Settings, text: EncodedText) -> Stopping:
     return Stopping(steps, length.minutes, length.patience)
 
 
-def _network_in(file: str, symbols: int) -> Network:
+def network_in(file: str, symbols: int) -> Network:
+    """The network of a JSON file.
+
+    Raises:
+      InputError: it cannot be read, or does not read and predict so many symbols.
+    """
     try:
         with naming_the_flag():
             network = Network.from_json(Path(file).read_text(encoding="utf-8"), symbols)

@@ -16,11 +16,13 @@ from jaxrnn.core.network import Network
 from jaxrnn.core.parameters import Params, parameter_shapes
 from jaxrnn.learning.evaluation import evaluate
 from jaxrnn.learning.loss import bits_per_character
+from jaxrnn.learning.recipe import Recipe
 from jaxrnn.running.needs import check_model, check_writing
 from jaxrnn.storage.checkpoints import Checkpoints
 from jaxrnn.storage.export import check_fit, load_model, save_model
 from jaxrnn.text import UNKNOWN, Vocabulary
 from jaxrnn.text.ending import Cut, Ending
+from jaxrnn.text.extending import extended_network, extended_params
 from jaxrnn.text.own_cells import asking_for
 from jaxrnn.text.problem import held_out
 from jaxrnn.text.sampling import (
@@ -168,6 +170,24 @@ class LanguageModel:
             self.network, self.params, position, _key(seed), length, choice
         )
         return self.vocabulary.text(symbols), bits_per_character(-nats / length)
+
+    def extended(
+        self,
+        symbols: str | bytes,
+        key: PRNGKeyArray,
+        recipe: Recipe = Recipe(),  # noqa: B008 (frozen)
+    ) -> "LanguageModel":
+        """Knows more symbols: those of these that are new, by parameters that the recipe draws.
+
+        What was learned stays as it was, in the recipe's precision, and so does what is predicted
+        of the symbols known before, in proportion to each other. Only where layers hear, or
+        normalise, what the network predicts do the new ones take part in that at once.
+        """
+        vocabulary = self.vocabulary.extended(symbols)
+        network = extended_network(self.network, vocabulary.size)
+        numbers = vocabulary.numbers_of(self.vocabulary)
+        params = extended_params(self.network, self.params, recipe.init(network, key), numbers)
+        return LanguageModel(network, jax.tree.map(jnp.asarray, params), vocabulary)
 
     def save(self, directory: Path) -> None:
         """Writes the model as safetensors and JSON; `load_language_model` reads it."""

@@ -24,6 +24,30 @@ WHICH_HELP = (
 )
 
 
+class Origin(NamedTuple):
+    """The trained model that a run started from, as it was then."""
+
+    path: str
+    step: int | None  # of its training, where that is known
+    sha256: str  # of its parameters
+    network: Network
+    vocabulary: Vocabulary
+
+    def to_dict(self) -> dict[str, Any]:
+        return self._asdict() | {
+            "network": self.network.to_dict(), "vocabulary": self.vocabulary.to_dict()
+        }  # fmt: skip
+
+    @staticmethod
+    def from_dict(record: Any) -> "Origin":
+        """Raises `KeyError` or `TypeError` where the record is no such thing."""
+        made = {
+            "network": Network.from_dict(record["network"]),
+            "vocabulary": Vocabulary.from_dict(record["vocabulary"]),
+        }
+        return Origin(**{**record, **made})
+
+
 class SavedRun(NamedTuple):
     """As `read_run` finds it."""
 
@@ -31,11 +55,15 @@ class SavedRun(NamedTuple):
     network: Network
     vocabulary: Vocabulary
     sha256: str  # of the text, normalised
+    origin: Origin | None
 
 
-def consequences(network: Network, text: EncodedText) -> dict[str, Any]:
+def consequences(
+    network: Network, text: EncodedText, origin: Origin | None = None
+) -> dict[str, Any]:
     """What config.json holds beside the settings."""
-    return {
+    begun = {} if origin is None else {"init_from": origin.to_dict()}
+    return begun | {
         "network": network.to_dict(),
         "vocabulary": text.vocabulary.to_dict(),
         "text": _facts(text),
@@ -68,8 +96,9 @@ def saved_run(workdir: Path, config: Mapping[str, Any]) -> SavedRun:
     try:
         with asking_for(workdir, settings.network.cells):
             network = Network.from_dict(config["network"])
+            origin = Origin.from_dict(config["init_from"]) if "init_from" in config else None
         vocabulary = Vocabulary.from_dict(config["vocabulary"])
-        return SavedRun(settings, network, vocabulary, config["text"]["sha256"])
+        return SavedRun(settings, network, vocabulary, config["text"]["sha256"], origin)
     except (KeyError, TypeError) as error:
         raise InputError(
             f"{workdir / CONFIG} lacks what a run writes ({error}); give the work directory of "

@@ -44,6 +44,10 @@ class TextSettings:
     bytes: bool = setting(False, "Read bytes instead of characters.")
     lowercase: bool = setting(False, "Read the text in lower case.")
     collapse_whitespace: bool = setting(False, "Read each run of white space as one space.")
+    minimum_count: int = setting(
+        1, "Read characters that occur fewer times in the training split as the unknown symbol.",
+        at_least=1,
+    )  # fmt: skip
     chunk: int = setting(32, "Time steps that back-propagation through time sees.", at_least=1)
     batch: int = setting(32, "Lanes: chunks in one step.", at_least=1)
     random_chunks: bool = setting(
@@ -59,11 +63,16 @@ class TextSettings:
                 f"bytes are read as they are, in no encoding; leave encoding={self.encoding} out,"
                 " or read characters"
             )
+        if self.bytes and self.minimum_count > 1:
+            raise InputError(
+                f"minimum_count is {self.minimum_count}, but a model of bytes knows all of them; "
+                "leave minimum_count or bytes out"
+            )
 
 
 @dataclass(frozen=True)
 class NetworkSettings:
-    """What the network is: a stack of layers, or the graph in a file.
+    """What the network is: a stack of layers, the graph in a file, or that of a trained model.
 
     A run that goes on may find the files that say it elsewhere: its network itself is compared.
     """
@@ -82,8 +91,15 @@ class NetworkSettings:
         " output may be left out.", flag="network", changeable=True,
     )  # fmt: skip
 
+    init_from: str | None = setting(
+        None, "A work directory or an export: go on from its trained model, on this text, with its"
+        " network and its vocabulary, which new symbols extend.",
+    )  # fmt: skip
+
     def __post_init__(self) -> None:
         check(self)
+        if self.init_from is not None:  # what else is said has to be true of the model
+            return
         for name in GRAPH:
             if (getattr(self, name) is None) != (self.graph is not None):
                 raise InputError(

@@ -1,5 +1,6 @@
 """The symbols of a text and their numbers: what a model reads and writes."""
 
+import dataclasses
 import json
 import re
 from collections import Counter
@@ -55,6 +56,16 @@ class Vocabulary:
     def dtype(self) -> np.dtype:
         """The smallest unsigned integer type that holds every symbol's number."""
         return np.min_scalar_type(len(self.symbols))
+
+    def extended(self, symbols: str | bytes) -> "Vocabulary":
+        """With more symbols of the same level; whatever it knows is kept, though numbers move."""
+        every: list[Any] = sorted({*self.symbols, *symbols})
+        joined = "".join(every) if self.level == "character" else bytes(every)
+        return dataclasses.replace(self, symbols=joined)
+
+    def numbers_of(self, other: "Vocabulary") -> Integer[np.ndarray, " size"]:
+        """Of another vocabulary's symbols, the unknown one first, their numbers in this one."""
+        return np.append(UNKNOWN, self.encode(other.symbols)).astype(np.int64)
 
     def normalise(self, text: Text) -> Text:
         """What of a text is encoded, as when it is read from a corpus.

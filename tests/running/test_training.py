@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxrnn import InputError, stacked
+from jaxrnn import InputError, init, stacked
 from jaxrnn.learning import ACCURACY, Batch, Problem, Recipe, evaluate
 from jaxrnn.learning.loss import NATS, is_right
 from jaxrnn.learning.optimizers import make_schedule
@@ -34,6 +34,27 @@ def assert_equal(one: object, other: object) -> None:
 
 
 PROBLEM = Problem(counting, 2, lambda: [counting(9, step) for step in range(3)], metric=ACCURACY)
+
+
+def test_training_goes_on_from_given_parameters_and_keeps_them_where_they_were_better(tmp_path):
+    """They are judged before the first step, and a directory belongs to them alone."""
+    known = train(NETWORK, PROBLEM, Recipe(learning_rate=0.1), steps=40).best
+    ruinous = {"recipe": Recipe(learning_rate=1e3, schedule="constant"), "steps": 10}
+    fitted = train(NETWORK, PROBLEM, **ruinous, params=known, workdir=tmp_path / "run")
+    assert fitted.figures[0] == (0, pytest.approx(PROBLEM.evaluate(NETWORK, known)))
+    assert_equal(fitted.best, known)
+    again = train(NETWORK, PROBLEM, **ruinous, params=known, workdir=tmp_path / "run")
+    assert_equal(again.best, known)
+    assert again.figures == []
+    others = init(NETWORK, jax.random.key(3))
+    with pytest.raises(InputError, match=r"run of another configuration .*params"):
+        train(NETWORK, PROBLEM, **ruinous, params=others, workdir=tmp_path / "run")
+    for wrong, message in (
+        (init(stacked(3, [5], 3, "gru"), jax.random.key(0)), "parameters do not fit the network"),
+        (jax.tree.map(lambda array: array * jnp.nan, known), "are not all finite"),
+    ):
+        with pytest.raises(InputError, match=message):
+            train(NETWORK, PROBLEM, steps=10, params=wrong)
 
 
 def test_without_a_directory_nothing_is_written_and_no_signal_is_caught(tmp_path, monkeypatch):

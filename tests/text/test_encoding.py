@@ -16,6 +16,7 @@ from jaxrnn.core.errors import InputError
 from jaxrnn.text.corpora import Corpus, open_corpus
 from jaxrnn.text.encoding import encode_corpus
 from jaxrnn.text.vocabulary import Vocabulary
+from tests.networks import examples
 
 # I with a dot becomes two characters, the sigma has two small forms, \x85 is white space.
 ODD = "aB \t\n\u0130\u03a3\x85\u2003\U0001f600"
@@ -86,6 +87,40 @@ def test_the_vocabulary_has_the_training_splits_symbols_only(corpus_of):
     encoded = encode_corpus(corpus_of("abcabcabXY"), split=(0.8, 0.1, 0.1))
     assert encoded.vocabulary.symbols == "abc"
     assert [split.tolist() for split in (encoded.valid, encoded.test)] == [[0], [0]]
+
+
+@given(
+    blocks=st.lists(st.text(st.sampled_from("aaaabbbccd\n")), min_size=1),
+    minimum_count=st.integers(1, 4),
+    known=st.sampled_from([None, "", "dx"]),
+)
+@examples(40)
+def test_characters_too_rare_in_the_training_split_are_unknown_unless_a_model_knows_them(
+    tmp_path_factory, blocks, minimum_count, known
+):
+    whole, folder = "".join(blocks), tmp_path_factory.mktemp("encodings")
+    train = whole[: round(len(whole) * 0.7)]
+    options = {
+        "split": (0.7, 0.1, 0.2), "minimum_count": minimum_count, "cache_dir": folder,
+        "vocabulary": None if known is None else Vocabulary(known), "extend": True,
+    }  # fmt: skip
+    often = {c for c in train if train.count(c) >= minimum_count}
+    symbols = "".join(sorted(often | set(known or "")))
+    if not train or not symbols:
+        with pytest.raises(InputError, match=r"the corpus cut|'.*' is the most frequent, with"):
+            encode_corpus(cut(*blocks), **options)
+        return
+    for _ in range(2):  # the second time from the cache
+        encoded = encode_corpus(cut(*blocks), **options)
+        assert encoded.vocabulary.symbols == symbols
+        assert encoded.tokens.tolist() == [symbols.find(c) + 1 for c in whole]
+        assert set(encoded.rare.symbols) == set(train) - set(symbols)
+        assert encoded.rare.count == sum(c not in symbols for c in train)
+
+
+def test_a_minimum_count_of_bytes_is_refused(corpus_of):
+    with pytest.raises(InputError, match="minimum_count is one of characters"):
+        encode_corpus(corpus_of("abc"), level="byte", minimum_count=2)
 
 
 def test_bytes_are_encoded_as_they_are(corpus_of):
@@ -185,8 +220,11 @@ def test_an_encoding_is_made_once_and_again_when_file_or_options_change(
         {"lowercase": True},
         {"split": (0.5, 0.25, 0.25)},
         {"vocabulary": Vocabulary("a")},
+        {"vocabulary": Vocabulary("a"), "extend": True},
+        {"minimum_count": 2, "split": (1.0, 0.0, 0.0)},
     ):
-        assert readings_of(open_corpus([first_path(cache)]), **options)[1] == 2
+        readings_needed = 3 if "minimum_count" in options else 2
+        assert readings_of(open_corpus([first_path(cache)]), **options)[1] == readings_needed
     changed, count = readings_of(corpus_of("babab"))
     assert count == 2
     assert changed.length == 5

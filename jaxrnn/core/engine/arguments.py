@@ -176,10 +176,10 @@ def _check(
             f"bool {list(steps_and_lanes)}, the inputs' [time, batch]"
         )
     lanes = steps_and_lanes[1]
-    _check_shapes(
+    check_shapes(
         params, parameter_shapes(network), "parameters do not fit the network", "them with init"
     )
-    _check_shapes(
+    check_shapes(
         state, state_shapes(network, lanes),
         f"state does not fit the network and {lanes} lanes", "one with initial_state",
     )  # fmt: skip
@@ -203,7 +203,7 @@ def _check_reset_state(network: Network, reset_state: State | None, batch: int) 
     if reset_state is None:
         return
     lanes = {getattr(leaf, "shape", ())[:1] for leaf in jax.tree.leaves(reset_state)}
-    _check_shapes(
+    check_shapes(
         reset_state, state_shapes(network, 1 if lanes == {(1,)} else batch),
         f"reset_state does not fit the network and {batch} lanes, or one for all of them",
         "one with initial_state",
@@ -238,7 +238,7 @@ def _check_types(params: Params, state: State, compute_dtype: jnp.dtype | None) 
     return dtype
 
 
-def _check_shapes(given: Params | State, shapes: Any, complaint: str, maker: str) -> None:
+def check_shapes(given: Params | State, shapes: Any, complaint: str, maker: str) -> None:
     if shapes_of(given) == shapes:
         return
     wanted, found = _by_path(shapes), _by_path(shapes_of(given))
