@@ -152,6 +152,16 @@ def test_a_run_of_one_process_goes_on_in_two(flags, half, whole, tmp_path):
         assert result(workdir)[figure] == pytest.approx(result(whole)[figure], rel=1e-4)
 
 
+def test_a_run_of_two_processes_may_start_from_a_model_too(flags, half, tmp_path):
+    one, two = tmp_path / "one", tmp_path / "two"
+    start = (*flags, f"--init_from={half}", "--steps=10")
+    assert launched("char_lm", *start, f"--workdir={one}").code == 0
+    writer, other = two_processes(*start, f"--workdir={two}")
+    assert (writer.code, other.code) == (0, 0), writer.err + other.err
+    assert "before training: " in writer.out
+    assert_same_run(one, two)
+
+
 def test_processes_that_do_not_agree_are_refused_by_the_one_that_differs(flags, tmp_path):
     workdir = tmp_path / "run"
     second = (*CHAR_LM, "--seed=1", "--data_parallel=1")
