@@ -61,7 +61,7 @@ def test_flags_on_a_page_exist(page):
     folders = "experiments", "jaxrnn/command_line"
     programs = (path for folder in folders for path in (ROOT / folder).rglob("*.py"))
     scripts = "".join(path.read_text(encoding="utf-8") for path in programs)
-    others = {"requirement", "upgrade", "quiet", "help", "editable"}  # of pip and absl
+    others = {"requirement", "upgrade", "quiet", "help", "editable", "flagfile"}  # of pip and absl
     others |= {"cov", "numprocesses", "dist"}  # of pytest
     others |= {"nodes", "ntasks", "gpus", "zone", "worker", "command"}  # of Slurm and Google Cloud
     others |= {"xla_force_host_platform_device_count"}
