@@ -65,7 +65,7 @@ def test_flags_on_a_page_exist(page):
     others |= {"cov", "numprocesses", "dist"}  # of pytest
     others |= {"nodes", "ntasks", "gpus", "zone", "worker", "command"}  # of Slurm and Google Cloud
     others |= {"xla_force_host_platform_device_count"}
-    others |= {leaf.flag for leaf in leaves(Settings)}
+    others |= {f"{no}{leaf.flag}" for leaf in leaves(Settings) for no in ("", "no")}
     # Not the dashes of a sample's prose, which follow a word or its punctuation.
     found = re.findall(r"(?:^|[\s`\"(|,;=])--([a-z_\d]+)", PAGES[page])
     for flag in set(found) - others:
