@@ -4,7 +4,6 @@ import hashlib
 import io
 import json
 import os
-import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import chain
@@ -14,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import UInt
 
+from jaxrnn.text.files import workshop
 from jaxrnn.text.hashes import content_hashes
 from jaxrnn.text.vocabulary import Vocabulary
 
@@ -83,9 +83,8 @@ def write_encoded(
     """
     # Written to files of this process's own, then renamed: a reader sees a whole file or none. The
     # sidecar comes last, so where there is one, its tokens are there too.
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder, prefix="writing-") as temporary:
-        tokens, sidecar = Path(temporary, "tokens"), Path(temporary, "sidecar")
+    with workshop(folder) as temporary:
+        tokens, sidecar = temporary / "tokens", temporary / "sidecar"
         written = hashlib.sha256()
         with tokens.open("wb") as file:
             # Ordinary writes: a full disk would answer a memory map by killing the process.

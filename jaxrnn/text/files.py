@@ -2,7 +2,10 @@
 
 import contextlib
 import os
+import shutil
 import struct
+import tempfile
+import time
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
@@ -13,6 +16,8 @@ from jaxrnn.core.errors import InputError
 
 BLOCK = 2**20
 HEAD = 2**16  # bytes at a file's beginning that tell what it is
+UNFINISHED = "writing-"
+WEEK = 7 * 24 * 3600  # seconds
 
 
 class Damaged(Exception):
@@ -115,6 +120,21 @@ def naming(path: Path) -> Iterator[None]:
         raise _damaged(path, error) from error  # how gzip and bz2 report bytes that are not theirs
     except UNPACKING as error:
         raise _damaged(path, error) from error
+
+
+@contextlib.contextmanager
+def workshop(folder: Path) -> Iterator[Path]:
+    """A directory of this process's own within a folder, to write what is then moved out of it.
+
+    It goes with what is left in it; what killed processes left a week ago goes as well.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for left in folder.glob(f"{UNFINISHED}*"):
+        with contextlib.suppress(OSError):  # another process may be removing it
+            if left.stat().st_mtime < time.time() - WEEK:
+                shutil.rmtree(left)
+    with tempfile.TemporaryDirectory(dir=folder, prefix=UNFINISHED) as inner:
+        yield Path(inner)
 
 
 def _damaged(path: Path, error: Exception) -> InputError:

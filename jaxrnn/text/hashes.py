@@ -16,12 +16,11 @@ import contextlib
 import hashlib
 import json
 import os
-import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from jaxrnn.text.files import naming
+from jaxrnn.text.files import naming, workshop
 
 TICK = 2 * 10**9  # nanoseconds; the coarsest clock of a file system, that of FAT
 
@@ -79,9 +78,7 @@ def _remembered(memory: Path) -> dict[str, list]:
 
 def _remember(memory: Path, known: dict[str, list]) -> None:
     # Where it cannot be written, files are hashed again the next time: no more is lost.
-    with contextlib.suppress(OSError):
-        memory.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=memory.parent, prefix="writing-") as folder:
-            written = Path(folder, "hashes")
-            written.write_text(json.dumps(known))
-            written.replace(memory)
+    with contextlib.suppress(OSError), workshop(memory.parent) as folder:
+        written = folder / "hashes"
+        written.write_text(json.dumps(known))
+        written.replace(memory)

@@ -7,14 +7,13 @@ import hashlib
 import os
 import stat
 import sys
-import tempfile
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 from jaxrnn.core.errors import InputError
 from jaxrnn.text.download import cache_folder
-from jaxrnn.text.files import BLOCK, named, naming
+from jaxrnn.text.files import BLOCK, named, naming, workshop
 
 STANDARD_INPUT = "-"
 
@@ -55,9 +54,8 @@ def copied(name: str) -> Path:
     folder, sha256, size = copies(), hashlib.sha256(), 0
     with naming(Path(_shown(name))), _opened(name) as pipe:
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=folder, prefix="writing-") as temporary:
-                path = Path(temporary, "copy")
+            with workshop(folder) as temporary:
+                path = temporary / "copy"
                 with path.open("wb") as file:
                     while data := _read(name, pipe):
                         sha256.update(data)

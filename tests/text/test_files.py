@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from jaxrnn.core.errors import InputError
 from jaxrnn.text.compression import open_bytes
-from jaxrnn.text.files import check_file, named, regroup
+from jaxrnn.text.files import check_file, named, regroup, workshop
 
 
 def write(path: Path, data: bytes) -> Path:
@@ -74,3 +74,14 @@ def opened_blocks(path: Path):
 )  # fmt: skip
 def test_a_path_that_would_be_misread_is_shown_in_quotes(path, name):
     assert named(path) == name
+
+
+def test_what_a_killed_process_left_goes_after_a_week(tmp_path):
+    for name in ("writing-old", "writing-new", "kept"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "part").touch()
+        if name != "writing-new":
+            os.utime(tmp_path / name, (1, 1))
+    with workshop(tmp_path) as inner:
+        (inner / "part").touch()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["kept", "writing-new"]

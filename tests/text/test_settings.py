@@ -51,7 +51,7 @@ def test_what_cannot_be_trained_with_is_refused(name):
 def test_what_does_not_decide_what_is_trained_may_change_in_a_run():
     assert {leaf.flag for leaf in leaves(Settings) if leaf.meaning.changeable} == {
         "steps", "epochs", "minutes", "patience", "evaluate_every", "checkpoint_every", "cells",
-        "network", "corpus",
+        "network", "corpus", "encoding", "markup",
     }  # fmt: skip
 
 
