@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from jaxrnn.command_line.terminal import Output, harmless, prepare
 from jaxrnn.core.errors import InputError
+from tests.networks import examples
 
 
 class Stream(io.TextIOWrapper):
@@ -55,6 +56,7 @@ def test_a_terminal_gets_nothing_that_it_would_obey(text, shown):
 
 
 @given(text=st.binary(max_size=30), size=st.integers(1, 7))
+@examples(80)
 def test_bytes_are_shown_as_text_where_they_are_some_and_escaped_elsewhere(text, size):
     pieces = [text[i : i + size] for i in range(0, len(text), size)]
     shown = f"{harmless(text.decode(errors='backslashreplace'))}\n"

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from jaxrnn.core.errors import InputError
 from jaxrnn.text import Vocabulary
 from jaxrnn.text.ending import Cut, Ending
+from tests.networks import examples
 
 AB = Vocabulary("\nab")
 letters = st.sampled_from("ab\n")
@@ -37,6 +38,7 @@ def expected(text: str, ending: Ending) -> str:
     cuts=st.lists(st.integers(0, 30), max_size=6),
     as_bytes=st.booleans(),
 )
+@examples(200)
 def test_a_text_ends_at_the_first_ending_however_it_comes_in_pieces(text, ending, cuts, as_bytes):
     right, longest = expected(text, ending), max(map(len, ending.stop), default=1)
     given = ""
