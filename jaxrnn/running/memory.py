@@ -118,11 +118,11 @@ def host_memory() -> int | None:
 
 def in_words(size: int) -> str:
     """Bytes in binary units, with three digits or more."""
-    for unit in ("bytes", "KiB", "MiB", "GiB"):
-        if size < 1024 or unit == "GiB":
+    for power, unit in enumerate(("bytes", "KiB", "MiB", "GiB")):
+        if size < 1024 ** (power + 1) or unit == "GiB":
             break
-        size /= 1024
-    return f"{size:,.0f} {unit}" if size >= 100 or unit == "bytes" else f"{size:.1f} {unit}"
+    count = size / 1024**power
+    return f"{count:,.0f} {unit}" if count >= 100 or unit == "bytes" else f"{count:.1f} {unit}"
 
 
 def _of_system() -> Iterator[int]:
