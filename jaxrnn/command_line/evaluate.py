@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from itertools import chain, tee
 from pathlib import Path
+from typing import cast, get_args
 
 from absl import flags
 
@@ -19,8 +20,8 @@ from jaxrnn.command_line.terminal import harmless
 from jaxrnn.core.errors import InputError
 from jaxrnn.storage.files import user_path
 from jaxrnn.text import Corpus, EncodedText, encode_corpus, open_corpus
+from jaxrnn.text.corpora import Markup
 from jaxrnn.text.coverage import between, unknown_symbols
-from jaxrnn.text.decoding import UTF_8
 from jaxrnn.text.encoding import divided, normalised_blocks
 from jaxrnn.text.from_settings import read_text
 from jaxrnn.text.language_model import LanguageModel, load_language_model
@@ -28,6 +29,7 @@ from jaxrnn.text.lines import lines
 from jaxrnn.text.own_cells import HELP, load_cells
 from jaxrnn.text.saved_run import WHICH_HELP, WHICHES, read_run
 from jaxrnn.text.scoring import Tally
+from jaxrnn.text.settings import TextSettings
 
 WORKDIR = flags.DEFINE_string("workdir", "runs/quick", "A work directory, or an exported model.")
 OWN_CELLS = define_list("cells", [], HELP)
@@ -41,6 +43,10 @@ CORPUS = define_list(
 ENCODING = flags.DEFINE_string(
     "encoding", None, "How the files of --corpus are encoded, as for training [as the run's own; of"
     " an export, utf-8]."
+)  # fmt: skip
+MARKUP = flags.DEFINE_enum(
+    "markup", None, get_args(Markup), "What is read of a MediaWiki dump, as for training [as of the"
+    " run's own; of an export's, wiki]."
 )  # fmt: skip
 TEXT = flags.DEFINE_multi_string("text", None, "A text to score instead of a corpus")
 BY = flags.DEFINE_enum(
@@ -57,15 +63,18 @@ JSON = flags.DEFINE_boolean(
 )  # fmt: skip
 
 group("The model", WORKDIR, WHICH, OWN_CELLS)
-group("What is evaluated", CORPUS, ENCODING, TEXT, BY)
+group("What is evaluated", CORPUS, ENCODING, MARKUP, TEXT, BY)
 group("What is shown", UNKNOWN, JSON)
 
 
 def main() -> int:
     if TEXT.value is not None and CORPUS.value is not None:
         raise InputError("--text and --corpus both say what is evaluated; give one of them")
-    if ENCODING.value is not None and CORPUS.value is None:
-        raise InputError(f"--encoding={ENCODING.value} is that of a --corpus; give one, or none")
+    for how in (ENCODING, MARKUP):
+        if how.value is not None and CORPUS.value is None:
+            raise InputError(
+                f"--{how.name}={how.value} says how a --corpus is read; give one, or leave it out"
+            )
     path = user_path(WORKDIR.value)
     load_cells(OWN_CELLS.value)
     model = load_language_model(path, WHICH.value)
@@ -153,14 +162,20 @@ def scored_corpus(model: LanguageModel, path: Path) -> tuple[str, Iterator[Score
 
 
 def corpus_given(model: LanguageModel, path: Path) -> Corpus:
-    encoding, run = ENCODING.value, read_run(path)
-    if encoding is not None and model.vocabulary.level == "byte":
+    """--corpus, read as the run's own text was unless flags say how."""
+    if ENCODING.value is not None and model.vocabulary.level == "byte":
         raise InputError(
-            f"the model reads bytes as they are, in no encoding; leave --encoding={encoding} out"
+            "the model reads bytes as they are, in no encoding; leave "
+            f"--encoding={ENCODING.value} out"
         )
-    if encoding is None:
-        encoding = UTF_8 if run is None else run.settings.text.encoding
-    return open_corpus(CORPUS.value or [], encoding=encoding)
+    run = read_run(path)
+    own = TextSettings() if run is None else run.settings.text
+    encoding = ENCODING.value or own.encoding
+    if MARKUP.value is not None:
+        markup = cast(Markup, MARKUP.value)
+        return open_corpus(CORPUS.value or [], encoding=encoding, markup=markup)
+    # What is evaluated need not be a dump because the run's own text was one.
+    return open_corpus(CORPUS.value or [], encoding=encoding).with_markup(cast(Markup, own.markup))
 
 
 def own_text(path: Path) -> tuple[Corpus, EncodedText]:

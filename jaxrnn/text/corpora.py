@@ -7,7 +7,7 @@ import json
 import os
 import sysconfig
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -58,6 +58,11 @@ class Corpus:
     def byte_blocks(self) -> Iterator[bytes]:
         """The bytes in blocks of about 2**20: files as they are, made text as UTF-8."""
         return _joined(map(_byte_pieces, self.sources), b"\n", (b"\n", b"\r"))
+
+    def with_markup(self, markup: Markup) -> "Corpus":
+        """The same, where there are MediaWiki dumps in it with another markup."""
+        sources = tuple(replace(source, markup=markup) for source in self.sources)
+        return replace(self, sources=sources)
 
     def fingerprint(self, folder: Path | None = None) -> str:
         """A hexadecimal name of what the files hold: the same stands for the same text.
