@@ -4,7 +4,6 @@ Every character is scored, given those before it, and before the first one stand
 a run's own splits are read as in training: in lanes, every character but the first.
 """
 
-import os
 from collections import Counter
 from collections.abc import Iterator
 from itertools import chain, tee
@@ -15,6 +14,7 @@ from absl import flags
 
 from jaxrnn.command_line.launch import group, launch
 from jaxrnn.command_line.lists import define_list
+from jaxrnn.command_line.prime import typed
 from jaxrnn.command_line.score_table import Scored, json_lines, table
 from jaxrnn.command_line.terminal import harmless
 from jaxrnn.core.errors import InputError
@@ -22,6 +22,7 @@ from jaxrnn.storage.files import user_path
 from jaxrnn.text import Corpus, EncodedText, encode_corpus, open_corpus
 from jaxrnn.text.corpora import Markup
 from jaxrnn.text.coverage import between, unknown_symbols
+from jaxrnn.text.decoding import UTF_8, as_read, check_encoding
 from jaxrnn.text.encoding import divided, normalised_blocks
 from jaxrnn.text.from_settings import read_text
 from jaxrnn.text.language_model import LanguageModel, load_language_model
@@ -30,6 +31,7 @@ from jaxrnn.text.own_cells import HELP, load_cells
 from jaxrnn.text.saved_run import WHICH_HELP, WHICHES, read_run
 from jaxrnn.text.scoring import Tally
 from jaxrnn.text.settings import TextSettings
+from jaxrnn.text.vocabulary import Text
 
 WORKDIR = flags.DEFINE_string("workdir", "runs/quick", "A work directory, or an exported model.")
 OWN_CELLS = define_list("cells", [], HELP)
@@ -41,8 +43,8 @@ CORPUS = define_list(
     " itself [the run's own; an export has none].",
 )
 ENCODING = flags.DEFINE_string(
-    "encoding", None, "How the files of --corpus are encoded, as for training [as the run's own; of"
-    " an export, utf-8]."
+    "encoding", None, "How the files of --corpus are encoded, as for training, or what was typed as"
+    " --text [files as the run's own; else utf-8]."
 )  # fmt: skip
 MARKUP = flags.DEFINE_enum(
     "markup", None, get_args(Markup), "What is read of a MediaWiki dump, as for training [as of the"
@@ -70,11 +72,13 @@ group("What is shown", UNKNOWN, JSON)
 def main() -> int:
     if TEXT.value is not None and CORPUS.value is not None:
         raise InputError("--text and --corpus both say what is evaluated; give one of them")
-    for how in (ENCODING, MARKUP):
-        if how.value is not None and CORPUS.value is None:
-            raise InputError(
-                f"--{how.name}={how.value} says how a --corpus is read; give one, or leave it out"
-            )
+    if CORPUS.value is None:
+        for how in (MARKUP,) if TEXT.value is not None else (ENCODING, MARKUP):
+            if how.value is not None:
+                raise InputError(
+                    f"--{how.name}={how.value} says how a --corpus is read; give one, or leave it "
+                    "out"
+                )
     path = user_path(WORKDIR.value)
     load_cells(OWN_CELLS.value)
     model = load_language_model(path, WHICH.value)
@@ -120,30 +124,26 @@ def scored_texts(model: LanguageModel) -> tuple[str, Iterator[Scored]]:
     return "--text", (row._replace(part=f"text {row.part}") for row in rows)
 
 
-def texts_given(model: LanguageModel) -> list[str | bytes]:
+def texts_given(model: LanguageModel) -> list[Text]:
     """Each --text, as it would be read from a file."""
-    texts: list[str | bytes] = []
-    for text in TEXT.value or ():
-        if model.vocabulary.level == "byte":
-            texts.append(os.fsencode(text))
-        elif any("\ud800" <= character <= "\udfff" for character in text):
-            raise InputError(f"--text={text!r} is not text in UTF-8")
-        else:
-            text = text.removeprefix("\ufeff")
-            texts.append(text.replace("\r\n", "\n").replace("\r", "\n"))
-        if not texts[-1]:
-            raise InputError("a --text has nothing in it; give it a character or more")
+    level, encoding = model.vocabulary.level, ENCODING.value or UTF_8
+    check_encoding(encoding)
+    texts = [typed(text, level, encoding, "text") for text in TEXT.value or ()]
+    texts = [as_read(text) if isinstance(text, str) else text for text in texts]
+    if not all(texts):
+        raise InputError("a --text has nothing in it; give it a character or more")
     return texts
 
 
-def scored(
-    model: LanguageModel, texts: Iterator[str | bytes], *, are_lines: bool
-) -> Iterator[Scored]:
+def scored(model: LanguageModel, texts: Iterator[Text], *, are_lines: bool) -> Iterator[Scored]:
     """Numbered texts, or lines without their ends, each as soon as it is scored."""
+    vocabulary = model.vocabulary
     texts, kept = tee(texts)
     scores = model.scores(texts, lines=are_lines)
     for number, (text, found) in enumerate(zip(kept, scores, strict=True), 1):
-        unknown = unknown_symbols([text], model.vocabulary) if UNKNOWN.value else None
+        unknown = (
+            Counter(vocabulary.unknown_in(vocabulary.normalise(text))) if UNKNOWN.value else None
+        )
         shown = text.decode(errors="backslashreplace") if isinstance(text, bytes) else text
         yield Scored(number, Tally.of(found), shown, unknown)
 

@@ -11,6 +11,7 @@ from rich.console import Console
 from jaxrnn.storage.files import to_json
 from jaxrnn.text.coverage import NOTABLE, told
 from jaxrnn.text.scoring import Tally
+from jaxrnn.text.vocabulary import Text
 
 MOST = 20  # unknown symbols that are named in a table
 TEXT = 10  # columns at least for a text
@@ -33,7 +34,7 @@ class Scored(NamedTuple):
     part: str | int
     tally: Tally
     text: str | None = None
-    unknown: Counter[str | int] | None = None
+    unknown: Counter[Text] | None = None
 
     def plus(self, other: "Scored") -> "Scored":
         """Both together, called as this one."""
@@ -141,15 +142,15 @@ def _visible(character: str) -> str:
     return character if character.isprintable() else ascii(character)[1:-1]
 
 
-def _named(unknown: Counter[str | int]) -> str:
+def _named(unknown: Counter[Text]) -> str:
     names = [f"{_quoted(symbol)} {n:,}" for symbol, n in unknown.most_common(MOST)]
     others = len(unknown) - len(names)
     return f"  {', '.join(names)}" + (f" and {others:,} others" if others else "")
 
 
-def _name(symbol: str | int) -> str:
-    return f"0x{symbol:02x}" if isinstance(symbol, int) else symbol
+def _name(symbol: Text) -> str:
+    return symbol if isinstance(symbol, str) else f"0x{symbol.hex()}"
 
 
-def _quoted(symbol: str | int) -> str:
-    return _name(symbol) if isinstance(symbol, int) else repr(symbol)
+def _quoted(symbol: Text) -> str:
+    return repr(symbol) if isinstance(symbol, str) else _name(symbol)

@@ -8,7 +8,7 @@ from jaxtyping import Integer
 
 from jaxrnn.text.encoded import EncodedText
 from jaxrnn.text.scoring import Tally
-from jaxrnn.text.vocabulary import UNKNOWN, Vocabulary, codes
+from jaxrnn.text.vocabulary import UNKNOWN, Text, Vocabulary
 
 NOTABLE = 0.001  # a share that is said unasked: at some 15 bits each, it costs 0.01 per character
 BLOCK = 2**20  # symbols
@@ -47,22 +47,15 @@ def left_out(text: EncodedText, minimum_count: int) -> str:
     )
 
 
-def unknown_symbols(texts: Iterable[str | bytes], vocabulary: Vocabulary) -> Counter[str | int]:
-    """How often each character, or byte's value, that a vocabulary lacks is in texts.
-
-    Normalising them again changes nothing.
-    """
-    counts: Counter[str | int] = Counter()
+def unknown_symbols(texts: Iterable[Text], vocabulary: Vocabulary) -> Counter[Text]:
+    """How often each symbol that a vocabulary lacks is in normalised texts."""
+    counts: Counter[Text] = Counter()
     for text in texts:
-        text = text if isinstance(text, bytes) else vocabulary.normalise(text)
-        lacking = codes(text)[vocabulary.encode(text) == UNKNOWN]
-        found, how_often = np.unique(lacking, return_counts=True)
-        names = found.tolist() if isinstance(text, bytes) else map(chr, found.tolist())
-        counts.update(dict(zip(names, how_often.tolist(), strict=True)))
+        counts.update(vocabulary.unknown_in(text))
     return counts
 
 
-def between(blocks: Iterable[str | bytes], start: int, end: int) -> Iterator[str | bytes]:
+def between(blocks: Iterable[Text], start: int, end: int) -> Iterator[Text]:
     """What of a text in blocks is between two places."""
     at = 0
     for block in blocks:

@@ -156,7 +156,7 @@ def test_a_corpus_that_is_gone_or_has_changed_is_refused(run, corpus, lost):
         (["--text=\ufeff"], "nothing in it"),
         (["--encoding=latin-1"], "--encoding=latin-1"),
         (["--by=word"], "text, line"),
-        (["--text=\udcff"], "UTF-8"),
+        (["--text=\udcff"], "utf-8"),
         (["--unknown=drop"], "unknown"),
         (["--by=line", "--corpus={}"], "no text in it"),
         (["--corpus={}"], "no text in it"),
