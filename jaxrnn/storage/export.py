@@ -208,8 +208,9 @@ def _read(path: Path) -> bytes:
 
 
 def _parse_description(path: Path) -> dict[str, Any]:
+    content = _read(path)  # what this raises is a ValueError too
     try:
-        description = json.loads(_read(path))
+        description = json.loads(content)
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is not JSON ({error}); export the model again.") from error
     if not isinstance(description, dict) or description.get("format") != _FORMAT:

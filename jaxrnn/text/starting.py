@@ -137,7 +137,7 @@ def describe_start(start: Start, text: EncodedText) -> str:
     parts.append(
         f"{len(new):,} new one{'s' * (len(new) > 1)} ({names}) get fresh parameters"
         if new
-        else "the training split has no others"
+        else "none is added"
     )
     if absent:
         parts.append(f"{absent:,} of its own do not occur in the training split")
