@@ -142,7 +142,7 @@ def check_model(network: Network, size: int, where: Any) -> None:
     )
 
 
-def check_writing(network: Network, params: Any, streams: int, text: int) -> None:
+def check_writing(network: Network, params: Any, streams: int, text: int, block: int) -> None:
     """Refuses to write what surely does not fit in memory.
 
     Args:
@@ -150,6 +150,7 @@ def check_writing(network: Network, params: Any, streams: int, text: int) -> Non
       params: its parameters.
       streams: how many texts it writes at once.
       text: bytes of each text that are held until all of it is written.
+      block: how many symbols of each are written in one program.
 
     Raises:
       InputError: one sentence with what would be needed, and what there is.
@@ -162,12 +163,8 @@ def check_writing(network: Network, params: Any, streams: int, text: int) -> Non
         f"writing {streams:,} texts at once" if streams > 1 else "writing a text",
         [
             Part("the streams' states", state_size(network, streams, size), fewer),
-            Part("the logits of each one's next symbol", logits, fewer),
-            Part(
-                "the texts",
-                streams * text,
-                shorter,
-            ),
+            Part("the logits and the noise of each one's next symbols", 2 * block * logits, fewer),
+            Part("the texts", streams * text, shorter),
         ],
     )
 

@@ -26,6 +26,8 @@ from jaxrnn.text.extending import extended_network, extended_params
 from jaxrnn.text.own_cells import asking_for
 from jaxrnn.text.problem import held_out
 from jaxrnn.text.sampling import (
+    BLOCK,
+    INTERVAL,
     Choice,
     Position,
     check_finite,
@@ -125,7 +127,7 @@ class LanguageModel:
         ending = Ending(length, tuple(stop), lines)
         if not ending.comes:
             raise InputError("nothing ends the texts; give a length, a stop text or lines")
-        self._check_memory(streams, length or 0)
+        check_writing(self.network, self.params, streams, length or 0, BLOCK)
         cuts = [Cut(ending.checked(self.vocabulary)) for _ in range(streams)]
         pieces: list[list[Text]] = [[self.vocabulary.text(NOTHING)] for _ in cuts]
         blocks = self._blocks(prime, streams, choice, seed)
@@ -164,7 +166,8 @@ class LanguageModel:
         """The likeliest of a population of streams, `length` symbols, and its bits per symbol."""
         if length < 1:
             raise InputError(f"the length is {length}; a population needs at least 1 to compare")
-        self._check_memory(population, 2 * 4 * length)  # what is written, before and after a choice
+        held = 2 * 4 * length  # what is written, before and after a choice
+        check_writing(self.network, self.params, population, held, min(length, INTERVAL))
         position, choice = self._read(prime, population, choice)
         symbols, nats = write_by_selection(
             self.network, self.params, position, _key(seed), length, choice
@@ -221,9 +224,6 @@ class LanguageModel:
     ) -> Iterator[Integer[np.ndarray, "block streams"]]:
         position, choice = self._read(prime, streams, choice)
         return write(self.network, self.params, position, _key(seed), choice)
-
-    def _check_memory(self, streams: int, text: int) -> None:
-        check_writing(self.network, self.params, streams, text)
 
     def _read(self, prime: Text, streams: int, choice: Choice) -> tuple[Position, Choice]:
         """Reads the prime text; without one, a line end or a space, as before a line or a word."""

@@ -22,7 +22,8 @@ from jaxrnn.core.keys import derive
 from jaxrnn.core.network import Network
 from jaxrnn.core.parameters import Params, State, initial_state, state_dtype
 
-BLOCK = 256  # symbols
+BLOCK = 256  # symbols that are written, or read, in one program
+INTERVAL = 8  # symbols between two comparisons within a population
 
 
 class Choice(NamedTuple):
@@ -107,7 +108,7 @@ def write_by_selection(
     length: int,
     choice: Choice = Choice(),  # noqa: B008 (frozen)
     *,
-    interval: int = 8,
+    interval: int = INTERVAL,
 ) -> tuple[Int[np.ndarray, " length"], float]:
     """Keeps a population of streams by truncation selection, and returns the likeliest of them.
 

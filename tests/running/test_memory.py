@@ -126,10 +126,12 @@ def test_a_training_that_is_refused_leaves_no_directory(system, tmp_path):
 def test_writing_too_much_at_once_is_refused(system):
     network = stacked(5, (8,), 5, "gru")
     params = jax.eval_shape(lambda: init(network, jax.random.key(0)))
-    needs.check_writing(network, params, 1000, 1000)
-    for streams, text, advice in ((10**8, 10, "--streams"), (2, 10**12, "--length")):
+    needs.check_writing(network, params, 1000, 1000, block=256)
+    for streams, text, block, advice in (
+        (10**8, 10, 1, "--streams"), (10**6, 10, 2**10, "noise"), (2, 10**12, 1, "--length"),
+    ):  # fmt: skip
         with pytest.raises(InputError, match=advice):
-            needs.check_writing(network, params, streams, text)
+            needs.check_writing(network, params, streams, text, block)
 
 
 def nbytes(tree) -> int:
