@@ -30,8 +30,8 @@ What a program of one's own may call, with signatures and docstrings: made from 
 # From the top down.
 ROOMS = (
     "experiments", "experiments/examples", "experiments/benchmark", "experiments/benchmark/peers",
-    "experiments/laboratory", "jaxrnn/command_line", "jaxrnn/text", "jaxrnn/running",
-    "jaxrnn/learning", "jaxrnn/storage", "jaxrnn/core/weights",
+    "experiments/laboratory", "jaxrnn/command_line", "jaxrnn/text", "jaxrnn/text/reading",
+    "jaxrnn/running", "jaxrnn/learning", "jaxrnn/storage", "jaxrnn/core/weights",
     "jaxrnn/core/engine", "jaxrnn/core",
 )  # fmt: skip
 MAP = """# Map of the code

@@ -17,17 +17,15 @@ ROOMS = {
     "jaxrnn/core/engine": {"jax", "jaxtyping", "numpy"},
     "jaxrnn/core/weights": {"jax", "numpy"},
     "jaxrnn/storage": {"absl", "jax", "jaxtyping", "numpy", "orbax", "safetensors"},
+    "jaxrnn/text/reading": {"mwparserfromhell", "pooch", "requests"},
     "jaxrnn/learning": {"jax", "jaxtyping", "numpy", "optax"},
     "jaxrnn/running": {"filelock", "jax", "jaxtyping", "numpy", "optax"},
-    "jaxrnn/text": {
-        "jax", "jaxtyping", "mwparserfromhell", "numpy", "optax", "pooch", "requests",
-    },
+    "jaxrnn/text": {"jax", "jaxtyping", "numpy", "optax"},
     "jaxrnn/command_line": {"absl", "jax", "jaxtyping", "matplotlib", "numpy", "rich"},
     "experiments/laboratory": {
         "absl", "jax", "jaxtyping", "matplotlib", "numpy", "optax", "rich", "scipy",
     },
 }  # fmt: skip
-INSTALLED = [room for room in ROOMS if room.startswith("jaxrnn")]
 
 
 def room_of(module: str) -> str | None:

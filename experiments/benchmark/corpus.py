@@ -17,7 +17,7 @@ import numpy as np
 from experiments.benchmark.options import Options
 from experiments.laboratory.plots import COLORS, figure, save
 from experiments.laboratory.tables import Table
-from jaxrnn.text.markup import prose
+from jaxrnn.text.reading.markup import prose
 
 ARTICLE = Path(__file__).with_name("article.wiki")  # laid out as one of Wikipedia's
 

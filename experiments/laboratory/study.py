@@ -22,7 +22,7 @@ from experiments.laboratory.tables import Column, Table
 from jaxrnn.command_line.launch import group, launch
 from jaxrnn.command_line.lists import define_list
 from jaxrnn.storage.files import replace, to_json, user_path
-from jaxrnn.text.corpora import resolved
+from jaxrnn.text.reading.corpora import resolved
 
 # All that a study is declared with.
 __all__ = ["Bench", "Column", "Results", "Runs", "Study", "Table", "conduct", "find"]

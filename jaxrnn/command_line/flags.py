@@ -15,7 +15,7 @@ from jaxrnn.core.errors import InputError
 from jaxrnn.storage.fields import Leaf, leaves
 from jaxrnn.storage.files import user_path
 from jaxrnn.text import own_cells
-from jaxrnn.text.corpora import resolved
+from jaxrnn.text.reading.corpora import resolved
 from jaxrnn.text.settings import GRAPH, LENGTHS, Settings
 
 TITLES = {

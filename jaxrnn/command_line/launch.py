@@ -17,7 +17,7 @@ from jaxrnn.command_line.lists import ABOUT, ListFlag
 from jaxrnn.command_line.terminal import prepare
 from jaxrnn.core.errors import InputError
 from jaxrnn.running.exits import explain, program
-from jaxrnn.text.download import cache_folder
+from jaxrnn.text.reading.download import cache_folder
 
 HELP = {"--help", "-help", "-h", "--helpfull", "--helpshort"}
 

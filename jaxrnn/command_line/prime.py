@@ -10,9 +10,9 @@ from pathlib import Path
 from jaxrnn.core.errors import InputError
 from jaxrnn.running.exits import tell
 from jaxrnn.storage.files import user_path
-from jaxrnn.text.compression import open_bytes
-from jaxrnn.text.decoding import text_blocks
-from jaxrnn.text.files import check_file, named
+from jaxrnn.text.reading.compression import open_bytes
+from jaxrnn.text.reading.decoding import text_blocks
+from jaxrnn.text.reading.files import check_file, named
 from jaxrnn.text.unknown import other_form, share
 from jaxrnn.text.vocabulary import Level, Text, Vocabulary
 

@@ -14,9 +14,9 @@ from jaxrnn.command_line.terminal import Output
 from jaxrnn.core.errors import InputError
 from jaxrnn.running.exits import tell
 from jaxrnn.storage.files import user_path
-from jaxrnn.text.decoding import check_encoding
 from jaxrnn.text.language_model import LanguageModel, load_language_model
 from jaxrnn.text.own_cells import HELP, load_cells
+from jaxrnn.text.reading.decoding import check_encoding
 from jaxrnn.text.sampling import Choice
 from jaxrnn.text.saved_run import WHICH_HELP, WHICHES
 from jaxrnn.text.vocabulary import Text

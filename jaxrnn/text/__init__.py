@@ -6,9 +6,9 @@ from jaxrnn.text.batches import (
     random_chunks,
     steps_per_epoch,
 )
-from jaxrnn.text.corpora import NAMES, Corpus, open_corpus
 from jaxrnn.text.encoded import EncodedText
 from jaxrnn.text.encoding import encode_corpus
+from jaxrnn.text.reading.corpora import NAMES, Corpus, open_corpus
 from jaxrnn.text.vocabulary import UNKNOWN, Level, Vocabulary
 
 __all__ = [

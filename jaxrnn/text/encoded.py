@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import UInt
 
-from jaxrnn.text.files import workshop
-from jaxrnn.text.hashes import content_hashes
+from jaxrnn.text.reading.files import workshop
+from jaxrnn.text.reading.hashes import content_hashes
 from jaxrnn.text.vocabulary import Vocabulary
 
 

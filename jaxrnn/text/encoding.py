@@ -18,9 +18,9 @@ import numpy as np
 from jaxtyping import Int64
 
 from jaxrnn.core.errors import InputError
-from jaxrnn.text.corpora import Corpus
-from jaxrnn.text.download import cache_folder
 from jaxrnn.text.encoded import EncodedText, Rare, read_encoded, write_encoded
+from jaxrnn.text.reading.corpora import Corpus
+from jaxrnn.text.reading.download import cache_folder
 from jaxrnn.text.vocabulary import Level, Vocabulary, codes, lower
 
 FORMAT = 2  # to be raised when the same options come to mean other tokens or other files

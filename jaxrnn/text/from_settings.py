@@ -9,12 +9,12 @@ from jaxrnn.core.network import Network
 from jaxrnn.core.stacks import stacked
 from jaxrnn.running.stopping import Stopping
 from jaxrnn.text.batches import steps_per_epoch
-from jaxrnn.text.corpora import Corpus, Markup, open_corpus
 from jaxrnn.text.encoded import EncodedText
 from jaxrnn.text.encoding import encode_corpus
 from jaxrnn.text.extending import extended_network
 from jaxrnn.text.language_model import check_predicts
 from jaxrnn.text.own_cells import naming_the_flag
+from jaxrnn.text.reading.corpora import Corpus, Markup, open_corpus
 from jaxrnn.text.saved_run import Origin
 from jaxrnn.text.settings import NetworkSettings, Settings, TextSettings
 

@@ -10,9 +10,9 @@ from jaxrnn.core.network import Network
 from jaxrnn.running.workdir import CONFIG, read_config, read_json
 from jaxrnn.storage.checkpoints import Restored
 from jaxrnn.storage.fields import from_dict
-from jaxrnn.text.corpora import NAMES
 from jaxrnn.text.encoded import EncodedText
 from jaxrnn.text.own_cells import asking_for
+from jaxrnn.text.reading.corpora import NAMES
 from jaxrnn.text.settings import Settings
 from jaxrnn.text.vocabulary import Vocabulary
 

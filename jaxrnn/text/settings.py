@@ -10,8 +10,8 @@ from jaxrnn.core.errors import InputError
 from jaxrnn.learning.recipe import Recipe
 from jaxrnn.storage.fields import check, replaced, setting
 from jaxrnn.text import own_cells
-from jaxrnn.text.corpora import NAMES, Markup
-from jaxrnn.text.decoding import UTF_8, check_encoding
+from jaxrnn.text.reading.corpora import NAMES, Markup
+from jaxrnn.text.reading.decoding import UTF_8, check_encoding
 
 GRAPH = ("cell", "hidden", "skip", "feedback")  # what a network file says instead
 LENGTHS = ("steps", "epochs", "minutes")

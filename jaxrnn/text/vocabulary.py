@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Integer, UInt, UInt8, UInt32
 
 from jaxrnn.core.errors import InputError
-from jaxrnn.text.decoding import as_read
+from jaxrnn.text.reading.decoding import as_read
 
 Level = Literal["character", "byte"]
 Text = str | bytes  # by the level of what reads or writes it

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from jaxrnn.text.corpora import Corpus, open_corpus
+from jaxrnn.text.reading.corpora import Corpus, open_corpus
 
 
 @pytest.fixture(autouse=True)

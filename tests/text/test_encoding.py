@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jaxrnn.core.errors import InputError
-from jaxrnn.text.corpora import Corpus, open_corpus
 from jaxrnn.text.encoding import encode_corpus
+from jaxrnn.text.reading.corpora import Corpus, open_corpus
 from jaxrnn.text.vocabulary import Vocabulary
 from tests.networks import examples
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from jaxrnn.core.errors import InputError
-from jaxrnn.text import download
-from jaxrnn.text.corpora import open_corpus
+from jaxrnn.text.reading import download
+from jaxrnn.text.reading.corpora import open_corpus
 
 TEXT = b"First Citizen:\nBefore we proceed any further, hear me speak.\n" * 100
 

@@ -5,10 +5,10 @@ import time
 
 import pytest
 
-from jaxrnn.text import hashes
-from jaxrnn.text.corpora import open_corpus
 from jaxrnn.text.encoding import encode_corpus
-from jaxrnn.text.hashes import content_hashes
+from jaxrnn.text.reading import hashes
+from jaxrnn.text.reading.corpora import open_corpus
+from jaxrnn.text.reading.hashes import content_hashes
 
 
 def sha256(data: bytes) -> str:

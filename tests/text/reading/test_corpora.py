@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from jaxrnn.core.errors import InputError
-from jaxrnn.text import corpora
-from jaxrnn.text.corpora import open_corpus, resolved
 from jaxrnn.text.encoding import encode_corpus
+from jaxrnn.text.reading import corpora
+from jaxrnn.text.reading.corpora import open_corpus, resolved
 
 
 def text_of(*names) -> str:

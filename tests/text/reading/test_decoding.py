@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jaxrnn.core.errors import InputError
-from jaxrnn.text.decoding import NO_FILES, check_encoding, text_blocks
+from jaxrnn.text.reading.decoding import NO_FILES, check_encoding, text_blocks
 
 RUSSIAN = "Все счастливые семьи похожи друг на друга,\nкаждая несчастлива по-своему.\n" * 3
 CHINESE = "道可道，非常道。名可名，非常名。\n無名天地之始；有名萬物之母。\n" * 3
@@ -138,7 +138,7 @@ def database(path: Path) -> bytes:
 
 @pytest.mark.parametrize("encoding", ["utf-8", "latin-1", "cp1251", "cp437"])
 def test_a_file_that_is_no_text_is_not_read_as_one(read, encoding, tmp_path):
-    picture = Path(__file__).parents[2] / "README.md"
+    picture = Path(__file__).parents[3] / "README.md"
     picture = next(picture.parent.rglob("*.png"))
     for data in (picture.read_bytes(), database(tmp_path / "base"), bytes(5000)):
         with pytest.raises(InputError, match=r"is no .* text: \d+% of its first characters"):

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from jaxrnn.core.errors import InputError
-from jaxrnn.text.corpora import open_corpus, resolved
 from jaxrnn.text.encoding import encode_corpus
+from jaxrnn.text.reading.corpora import open_corpus, resolved
 
 
 def zipped(data: bytes) -> bytes:

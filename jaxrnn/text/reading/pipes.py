@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from jaxrnn.core.errors import InputError
-from jaxrnn.text.download import cache_folder
-from jaxrnn.text.files import BLOCK, named, naming, workshop
+from jaxrnn.text.reading.download import cache_folder
+from jaxrnn.text.reading.files import BLOCK, named, naming, workshop
 
 STANDARD_INPUT = "-"
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from jaxrnn.core.errors import InputError, installed
-from jaxrnn.text.files import BLOCK, Damaged, Readable, Stream, named, naming
+from jaxrnn.text.reading.files import BLOCK, Damaged, Readable, Stream, named, naming
 
 LAYERS = 4  # of compression, one within the other
 

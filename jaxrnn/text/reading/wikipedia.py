@@ -8,8 +8,8 @@ from xml.etree import ElementTree
 from xml.parsers import expat
 
 from jaxrnn.core.errors import InputError
-from jaxrnn.text.compression import open_bytes
-from jaxrnn.text.files import named
+from jaxrnn.text.reading.compression import open_bytes
+from jaxrnn.text.reading.files import named
 
 # A dump's first element, after what XML allows before it. Possessive: no text makes it slow.
 BEGINNING = re.compile(

@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from jaxrnn.core.errors import InputError
-from jaxrnn.text.compression import open_bytes
-from jaxrnn.text.files import BLOCK, Stream, named
+from jaxrnn.text.reading.compression import open_bytes
+from jaxrnn.text.reading.files import BLOCK, Stream, named
 
 UTF_8 = "utf-8"  # where nobody says otherwise
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from jaxrnn.core.errors import InputError
-from jaxrnn.text.compression import open_bytes
+from jaxrnn.text.reading.compression import open_bytes
 
 zstd = pytest.importorskip("backports.zstd")
 DATA = bytes(range(256)) * 50

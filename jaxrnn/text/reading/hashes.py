@@ -20,7 +20,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from jaxrnn.text.files import naming, workshop
+from jaxrnn.text.reading.files import naming, workshop
 
 TICK = 2 * 10**9  # nanoseconds; the coarsest clock of a file system, that of FAT
 

@@ -6,8 +6,8 @@ import tracemalloc
 import pytest
 
 from jaxrnn.core.errors import InputError
-from jaxrnn.text.corpora import open_corpus
-from jaxrnn.text.wikipedia import articles
+from jaxrnn.text.reading.corpora import open_corpus
+from jaxrnn.text.reading.wikipedia import articles
 
 DUMP = """<mediawiki xmlns="http://www.mediawiki.org/xml/export-0.11/" xml:lang="en">
   <siteinfo><sitename>Wiki</sitename><namespaces><namespace key="0"/></namespaces></siteinfo>

@@ -13,13 +13,13 @@ from typing import Literal, TypeVar
 
 from jaxrnn.core.errors import InputError
 from jaxrnn.storage.files import user_path
-from jaxrnn.text import pipes, shakespeare, wikipedia
-from jaxrnn.text.compression import open_bytes
-from jaxrnn.text.decoding import UTF_8, check_encoding, text_blocks
-from jaxrnn.text.download import DOWNLOADS, fetch
-from jaxrnn.text.files import check_file, named, regroup
-from jaxrnn.text.folders import text_files
-from jaxrnn.text.hashes import content_hashes
+from jaxrnn.text.reading import pipes, shakespeare, wikipedia
+from jaxrnn.text.reading.compression import open_bytes
+from jaxrnn.text.reading.decoding import UTF_8, check_encoding, text_blocks
+from jaxrnn.text.reading.download import DOWNLOADS, fetch
+from jaxrnn.text.reading.files import check_file, named, regroup
+from jaxrnn.text.reading.folders import text_files
+from jaxrnn.text.reading.hashes import content_hashes
 
 NAMES = ("shakespeare", "python", *DOWNLOADS)
 FORMAT = 2  # to be raised when the same files come to give another text
@@ -160,7 +160,7 @@ def _pieces(source: Source) -> Iterator[str]:
         yield from text_blocks(source.path, source.encoding)
     elif source.markup == "plain":
         # Here, since no other corpus needs the library that it is written with.
-        from jaxrnn.text.markup import prose
+        from jaxrnn.text.reading.markup import prose
 
         yield from wikipedia.articles(source.path, prose)
     else:

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from jaxrnn.text.markup import prose
+from jaxrnn.text.reading.markup import prose
 
 CASES = {
     "bold, italics, and apostrophes": (

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 from jaxrnn.core.errors import InputError
-from jaxrnn.text.files import check_file, named, naming
+from jaxrnn.text.reading.files import check_file, named, naming
 
 TEXT = re.compile(r"\.txt(\.(gz|bz2|xz|lzma|zst|zip))?$", re.IGNORECASE)
 SHOWN = 3  # names of other files, in an error's sentence

@@ -4,7 +4,7 @@ import os
 import pytest
 
 from jaxrnn.core.errors import InputError
-from jaxrnn.text.folders import text_files
+from jaxrnn.text.reading.folders import text_files
 
 
 def below(folder) -> list[str]:

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jaxrnn.core.errors import InputError
-from jaxrnn.text.compression import open_bytes
-from jaxrnn.text.files import check_file, named, regroup, workshop
+from jaxrnn.text.reading.compression import open_bytes
+from jaxrnn.text.reading.files import check_file, named, regroup, workshop
 
 
 def write(path: Path, data: bytes) -> Path:

@@ -1,0 +1,1 @@
+"""How files, folders, dumps and pipes become text."""
