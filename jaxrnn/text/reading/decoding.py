@@ -174,7 +174,7 @@ def _refuse_binary(stream: Stream, given: str, name: str, mark: int) -> None:
     if found > BINARY * len(text):
         raise InputError(
             f"{path} is no {given} text: {found / len(text):.0%} of its first characters are"
-            " control characters; give a text file, or read its bytes (--bytes)"
+            " control characters; give a text file, or train a model of bytes (--bytes)"
         )
 
 
@@ -187,5 +187,5 @@ def _undecodable(path: Path, encoding: str, error: UnicodeError, position: int) 
         told = f": {error.reason} at byte {position + error.start}"
     return InputError(
         f"{named(path)} is not {encoding} text{told}; name its encoding (--encoding=latin-1, say),"
-        " or read its bytes (--bytes)"
+        " or train a model of bytes (--bytes)"
     )

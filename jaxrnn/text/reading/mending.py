@@ -19,7 +19,7 @@ RAW = SHOWN_RAW | {
     "math", "chem", "ce", "gallery", "timeline", "score", "graph", "mapframe", "maplink", "hiero",
     "imagemap", "templatedata", "inputbox", "categorytree", "templatestyles", "style", "script",
 }  # fmt: skip
-LEFT_OUT = {"ref", "references", "table", "noinclude", "indicator", "rt", "rp"}
+LEFT_OUT = {"ref", "references", "table", "includeonly", "indicator", "rt", "rp"}
 SINGLE = {"br", "hr", "wbr"}  # are closed as they stand
 _HIDES = re.compile(r"display\s*:\s*none|\bhidden\b|\bnoprint\b", re.IGNORECASE)
 

@@ -37,6 +37,11 @@ CASES = {
         " {{nowrap|''all'' of [[it]]}} {{circa|1890}}, {{formatnum:1200}}.",
         "The mot juste (Wort, verbum) is 5 km off \u2013 so all of it c. 1890, 1200.",
     ),
+    "what is for pages that take this one in": (
+        "<noinclude>Here.</noinclude> <includeonly>Elsewhere.</includeonly>"
+        "<onlyinclude>Both.</onlyinclude>",
+        "Here. Both.",
+    ),
     "arguments": ("A {{{1|default}}} and {{{2}}}.", "A default and."),
     "references": (
         'One.<ref>{{cite|title=[[X]]}}</ref> Two<ref name="a>b" /><ref name={{x}}>c</ref >, three'
