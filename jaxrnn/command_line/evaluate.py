@@ -13,7 +13,7 @@ from typing import cast, get_args
 from absl import flags
 
 from jaxrnn.command_line.launch import group, launch
-from jaxrnn.command_line.lists import define_list
+from jaxrnn.command_line.lists import define_list, define_texts
 from jaxrnn.command_line.prime import typed
 from jaxrnn.command_line.score_table import Scored, json_lines, table
 from jaxrnn.command_line.terminal import harmless
@@ -50,10 +50,12 @@ MARKUP = flags.DEFINE_enum(
     "markup", None, get_args(Markup), "What is read of a MediaWiki dump, as for training [as of the"
     " run's own; of an export's, wiki]."
 )  # fmt: skip
-TEXT = flags.DEFINE_multi_string("text", None, "A text to score instead of a corpus")
+TEXT = define_texts(
+    "text", "A text to score instead of a corpus. May be given more than once, for several texts."
+)
 BY = flags.DEFINE_enum(
     "by", "text", ["text", "line"], "Score the text as a whole, or each line on its own: from the"
-    " zero state, after a line end, its own line end included."
+    " zero state, after a line end, its own line end included; then all lines together."
 )  # fmt: skip
 UNKNOWN = flags.DEFINE_boolean(
     "unknown", False, "Say what the model does not know: which characters, how often, and what they"
@@ -91,7 +93,7 @@ def main() -> int:
     else:
         what, rows = scored_corpus(model, path)
     if JSON.value:
-        shown = json_lines(rows)
+        shown = json_lines(rows, total)
     else:
         state = f" ({model.state})" if model.state else ""
         title = f"{harmless(str(path))}{state} on {harmless(what)}:"

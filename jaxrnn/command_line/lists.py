@@ -41,6 +41,13 @@ def define_list(
     return flags.DEFINE_flag(ListFlag(name, default, help, kind))
 
 
+def define_texts(name: str, help: str) -> flags.FlagHolder:
+    """Defines a flag that takes a text as it is, commas and all, and may be given again."""
+    holder = flags.DEFINE_multi_string(name, None, help)
+    flags.FLAGS[name].help = help  # without the sentence that absl adds to it
+    return holder
+
+
 class _Entries(flags.ArgumentParser):
     def __init__(self, kind: type) -> None:
         self.kind = kind

@@ -8,7 +8,7 @@ from typing import Any
 from absl import flags
 
 from jaxrnn.command_line.launch import group, launch
-from jaxrnn.command_line.lists import define_list
+from jaxrnn.command_line.lists import define_list, define_texts
 from jaxrnn.command_line.prime import known, read_file, typed
 from jaxrnn.command_line.terminal import Output
 from jaxrnn.core.errors import InputError
@@ -39,12 +39,12 @@ LENGTH = flags.DEFINE_integer(
     "length", 1000, "Characters to write at most (bytes, by a model of bytes); 0: no end.",
     lower_bound=0,
 )  # fmt: skip
-STOP = flags.DEFINE_multi_string(
-    "stop", [], "End where the model writes this text, which is left out. May be given more than"
-    " once; whichever comes first.",
+STOP = define_texts(
+    "stop", "End where the model writes this text, which is left out. May be given more than once:"
+    " the first that comes ends it.",
 )  # fmt: skip
 LINES = flags.DEFINE_integer(
-    "lines", None, "End after so many lines, of which the prime text's are none.", lower_bound=1
+    "lines", None, "End after so many lines; the prime text's do not count.", lower_bound=1
 )
 STREAMS = flags.DEFINE_integer("streams", 1, "Texts to write at once.", lower_bound=1)
 POPULATION = flags.DEFINE_integer(
@@ -165,7 +165,7 @@ def write_likeliest(model: LanguageModel, prime: Text, choice: Choice, output: O
 def ending(model: LanguageModel) -> dict[str, Any]:
     """What the flags say of a text but its beginning and its length."""
     level = model.vocabulary.level
-    stop = [typed(text, level, ENCODING.value, "stop") for text in STOP.value]
+    stop = [typed(text, level, ENCODING.value, "stop") for text in STOP.value or ()]
     return {"stop": stop, "lines": LINES.value, "seed": SEED.value}
 
 

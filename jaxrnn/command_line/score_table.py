@@ -45,9 +45,12 @@ class Scored(NamedTuple):
         return Scored(self.part, self.tally.plus(other.tally), None, unknown)
 
 
-def json_lines(rows: Iterable[Scored]) -> Iterator[str]:
-    """An object for each row, in ASCII; what is not a finite number is null."""
-    for row in rows:
+def json_lines(rows: Iterable[Scored], total: Scored | None = None) -> Iterator[str]:
+    """An object for each row and for the total, in ASCII; what is not a finite number is null.
+
+    Arguments are those of `table`.
+    """
+    for row in _with_total(rows, total):
         tally = row.tally
         record: dict[str, Any] = {"line" if isinstance(row.part, int) else "part": row.part}
         if row.text is not None:
@@ -76,18 +79,13 @@ def table(rows: Iterable[Scored], unit: str, total: Scored | None = None) -> Ite
       unit: what symbols are called.
       total: an empty one, to which rows are added up, to be shown as the last.
     """
-    width, reported = Console().width, []
-    for i, row in enumerate(rows):
+    width, reported, has_text = Console().width, [], False
+    for i, row in enumerate(_with_total(rows, total)):
         if i == 0:
-            yield _header(unit, row.text is not None)
-        yield _row(row, row.text is not None, width)
-        if total is None:
-            reported.append(row)
-        else:
-            total = total.plus(row)
-    if total is not None:
-        yield _row(total, True, width)
-        reported = [total]
+            has_text = row.text is not None
+            yield _header(unit, has_text)
+        yield _row(row, has_text, width)
+        reported = [row] if total is not None else [*reported, row]
     for row in reported:
         if row.unknown or row.tally.unknown_share >= NOTABLE:
             yield told(row.tally, unit, SPOKEN.get(str(row.part), str(row.part)))
@@ -95,6 +93,14 @@ def table(rows: Iterable[Scored], unit: str, total: Scored | None = None) -> Ite
             yield _named(row.unknown)
     if not any(row.unknown or row.unknown is None for row in reported):
         yield f"The model knows every {unit}."
+
+
+def _with_total(rows: Iterable[Scored], total: Scored | None) -> Iterator[Scored]:
+    for row in rows:
+        total = None if total is None else total.plus(row)
+        yield row
+    if total is not None:
+        yield total
 
 
 def _header(unit: str, has_text: bool) -> str:
@@ -113,7 +119,7 @@ def _row(row: Scored, has_text: bool, width: int) -> str:
         f"{tally.unknown:,}",
     )
     line = _line(cells, has_text)
-    if row.text is None:
+    if not row.text:
         return line
     return f"{line}  {shortened(row.text, max(TEXT, width - len(line) - 2))}".rstrip()
 

@@ -264,9 +264,9 @@ def _evaluate(run: _Run, state: Any) -> None:
     run.best = params if is_best else run.best
     run.keeper.log(evaluation_record(progress, learner.counted))
     run.save(state, best=is_best)
-    moment = f"step {progress.step:,}" if progress.step else "before training"
+    moment = f"\nstep {progress.step:,}" if progress.step else "before training"
     run.display.say(
-        f"\n{moment}: {'no finite' if progress.figure is None else f'{figure:.4f}'} "
+        f"{moment}: {'no finite' if progress.figure is None else f'{figure:.4f}'} "
         f"{learner.counted.judged.unit} on the validation split"
         + (" (the best so far)" if is_best and progress.step else "")
     )

@@ -165,4 +165,7 @@ def test_help_explains_every_flag_under_a_title(name):
         shown = f"  --[no]{flag.name}\n" if flag.boolean else f"  --{flag.name}=...\n"
         assert outcome.out.count(shown) == 1
         assert flag.help.split()[0] in outcome.out.split(shown)[1].splitlines()[0]
+        text = flag.help.strip()
+        assert text[0].isupper() or text.startswith(("<", "HOST")), text
+        assert text.endswith((".", "]")), text  # sentences, and a default that depends on others
     assert max(map(len, outcome.out.splitlines())) <= 100

@@ -53,7 +53,7 @@ def test_every_line_is_scored_on_its_own_and_the_table_says_the_same(finished, t
         path = tmp_path / f"{name}.txt"
         path.write_bytes(text.encode())
         flags = f"--workdir={finished[0]}", "--by=line", f"--corpus={path}"
-        found = evaluated(*flags)
+        *found, total = evaluated(*flags)
         assert [line["text"] for line in found] == lines
         assert [line["line"] for line in found] == [1, 2, 3, 4]
         for line in found:
@@ -68,12 +68,15 @@ def test_every_line_is_scored_on_its_own_and_the_table_says_the_same(finished, t
     assert [row.split()[:2] for row in rows] == [
         ["1", "8"], ["2", "1"], ["3", "19"], ["4", "2"], ["all", "30"],
     ]  # fmt: skip
-    total = sum(line["log2_probability"] for line in found)
-    assert float(rows[-1].split()[2]) == pytest.approx(total, abs=0.01)
+    assert (total["part"], total["characters"]) == ("all", 30)
+    log2 = sum(line["log2_probability"] for line in found)
+    assert total["log2_probability"] == pytest.approx(log2)
+    assert total["perplexity"] == pytest.approx(2 ** (-log2 / 30))
+    assert float(rows[-1].split()[2]) == pytest.approx(log2, abs=0.01)
 
 
 def test_the_lines_of_a_runs_own_text_are_scored_where_no_other_is_given(finished, corpus):
-    found = evaluated(f"--workdir={finished[0]}", "--by=line")
+    *found, _ = evaluated(f"--workdir={finished[0]}", "--by=line")
     assert [line["text"] for line in found] == corpus.read_text().splitlines()
 
 
@@ -101,7 +104,8 @@ def test_what_the_model_does_not_know_is_counted_named_and_priced(finished, tmp_
     assert list(whole["unknown_symbols"].items()) == [("Z", 20), ("\x1b", 1)]
     bits = 21 * whole["bits_per_unknown"] + 90 * whole["bits_per_known"]
     assert bits == pytest.approx(-whole["log2_probability"])
-    lines = evaluated(*flags, "--by=line")
+    *lines, total = evaluated(*flags, "--by=line")
+    assert total["unknown_symbols"] == {"Z": 20, "\x1b": 1}
     assert [line["unknown_symbols"] for line in lines] == [{"Z": 2}] * 10 + [{"\x1b": 1}]
     for more in ([], ["--by=line"]):
         told = launched("evaluate", *flags, *more).out
