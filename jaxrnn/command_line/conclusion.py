@@ -16,10 +16,10 @@ from jaxrnn.running.fitting import Fitted
 from jaxrnn.running.signals import STOPPING
 from jaxrnn.running.workdir import WorkDirectory
 from jaxrnn.text import EncodedText
-from jaxrnn.text.coverage import NOTABLE, unknown_share
 from jaxrnn.text.language_model import LanguageModel, load_language_model
 from jaxrnn.text.sampling import Choice
 from jaxrnn.text.settings import Settings
+from jaxrnn.text.unknown import NOTABLE, told, unknown_share
 from jaxrnn.text.vocabulary import Text
 
 SAMPLE_TEMPERATURE = 0.7
@@ -237,14 +237,13 @@ def _after(characters: int, step: int, unit: str) -> str:
 
 
 def _unknown(result: Mapping[str, Any]) -> str:
-    told = ""
+    sentences = ""
     for name, split in (("valid", "validation"), ("test", "test")):
         share = result.get(f"{name}_unknown_share") or 0
         known = result.get(f"{name}_bits_per_known_character")
         if share >= NOTABLE:
-            told += f"\n{share:.2%} of the {split} split are {result['unit']}s unknown to the model"
-            told += "." if known is None else f"; the others cost {known:.4f} bits each."
-    return told
+            sentences += "\n" + told(share, result["unit"], f"the {split} split", others=known)
+    return sentences
 
 
 def _skipped(steps: int, lanes: int) -> str:

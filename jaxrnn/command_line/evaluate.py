@@ -20,17 +20,17 @@ from jaxrnn.command_line.terminal import harmless
 from jaxrnn.core.errors import InputError
 from jaxrnn.storage.files import user_path
 from jaxrnn.text import Corpus, EncodedText, encode_corpus, open_corpus
-from jaxrnn.text.coverage import between, unknown_symbols
 from jaxrnn.text.encoding import divided, normalised_blocks
 from jaxrnn.text.from_settings import read_text
 from jaxrnn.text.language_model import LanguageModel, load_language_model
-from jaxrnn.text.lines import lines
 from jaxrnn.text.own_cells import HELP, load_cells
+from jaxrnn.text.reading.blocks import between, lines
 from jaxrnn.text.reading.corpora import Markup
 from jaxrnn.text.reading.decoding import UTF_8, as_read, check_encoding
 from jaxrnn.text.saved_run import WHICH_HELP, WHICHES, read_run
 from jaxrnn.text.scoring import Tally
 from jaxrnn.text.settings import TextSettings
+from jaxrnn.text.unknown import unknown_symbols
 from jaxrnn.text.vocabulary import Text
 
 WORKDIR = flags.DEFINE_string("workdir", "runs/quick", "A work directory, or an exported model.")

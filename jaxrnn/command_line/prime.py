@@ -13,7 +13,7 @@ from jaxrnn.storage.files import user_path
 from jaxrnn.text.reading.compression import open_bytes
 from jaxrnn.text.reading.decoding import text_blocks
 from jaxrnn.text.reading.files import check_file, named
-from jaxrnn.text.unknown import other_form, share
+from jaxrnn.text.unknown import counted, other_form
 from jaxrnn.text.vocabulary import Level, Text, Vocabulary
 
 STANDARD_INPUT = "-"
@@ -86,16 +86,16 @@ def known(vocabulary: Vocabulary, text: Text, *, drop: bool, flag: str) -> Text:
         return text
     if not drop:
         raise InputError(
-            f"the model does not know {share(unknown, text, flag)}; leave them out, or give "
+            f"the model does not know {counted(unknown, text, flag)}; leave them out, or give "
             f"--unknown=drop{other_form(vocabulary, text)}"
         )
     left = vocabulary.without_unknown(text)
     if not left:
         raise InputError(
-            f"nothing would be left: the model does not know {share(unknown, text, flag)}; give "
+            f"nothing would be left: the model does not know {counted(unknown, text, flag)}; give "
             "another text"
         )
-    tell(f"dropped what the model does not know, {share(unknown, text, flag)}")
+    tell(f"dropped what the model does not know, {counted(unknown, text, flag)}")
     return left
 
 

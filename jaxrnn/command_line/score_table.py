@@ -9,8 +9,8 @@ from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 
 from jaxrnn.storage.files import to_json
-from jaxrnn.text.coverage import NOTABLE, told
 from jaxrnn.text.scoring import Tally
+from jaxrnn.text.unknown import NOTABLE, quoted, told
 from jaxrnn.text.vocabulary import Text
 
 MOST = 20  # unknown symbols that are named in a table
@@ -88,7 +88,11 @@ def table(rows: Iterable[Scored], unit: str, total: Scored | None = None) -> Ite
         reported = [row] if total is not None else [*reported, row]
     for row in reported:
         if row.unknown or row.tally.unknown_share >= NOTABLE:
-            yield told(row.tally, unit, SPOKEN.get(str(row.part), str(row.part)))
+            tally, where = row.tally, SPOKEN.get(str(row.part), str(row.part))
+            yield told(
+                tally.unknown_share, unit, where,
+                cost=tally.bits_per_unknown, others=tally.known.bits,
+            )  # fmt: skip
         if row.unknown:
             yield _named(row.unknown)
     if not any(row.unknown or row.unknown is None for row in reported):
@@ -149,14 +153,10 @@ def _visible(character: str) -> str:
 
 
 def _named(unknown: Counter[Text]) -> str:
-    names = [f"{_quoted(symbol)} {n:,}" for symbol, n in unknown.most_common(MOST)]
+    names = [f"{quoted(symbol)} {n:,}" for symbol, n in unknown.most_common(MOST)]
     others = len(unknown) - len(names)
     return f"  {', '.join(names)}" + (f" and {others:,} others" if others else "")
 
 
 def _name(symbol: Text) -> str:
     return symbol if isinstance(symbol, str) else f"0x{symbol.hex()}"
-
-
-def _quoted(symbol: Text) -> str:
-    return repr(symbol) if isinstance(symbol, str) else _name(symbol)

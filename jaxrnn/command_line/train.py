@@ -50,7 +50,6 @@ from jaxrnn.running.workdir import WorkDirectory, is_trained, read_config, surro
 from jaxrnn.storage.checkpoints import Checkpoints
 from jaxrnn.storage.files import user_path
 from jaxrnn.text import Corpus, EncodedText
-from jaxrnn.text.coverage import foretold, left_out
 from jaxrnn.text.from_settings import make_network, make_stopping, read_text
 from jaxrnn.text.language_model import LanguageModel
 from jaxrnn.text.own_cells import load_cells
@@ -65,6 +64,7 @@ from jaxrnn.text.saved_run import (
 )
 from jaxrnn.text.settings import GRAPH, PRESETS, Settings
 from jaxrnn.text.starting import Start, agreed, describe_start, find_start, first_params, taken_over
+from jaxrnn.text.unknown import foretold, left_out
 
 PRESET = flags.DEFINE_enum(
     "preset", None, list(PRESETS), "Settings to start from; other flags override them. quick: a"

@@ -40,7 +40,7 @@ NAMELESS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # come while a file is wri
 def explain(error: BaseException) -> int:
     """Says in one sentence what ends a program, and returns its exit code; raises a bug anew."""
     if (refusal := refusal_of_memory(error)) is not None:
-        print(f"{program()}: memory does not suffice ({refusal}); {LESS}", file=sys.stderr)
+        tell(f"memory does not suffice ({refusal}); {LESS}")
         return MISTAKE
     try:
         raise error

@@ -25,11 +25,11 @@ from jaxrnn.text.from_settings import network_in
 from jaxrnn.text.language_model import LanguageModel, load_language_model
 from jaxrnn.text.saved_run import Origin, saved_run
 from jaxrnn.text.settings import GRAPH, NetworkSettings, Settings
+from jaxrnn.text.unknown import listed
 from jaxrnn.text.vocabulary import UNKNOWN, Vocabulary
 
 DESCRIBED = (*GRAPH, "graph")  # what a model to start from says by itself
 NORMALISATION = ("bytes", "lowercase", "collapse_whitespace")
-SHOWN = 8  # symbols that are named
 
 
 class Start(NamedTuple):
@@ -130,17 +130,19 @@ def describe_start(start: Start, text: EncodedText) -> str:
     known, now = origin.vocabulary.symbols, text.vocabulary.symbols
     unknown = origin.vocabulary.encode(now) == UNKNOWN
     new = [now[i : i + 1] for i in np.flatnonzero(unknown)]
-    names = ", ".join(map(repr, new[:SHOWN])) + (", ..." if len(new) > SHOWN else "")
     absent = int((_counts(text)[1:][~unknown] == 0).sum())
     at = "" if origin.step is None else f", step {origin.step:,}"
     parts = [f"it knows {len(known):,} symbols"]
     parts.append(
-        f"{len(new):,} new one{'s' * (len(new) > 1)} ({names}) get fresh parameters"
+        f"{len(new):,} new one{'s' * (len(new) > 1)} ({listed(dict.fromkeys(new, 1))}) get fresh "
+        "parameters"
         if new
         else "none is added"
     )
     if absent:
-        parts.append(f"{absent:,} of its own do not occur in the training split")
+        parts.append(
+            f"{absent:,} of its own do{'es' * (absent == 1)} not occur in the training split"
+        )
     return f"Starting from the model in {origin.path}{at}: {'; '.join(parts)}."
 
 

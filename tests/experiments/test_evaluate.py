@@ -195,5 +195,6 @@ def test_a_run_says_before_and_after_how_much_of_a_split_it_does_not_know(
     test = evaluated(f"--workdir={workdir}", "--unknown")[-1]
     assert test["unknown_symbols"] == {"本": 20, "日": 19}
     assert told["test_bits_per_known_character"] == pytest.approx(test["bits_per_known"], rel=1e-5)
-    before, after = f"{2 / 11:.2%} of the test split", f"{share:.2%} of the test split"
+    before = f"{2 / 11:.2%} of the test split"
+    after = f"{share:.2%} of the characters of the test split are unknown"
     assert outcome.out.index(before) < outcome.out.index("step ") < outcome.out.index(after)

@@ -54,7 +54,7 @@ def test_it_says_what_the_model_knows_and_how_well_it_does_before_training(
     step = restored(finished[0], "best").step
     assert (
         f"{finished[0]}, step {step:,}: it knows 18 symbols; 4 new ones ('f', 'g', 'ß', 'ü') get "
-        "fresh parameters; 1 of its own do not occur in the training split."
+        "fresh parameters; 1 of its own does not occur in the training split."
     ) in outcome.out
     text = other.read_text(encoding="utf-8")
     start = load_language_model(finished[0]).extended(text, jax.random.key(0))

@@ -14,10 +14,11 @@ from typing import Literal, TypeVar
 from jaxrnn.core.errors import InputError
 from jaxrnn.storage.files import user_path
 from jaxrnn.text.reading import pipes, shakespeare, wikipedia
+from jaxrnn.text.reading.blocks import regroup
 from jaxrnn.text.reading.compression import open_bytes
 from jaxrnn.text.reading.decoding import UTF_8, check_encoding, text_blocks
 from jaxrnn.text.reading.download import DOWNLOADS, fetch
-from jaxrnn.text.reading.files import check_file, named, regroup
+from jaxrnn.text.reading.files import check_file, named
 from jaxrnn.text.reading.folders import text_files
 from jaxrnn.text.reading.hashes import content_hashes
 

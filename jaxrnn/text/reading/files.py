@@ -8,7 +8,7 @@ import tempfile
 import time
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -84,20 +84,6 @@ def check_file(path: Path) -> None:
         raise InputError(f"{name} cannot be read: allow it with chmod u+r, or give another file")
     if path.stat().st_size == 0:
         raise InputError(f"{name} is empty; give a file with text in it")
-
-
-def regroup(pieces: Iterable[str], block: int = BLOCK) -> Iterator[str]:
-    """The same text in blocks of at least `block` characters, but for the last."""
-    waiting: list[str] = []
-    size = 0
-    for piece in pieces:
-        waiting.append(piece)
-        size += len(piece)
-        if size >= block:
-            yield "".join(waiting)
-            waiting, size = [], 0
-    if size:
-        yield "".join(waiting)
 
 
 def named(path: Path | str) -> str:

@@ -2,24 +2,15 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from jaxrnn.core.errors import InputError
 from jaxrnn.text.reading.compression import open_bytes
-from jaxrnn.text.reading.files import check_file, named, regroup, workshop
+from jaxrnn.text.reading.files import check_file, named, workshop
 
 
 def write(path: Path, data: bytes) -> Path:
     path.write_bytes(data)
     return path
-
-
-@given(pieces=st.lists(st.text(max_size=5)), block=st.integers(1, 12))
-def test_regrouping_keeps_the_text_and_fills_every_block_but_the_last(pieces, block):
-    blocks = list(regroup(pieces, block))
-    assert "".join(blocks) == "".join(pieces)
-    assert all(len(text) >= block for text in blocks[:-1])
 
 
 def test_a_stream_is_looked_at_without_being_read(tmp_path):

@@ -1,10 +1,19 @@
 import io
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from jaxrnn.text.lines import lines
+from jaxrnn.text.reading.blocks import lines, regroup
 
 TEXTS = ["", "\n", "a", "a\n", "\na\n\n", "one\x0b\x0c\x85\u2028two\n\nthree\r", "a\nb"]
+
+
+@given(pieces=st.lists(st.text(max_size=5)), block=st.integers(1, 12))
+def test_regrouping_keeps_the_text_and_fills_every_block_but_the_last(pieces, block):
+    blocks = list(regroup(pieces, block))
+    assert "".join(blocks) == "".join(pieces)
+    assert all(len(text) >= block for text in blocks[:-1])
 
 
 @pytest.mark.parametrize("text", TEXTS)
