@@ -78,11 +78,15 @@ def known(vocabulary: Vocabulary, text: Text, *, drop: bool, flag: str) -> Text:
     """The text, normalised; without what the model does not know, where that may be dropped.
 
     Raises:
-      InputError: the model does not know all of it, or, where it may be dropped, nothing of it.
+      InputError: the model does not know all of the characters, or, where they may be dropped,
+        none of them.
     """
     text = vocabulary.normalise(text)
     unknown = vocabulary.unknown_in(text)
     if not unknown:
+        return text
+    if isinstance(text, bytes) and not drop:
+        tell(f"reads what the model never saw as unknown, {counted(unknown, text, flag)}")
         return text
     if not drop:
         raise InputError(

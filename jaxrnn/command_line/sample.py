@@ -29,7 +29,8 @@ PRIME_FILE = flags.DEFINE_string(
 )
 UNKNOWN = flags.DEFINE_enum(
     "unknown", "refuse", ["refuse", "drop"], "What to do with a text to go on from that has"
-    " characters which the model does not know: refuse it, or drop them.",
+    " characters which the model does not know: refuse it, or drop them. A model of bytes refuses"
+    " none: it reads them as unknown.",
 )  # fmt: skip
 ENCODING = flags.DEFINE_string(
     "encoding", "utf-8", "What bytes stand for: in --prime_file; and, for a model of bytes, in"

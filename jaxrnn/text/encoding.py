@@ -23,7 +23,7 @@ from jaxrnn.text.reading.corpora import Corpus
 from jaxrnn.text.reading.download import cache_folder
 from jaxrnn.text.vocabulary import Level, Vocabulary, codes, lower
 
-FORMAT = 2  # to be raised when the same options come to mean other tokens or other files
+FORMAT = 3  # to be raised when the same options come to mean other tokens or other files
 CODE_POINTS = 0x110000
 NEVER = np.iinfo(np.int64).max
 
@@ -43,11 +43,11 @@ def encode_corpus(
     """The corpus in numbers, from the cache if it has been encoded in this way before.
 
     `split` gives the fractions for training, validation and test. The vocabulary is what occurs in
-    the training split, but for characters that occur there fewer than `minimum_count` times; of
-    bytes it is all 256. If one is given instead (to evaluate a model on another text), it decides
-    the level and the normalisation, and the three options here are not looked at; with `extend`
-    (to train a model further) the training split's symbols are added to it in the same way.
-    `cache_dir` defaults to `encodings` in the cache folder.
+    the training split, but for characters that occur there fewer than `minimum_count` times. If one
+    is given instead (to evaluate a model on another text), it decides the level and the
+    normalisation, and the three options here are not looked at; with `extend` (to train a model
+    further) the training split's symbols are added to it in the same way. `cache_dir` defaults to
+    `encodings` in the cache folder.
 
     Raises `InputError` for a split or level that is none, a corpus that is empty or cannot be read
     as text, a `minimum_count` of bytes or one that leaves nothing, and a cache folder that cannot
@@ -83,9 +83,7 @@ def encode_corpus(
     vocabulary = options
     if grows:
         found = np.flatnonzero(scan.first < train_end)
-        if options.level == "byte":
-            found = np.arange(256)  # no byte is unknown to a model of bytes
-        elif minimum_count > 1:
+        if minimum_count > 1:
             counts = _counts(normalised_blocks(corpus, options), train_end)
             found, rare = _without_rare(found, counts, minimum_count, options)
         vocabulary = options.extended(_joined(found, options))

@@ -226,12 +226,16 @@ class LanguageModel:
         return write(self.network, self.params, position, _key(seed), choice)
 
     def _read(self, prime: Text, streams: int, choice: Choice) -> tuple[Position, Choice]:
-        """Reads the prime text; without one, a line end or a space, as before a line or a word."""
+        """Reads the prime text; without one, a line end or a space, as before a line or a word.
+
+        Unknown characters are refused: leaving them out may be better. Of bytes, which may be no
+        more than parts of a character, each that is unknown is read as that.
+        """
         if streams < 1:
             raise InputError(f"{streams} texts are to be written at once; give at least 1")
         prime = self.vocabulary.normalise(prime)
         unknown = self.vocabulary.unknown_in(prime)
-        if unknown:
+        if unknown and self.vocabulary.level == "character":
             raise InputError(
                 f"the model does not know {listed(unknown)} of the prime text; it knows the "
                 f"characters of its training text only, so leave them out"

@@ -106,7 +106,10 @@ def test_an_exported_model_writes_the_same_text(model, exported):
 
 
 def written_bytes(model: Path, *flags: str) -> bytes:
-    return sample(model, *flags).encode("utf-8", "surrogateescape")
+    outcome = launched("sample", f"--workdir={model}", *flags)
+    assert outcome.code == 0
+    assert ("reads what the model never saw as unknown" in outcome.err) == bool(outcome.err)
+    return outcome.out.encode("utf-8", "surrogateescape")
 
 
 def test_a_model_of_bytes_writes_so_many_bytes_and_nothing_else(byte_model):
