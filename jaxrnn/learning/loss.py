@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import optax
 from jaxtyping import Array, Float, Integer
 
 from jaxrnn.core.errors import InputError
@@ -49,8 +48,12 @@ def cross_entropy(
     NaN for a target out of [0, symbols).
     """
     logits = logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
-    nats = optax.softmax_cross_entropy_with_integer_labels(logits, targets)
-    # Optax's are NaN beyond the end already, but negative ones are counted from it.
+    # Relative to the largest from the start: where logits are large, the logarithm of a sum would
+    # be lost beside them, and many equal ones would be as good as certain (as optax has it).
+    relative = logits - jax.lax.stop_gradient(logits.max(axis=-1, keepdims=True))
+    own = jnp.take_along_axis(relative, targets[..., None], axis=-1)[..., 0]
+    nats = jnp.log(jnp.exp(relative).sum(axis=-1)) - own
+    # Those beyond the end are NaN already, but negative ones are counted from it.
     return jnp.where(targets < 0, jnp.nan, nats)
 
 

@@ -77,12 +77,12 @@ class InDirectory(Keeper):
         found = checkpoints.restore(state) if is_writer() and checkpoints.there else None
         if jax.process_count() == 1:
             return found
-        told = from_writer(lambda: found and (found.step, found.metrics, found.skipped))
+        told = from_writer(lambda: found and found._replace(state=None))
         if told is None:
             return None
-        step, metrics, skipped = told
+        step, _, metrics, skipped, which = told
         state = parallel.from_first(found.state if found else state)
-        return Restored(step, state, metrics, tuple(skipped))
+        return Restored(step, state, metrics, tuple(skipped), which)
 
     def _progress(self, restored: Restored) -> tuple[Progress, list[str]]:
         """The progress in a checkpoint, and what in it is unknown.

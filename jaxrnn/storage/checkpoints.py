@@ -53,12 +53,13 @@ _WITHOUT = {  # what to do where none is intact
 
 
 class Restored(NamedTuple):
-    """A training state read back from disk."""
+    """A training state read back from disk; from the best ones where no last one was left."""
 
     step: int
     state: Any
     metrics: dict[str, Any]
     skipped: tuple[str, ...]  # newer checkpoints that were no good: "name: what is wrong"
+    which: str  # "last" or "best"
 
 
 class Checkpoints:
@@ -206,7 +207,8 @@ def _read(checkpoint: Path, template: Any, part: str, skipped: tuple[str, ...]) 
     values = dict(zip(stored, arrays, strict=True))
     leaves = [_like(leaf, values.get(name)) for name, leaf in wanted.items()]
     state = jax.tree.unflatten(jax.tree.structure(template), leaves)
-    return Restored(facts["step"], state, facts["metrics"], skipped)
+    which = checkpoint.parent.name
+    return Restored(facts["step"], state, facts["metrics"], skipped, which)
 
 
 def _facts(checkpoint: Path) -> dict[str, Any]:

@@ -322,6 +322,11 @@ def _from_workdir(path: Path, run: SavedRun, which: Which | None) -> LanguageMod
     }
     found = which or ("best" if has_best else "last")
     restored = checkpoints.restore(template, which=found, part=".params")
+    if which == "last" and restored.which != "last":
+        raise InputError(
+            f"{path} has no last state that is intact; take the best one (--which=best), of step "
+            f"{restored.step:,}, from which training would go on"
+        )
     told = restored.metrics
     if which is None and not has_best and told.get("evaluated") and told.get("best") is None:
         raise without

@@ -37,6 +37,15 @@ def test_cross_entropy_is_the_negative_log_softmax_of_the_target_however_large_t
     np.testing.assert_allclose(nats, -picked(log_softmax(logits), targets), rtol=1e-6, atol=1e-6)
 
 
+@pytest.mark.parametrize("size", [1e4, 1e8, 1e38, -1e38])
+def test_symbols_that_are_equally_likely_are_never_free_however_large_their_logits(size):
+    logits = np.full((TIME, BATCH, SYMBOLS), size, np.float32)
+    _, targets = logits_and_targets()
+    np.testing.assert_allclose(
+        cross_entropy(jnp.asarray(logits), jnp.asarray(targets)), np.log(SYMBOLS), 1e-6
+    )
+
+
 def test_adding_a_number_to_all_logits_of_a_symbol_changes_nothing():
     logits, targets = (jnp.asarray(x) for x in logits_and_targets())
     moved = cross_entropy(logits + 100, targets)
