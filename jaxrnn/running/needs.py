@@ -47,7 +47,15 @@ def check_training(network: Network, loss: Loss, recipe: Recipe, batch: Batch, m
         return
     size = _program_size(network, loss, recipe, batch, mesh) * _sharing(mesh)
     advice = dict.fromkeys(part.advice for part in parts if part.size)
-    check_memory("training", [Part("the compiled training steps", size, "; ".join(advice))], there)
+    following = parts[-1].size  # the program's own are counted there
+    check_memory(
+        "training",
+        [
+            Part("the compiled training steps", size, "; ".join(advice)),
+            Part("the data of the steps that follow", following, SHORTER),
+        ],
+        there,
+    )
 
 
 def training_parts(network: Network, recipe: Recipe, batch: Batch, mesh: Mesh) -> list[Part]:
@@ -62,13 +70,14 @@ def training_parts(network: Network, recipe: Recipe, batch: Batch, mesh: Mesh) -
     hidden = sum(layer.size for layer in network.layers if layer.name not in network.outputs)
     kept = size * segment_length(recipe.segment, time) * lanes * hidden
     data = sum(math.prod(x.shape) * x.dtype.itemsize for x in jax.tree.leaves(batch))
+    data = STEPS_PER_CALL * data * lanes // own
     smaller = SMALLER + (" or --dtype=float32" if size == 8 else "")
     state = f"parameters, their gradient and the state of {recipe.optimizer}"
     return [
         Part(state, learned, smaller),
         Part("one chunk's activations", outputs + kept, SHORTER),
         Part("the lanes' states", state_size(network, lanes, size), SHORTER),
-        Part(f"the data of {STEPS_PER_CALL} steps", STEPS_PER_CALL * data * lanes // own, SHORTER),
+        Part(f"the data of {STEPS_PER_CALL} steps", data, SHORTER),
     ]
 
 

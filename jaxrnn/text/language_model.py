@@ -313,7 +313,7 @@ def _from_workdir(path: Path, run: SavedRun, which: Which | None) -> LanguageMod
         "evaluation is finite"
     )
     has_best = bool(checkpoints.steps("best"))
-    if which == "best" and not has_best:
+    if which == "best" and not has_best and checkpoints.there:
         raise without
     # The parameters alone: what an optimiser's state is called may change with optax.
     template = {

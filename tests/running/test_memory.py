@@ -108,6 +108,7 @@ def test_the_compiler_is_asked_where_the_count_comes_near(monkeypatch):
     parts = needs.training_parts(network, Recipe(), shapes, data_mesh(64, 1))
     count, exact = sum(part.size for part in parts), needs._program_size(*arguments)
     assert count < exact < needs.NEAR * count
+    exact += 10 * 64 * 32 * (4 + 4 + 1)  # the next call's data, made while the device computes
     monkeypatch.setattr(needs, "free_memory", lambda: exact)
     needs.check_training(*arguments)
     monkeypatch.setattr(needs, "free_memory", lambda: exact - 1)
