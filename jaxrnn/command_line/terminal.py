@@ -12,11 +12,19 @@ from jaxrnn.text.vocabulary import Level, Text
 _CONTROLS = re.compile(r"\r(?!\n)|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
+_ESCAPED = "jaxrnn-escaped"
+
+
 def prepare() -> None:
-    """Has standard output and standard error escape what their encoding lacks."""
+    r"""Has standard output and standard error escape what their encoding lacks.
+
+    A name's bytes that are no text, which Python has as surrogates, are escaped as what they are,
+    as \xff: so a shell takes them.
+    """
+    codecs.register_error(_ESCAPED, _escape_lost)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+            stream.reconfigure(errors=_ESCAPED)
 
 
 def harmless(text: str) -> str:
@@ -73,6 +81,16 @@ class Output:
             rest = self._decoder.decode(self._nothing, final=True)
             sys.stdout.write((harmless(rest) if self._shown else rest) + text)
             sys.stdout.flush()
+
+
+def _escape_lost(error: UnicodeError) -> tuple[str, int]:
+    assert isinstance(error, UnicodeEncodeError)
+    escaped = (
+        _escaped(chr(ord(lost) - 0xDC00)) if "\udc80" <= lost <= "\udcff"
+        else lost.encode("ascii", "backslashreplace").decode()
+        for lost in error.object[error.start : error.end]
+    )  # fmt: skip
+    return "".join(escaped), error.end
 
 
 def _escaped(character: str) -> str:

@@ -131,8 +131,9 @@ def fit(
             reason = run.reason_to_stop(caught)
             if reason:
                 break
-        if reason in STOPPING and run.saved != run.progress.step:
-            run.save(state)
+        if reason in STOPPING:  # no evaluation: a run that is not stopped makes none here
+            if run.saved != run.progress.step:
+                run.save(state)
         elif (
             reason != "not finite"
             and run.progress.evaluated < run.progress.step

@@ -174,6 +174,21 @@ def test_what_was_measured_does_not_tell_of_an_interruption(fitted, tmp_path):
     assert stopped == never
 
 
+def test_a_stop_brings_no_evaluation_even_where_the_state_was_just_saved(fitted):
+    """It would count for patience, and might be the best one, which nobody else has seen."""
+
+    def stop_in_the_third_call(step: int) -> bool:
+        if step == 25:
+            signal.raise_signal(signal.SIGTERM)
+        return True
+
+    done = fitted(Stopping(75), finite=stop_in_the_third_call)
+    assert (done.reason, done.progress.step, done.progress.evaluated) == ("SIGTERM", 30, 20)
+    assert [record["step"] for record in done.workdir.metrics()] == [20]
+    fitted(Stopping(75))
+    assert [record["step"] for record in done.workdir.metrics()] == [20, 40, 60, 75]
+
+
 def test_keys_of_dropout_are_not_those_that_parameters_are_drawn_with(fitted):
     """`init` splits the seed's key; what `split` gives equals what `fold_in` gives."""
     drawn = np.concatenate([jax.random.key_data(keys) for keys in fitted(Stopping(33)).keys])
