@@ -18,7 +18,7 @@ _COUNTED = (
 # What a user may tell JAX that changes numbers; the number of a CPU's devices is counted.
 OPTIONS = (
     "jax_default_matmul_precision", "jax_default_prng_impl", "jax_disable_most_optimizations",
-    "jax_threefry_partitionable",
+    "jax_enable_x64", "jax_threefry_partitionable",
 )  # fmt: skip
 _DEVICES = "xla_force_host_platform_device_count"
 PACKAGES = ("jax", "jaxlib", "optax", "numpy")

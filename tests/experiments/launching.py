@@ -106,6 +106,7 @@ def launched(name: str, *arguments: object) -> Outcome:
     experiment, err = EXPERIMENTS[name], io.StringIO()
     out = io.TextIOWrapper(io.BytesIO(), "utf-8", newline="")  # bytes may be written to it, too
     argv = [name, *map(str, arguments)]
+    jax.config.update("jax_enable_x64", False)  # as a process of its own finds it
     with (
         experiment.installed(),
         contextlib.redirect_stdout(out),
@@ -113,7 +114,7 @@ def launched(name: str, *arguments: object) -> Outcome:
         pytest.raises(SystemExit) as exit,
     ):
         launch.launch(experiment.main, experiment.module.__doc__ or "", argv)
-    jax.config.update("jax_enable_x64", False)  # as a process of its own would leave it
+    jax.config.update("jax_enable_x64", False)  # and would leave it
     assert isinstance(exit.value.code, int)
     out.flush()
     written = out.buffer.getvalue().decode("utf-8", "surrogateescape")  # type: ignore[attr-defined]

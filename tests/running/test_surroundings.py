@@ -49,6 +49,17 @@ def test_each_change_is_said(now, said):
     assert "no longer equal, to the bit" in sentence
 
 
+def test_double_precision_that_is_allowed_decides_sums_of_single_precision_too():
+    before = surroundings(1)
+    jax.config.update("jax_enable_x64", True)
+    try:
+        sentence = change(before, surroundings(1))
+    finally:
+        jax.config.update("jax_enable_x64", False)
+    assert sentence is not None
+    assert "jax_enable_x64=True where so far it was jax_enable_x64=False:" in sentence
+
+
 def test_what_is_not_known_of_before_is_no_change():
     assert change({"from": 0, "versions": {"jax": "0.10.2"}}, CPU) is None
     assert change({}, CPU) is None
