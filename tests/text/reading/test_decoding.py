@@ -3,6 +3,7 @@ import codecs
 import encodings
 import pkgutil
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -130,7 +131,7 @@ def test_half_of_a_surrogate_pair_is_no_text(read):
 
 
 def database(path: Path) -> bytes:
-    with sqlite3.connect(path) as base:
+    with closing(sqlite3.connect(path)) as base, base:  # the inner one commits
         base.execute("create table texts (text)")
         base.execute("insert into texts values ('To be, or not to be')")
     return path.read_bytes()
