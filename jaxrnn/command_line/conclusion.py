@@ -9,7 +9,6 @@ import jax
 
 from jaxrnn.command_line.learning_curve import draw_learning_curve
 from jaxrnn.command_line.terminal import readable
-from jaxrnn.core.errors import InputError
 from jaxrnn.running.display import Unfailing
 from jaxrnn.running.exits import DIVERGED
 from jaxrnn.running.fitting import Fitted
@@ -193,10 +192,7 @@ def _coverage(
 
 def _known(workdir: WorkDirectory) -> dict[str, Any] | None:
     """The result of an earlier end, where there is one that can be read."""
-    try:
-        known = workdir.read_json("result.json") or {}
-    except InputError:
-        return None
+    known = workdir.read_json("result.json") or {}
     return known if known.keys() >= _SUMMARISED else None
 
 

@@ -13,12 +13,10 @@ from jaxrnn.running.workdir import (
     CONFIG,
     COPY,
     Config,
-    Damaged,
     Silent,
     WorkDirectory,
     is_trained,
     read_config,
-    read_json,
 )
 from jaxrnn.storage.fields import from_dict, leaves
 from jaxrnn.storage.files import replace, to_json
@@ -85,8 +83,9 @@ def open_workdir(
         if is_trained(path):
             assert known is not None
             _check_same(path, known, config, settings, override, check)
-            if not _is_whole(path / CONFIG):
-                WorkDirectory(path).write_config(known)
+            found = WorkDirectory(path)
+            if found.read_json(CONFIG) is None:  # the copy is what was read
+                found.write_config(known)
         else:
             try:
                 _check_same(path, known or {}, config, settings, override, check)
@@ -192,13 +191,6 @@ def _other(path: Path, differences: list[str], advice: str) -> InputError:
         f"{path} holds a run of another configuration ({'; '.join(differences)}); "
         f"{advice} to go on with it, or another --workdir"
     )
-
-
-def _is_whole(file: Path) -> bool:
-    try:
-        return read_json(file) is not None
-    except Damaged:
-        return False
 
 
 def _set_aside(file: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple, get_args
 
 from jaxrnn.core.errors import InputError
 from jaxrnn.core.network import Network
-from jaxrnn.running.workdir import CONFIG, read_config, read_json
+from jaxrnn.running.workdir import CONFIG, WorkDirectory, read_config
 from jaxrnn.storage.checkpoints import Restored
 from jaxrnn.storage.fields import from_dict
 from jaxrnn.text.encoded import EncodedText
@@ -119,10 +119,7 @@ def facts_of_state(
         "valid_bits_per_character": told.get("figure") if told.get("evaluated") == step else None,
         "parameters": run.network.parameter_count,
     }
-    try:
-        result = read_json(workdir / "result.json") or {}
-    except InputError:
-        result = {}
+    result = WorkDirectory(workdir).read_json("result.json") or {}
     is_of_it = result.get("best_step") == step
     test = result.get("test_bits_per_character") if is_of_it else None
     return facts if test is None else {**facts, "test_bits_per_character": test}
