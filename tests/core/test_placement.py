@@ -18,6 +18,7 @@ from functools import partial
 import jax, jax.numpy as jnp, numpy as np, optax
 from jax.sharding import AxisType, NamedSharding, PartitionSpec as P
 from jaxrnn import *
+from jaxrnn.core.parameters import parameter_shapes
 from jaxrnn.text.sampling import read, write
 from jaxrnn.learning.batch import Batch
 from jaxrnn.learning.training import make_training_steps, start
@@ -35,12 +36,19 @@ NETWORK = Network(
 )
 TIME, BATCH = 6, 8
 rng = np.random.default_rng(0)
-params = jax.tree.map(  # with biases, lest a sum of nothing be normalised
-    lambda x: x + 0.3 * rng.normal(size=x.shape).astype(x.dtype), init(NETWORK, jax.random.key(0))
-)
-state = jax.tree.map(
-    lambda x: jnp.asarray(rng.normal(size=x.shape), x.dtype), initial_state(NETWORK, BATCH)
-)
+
+
+def drawn(shape):  # by NumPy, for which nothing is compiled
+    return (0.5 * rng.normal(size=shape)).astype(np.float32)
+
+
+def drawn_for(network):  # with biases, lest a sum of nothing be normalised
+    shapes = parameter_shapes(network)
+    return {layer: {name: drawn(own[name]) for name in own} for layer, own in shapes.items()}
+
+
+params = drawn_for(NETWORK)
+state = jax.tree.map(lambda x: drawn(x.shape), initial_state(NETWORK, BATCH))
 resets = jnp.asarray(rng.random((TIME, BATCH)) < 0.2)
 inputs = {
     "symbols": jnp.asarray(rng.integers(5, size=(TIME, BATCH))),
@@ -105,7 +113,7 @@ both = Network(
      ("ahead", "output"), ("back", "output")],
 )
 counts = jnp.asarray(rng.integers(TIME + 1, size=BATCH))
-both_params, both_state = init(both, jax.random.key(0)), initial_state(both, BATCH)
+both_params, both_state = drawn_for(both), initial_state(both, BATCH)
 run_both = quick(partial(unroll, both))
 alone = run_both(both_params, both_state, inputs, resets=resets, lengths=counts)
 with jax.set_mesh(mesh):
@@ -121,7 +129,9 @@ def from_zero(params, given):
     return jax.lax.psum(jnp.sum(outputs**2), "data")
 
 blank = initial_state(NETWORK, BATCH)
-alone = jax.grad(lambda p: jnp.sum(unroll(NETWORK, p, blank, inputs["symbols"])[0] ** 2))(params)
+alone = quick(
+    jax.grad(lambda p: jnp.sum(unroll(NETWORK, p, blank, inputs["symbols"])[0] ** 2))
+)(params)
 with jax.set_mesh(jax.make_mesh((4,), ("data",), axis_types=(AxisType.Auto,))):
     program = jax.shard_map(
         jax.grad(from_zero), in_specs=(P(), P(None, "data")), out_specs=P()
