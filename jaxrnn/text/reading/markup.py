@@ -54,15 +54,20 @@ WORDS = {
     "ill": "1", "interlanguage link": "1", "visible anchor": "1", "vanchor": "1", "smallcaps": "1",
     "sc": "1", "mono": "1", "not a typo": "1", "sic": "1", "as written": "1", "sup": "1",
     "sub": "1",
+    "math": "1", "mvar": "1", "chem2": "1", "nts": "1", "flag": "1", "flagcountry": "1",
     "text": "1", "formatnum": "1", "lc": "1", "uc": "1", "val": "1", "ship": "2", "uss": "1",
 }  # fmt: skip
 LITERAL = {
     "ndash": "\u2013", "endash": "\u2013", "mdash": "\u2014", "emdash": "\u2014", "snd": " \u2013 ",
     "spnd": " \u2013 ",
     "spaced ndash": " \u2013 ", "nbsp": " ", "space": " ", "'": "'", "'s": "'s", "-": "-",
+    "\"'": "\"'", "'\"": "'\"",
     "•": " • ", "dot": " · ", "·": " · ", "!": "|", "=": "=", "pi": "π", "pound": "£", "euro": "€",
 }  # fmt: skip
-CONVERT = {"convert": "{} {}", "cvt": "{} {}", "circa": "c. {}", "c.": "c. {}", "frac": "{}/{}"}
+CONVERT = {
+    "convert": "{} {}", "cvt": "{} {}", "circa": "c. {}", "c.": "c. {}", "frac": "{}/{}",
+    "as of": "As of {}", "us$": "US${}", "£": "£{}", "€": "€{}", "¥": "¥{}", "sqrt": "√{}",
+}  # fmt: skip
 BLOCKS = {"p", "blockquote", "center", "div", "ul", "ol", "dl", "poem"}
 LINES = {"dt", "dd"}
 
@@ -169,7 +174,8 @@ def _template(template: Any, hidden: frozenset[str]) -> str:
         return _words(template.get(which).value, hidden).strip()
 
     if name in CONVERT:
-        return CONVERT[name].format(argument("1"), argument("2")).strip() or GONE
+        told = CONVERT[name].format(argument("1"), argument("2")).strip()
+        return (told[:1].lower() + told[1:] if argument("lc") else told) or GONE
     which = "1" if name.startswith("lang-") else WORDS.get(name)
     head, colon, rest = name.partition(":")
     if which is None and colon and head in WORDS:  # {{formatnum:1234}}

@@ -37,6 +37,11 @@ CASES = {
         " {{nowrap|''all'' of [[it]]}} {{circa|1890}}, {{formatnum:1200}}.",
         "The mot juste (Wort, verbum) is 5 km off \u2013 so all of it c. 1890, 1200.",
     ),
+    "templates that show a word and a sign": (
+        "{{As of|2012|7}}, {{as of|2013|lc=y}} in {{flag|France}}: {{US$|5}} or {{€|4}},"
+        " {{math|''x''}} {{\"'}}so{{'\"}}.",
+        "As of 2012, as of 2013 in France: US$5 or €4, x \"'so'\".",
+    ),
     "what is for pages that take this one in": (
         "<noinclude>Here.</noinclude> <includeonly>Elsewhere.</includeonly>"
         "<onlyinclude>Both.</onlyinclude>",
