@@ -111,9 +111,7 @@ def open_corpus(names: Sequence[str], *, encoding: str = UTF_8, markup: Markup =
             f"no MediaWiki dump is among {' + '.join(names)}, and nothing else has markup that"
             " --markup=plain could take out; leave it out"
         )
-    return Corpus(
-        " + ".join("the standard input" if name == "-" else name for name in names), sources
-    )
+    return Corpus(" + ".join(map(_called, names)), sources)
 
 
 def resolved(names: Sequence[str]) -> tuple[str, ...]:
@@ -137,6 +135,13 @@ def resolved(names: Sequence[str]) -> tuple[str, ...]:
         else str(pipes.copied(name) if pipes_by_name[name] else user_path(name).absolute())
         for name in names
     )
+
+
+def _called(name: str) -> str:
+    """A corpus in sentences: a copy's name, by its SHA-256, tells nobody what it was."""
+    if name == pipes.STANDARD_INPUT:
+        return "the standard input"
+    return "the text of a pipe" if Path(name).parent == pipes.copies() else name
 
 
 def _joined(

@@ -67,6 +67,7 @@ def test_a_pipe_is_read_as_a_file_of_its_content_and_found_again(
     (path,) = resolved([name])
     assert Path(path).parent == cache / "piped"
     assert resolved([path]) == (path,)
+    assert open_corpus([path]).description == "the text of a pipe"
     text = encode_corpus(open_corpus([path]), split=(1.0, 0.0, 0.0))
     assert text.vocabulary.decode(text.tokens) == data
     assert resolved([piped(pack(data.encode()))]) == (path,)
