@@ -112,9 +112,11 @@ def check_flags() -> None:
     ends = bool(STOP.value) or LINES.value is not None
     if POPULATION.value and ends:
         raise InputError("--population compares texts of one length; leave --stop and --lines out")
-    if not LENGTH.value and (POPULATION.value or (STREAMS.value > 1 and not ends)):
+    if not LENGTH.value and POPULATION.value:
+        raise InputError("--population compares texts that end; give a --length other than 0")
+    if not LENGTH.value and STREAMS.value > 1 and not ends:
         raise InputError(
-            "--length=0 writes one text without end; leave --streams and --population out"
+            "--length=0 writes one text without end; leave --streams out, or give --stop or --lines"
         )
     if STREAMS.value > 1 and POPULATION.value:
         raise InputError("--population writes the likeliest text only; leave --streams out")

@@ -65,8 +65,8 @@ class TextSettings:
             )
         if self.bytes and self.minimum_count > 1:
             raise InputError(
-                f"minimum_count is {self.minimum_count}, but a model of bytes knows all of them; "
-                "leave minimum_count or bytes out"
+                f"minimum_count is {self.minimum_count}, but bytes are all kept; leave one of the"
+                " two out"
             )
 
 
