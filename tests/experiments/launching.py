@@ -23,22 +23,6 @@ from jaxrnn.text.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 
-# Runs char_lm, and sends it a signal when a function is called for the n-th time.
-SIGNALLED = """
-import functools, importlib, itertools, os, runpy, signal, sys
-module, path, count, name = sys.argv.pop(1).split(":")
-*owners, function = path.split(".")
-owner = functools.reduce(getattr, owners, importlib.import_module(module))
-original, calls = getattr(owner, function), itertools.count(1)
-def wrapped(*args, **kwargs):
-    if next(calls) == int(count):
-        os.kill(os.getpid(), getattr(signal, name))
-    return original(*args, **kwargs)
-setattr(owner, function, wrapped)
-runpy.run_module("experiments.char_lm", run_name="__main__", alter_sys=True)
-"""
-
-
 COMMANDS = {"char_lm": "train", "sample": "sample", "evaluate": "evaluate"}  # the installed ones
 
 

@@ -35,6 +35,11 @@ def acting(moment: str, what: str) -> tuple[str, ...]:
     return ("-c", ACTING, moment, what)
 
 
+def signalled(moment: str, name: str) -> tuple[str, ...]:
+    """char_lm that sends itself a signal then."""
+    return acting(moment, f"os.kill(os.getpid(), signal.{name})")
+
+
 def on_devices(count: int | None, *command: str) -> subprocess.Popen:
     """Starts a process of its own that sees so many devices; None: as JAX finds them."""
     forced = f" --xla_force_host_platform_device_count={count}" if count else ""

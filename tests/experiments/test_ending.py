@@ -9,7 +9,7 @@ import pytest
 
 from jaxrnn.running.peers import FAREWELL
 from jaxrnn.running.signals import GRACE
-from tests.experiments.several import CHAR_LM, Ended, acting, ended, two_of
+from tests.experiments.several import CHAR_LM, Ended, acting, ended, signalled, two_of
 
 SLACK = 4.0  # seconds, on a busy machine
 IN_THE_LOOP = "jaxrnn.running.fitting:_count_skipped:4"
@@ -83,7 +83,7 @@ def test_ctrl_c_before_the_training_ends_both_and_is_said_once(flags, tmp_path):
 def test_a_second_ctrl_c_acts_at_once_where_another_process_is_stuck(flags, tmp_path):
     stuck = 1
     commands = [CHAR_LM, CHAR_LM]
-    commands[stuck] = acting(IN_THE_LOOP, "os.kill(os.getpid(), signal.SIGSTOP)")
+    commands[stuck] = signalled(IN_THE_LOOP, "SIGSTOP")
     started = two_of(*commands, *flags, f"--workdir={tmp_path / 'run'}", devices=1)
     other = started[1 - stuck]
     try:

@@ -19,7 +19,7 @@ from tests.experiments.launching import (
     records,
     result,
 )
-from tests.experiments.several import CHAR_LM, Ended, acting, ended, on_devices, two_of
+from tests.experiments.several import CHAR_LM, Ended, ended, on_devices, signalled, two_of
 
 FLAGS = (
     "--hidden=8", "--batch=8", "--chunk=8", "--dropout=0.3", "--schedule=constant",
@@ -76,7 +76,7 @@ def whole(flags, half, tmp_path_factory) -> Path:
 def stopped(flags, tmp_path_factory) -> Run:
     """Two processes, of which the second one is told to stop at half of the steps."""
     workdir = tmp_path_factory.mktemp("stopped") / "run"
-    told = acting("jaxrnn.running.fitting:_count_skipped:3", "os.kill(os.getpid(), signal.SIGTERM)")
+    told = signalled("jaxrnn.running.fitting:_count_skipped:3", "SIGTERM")
     return Run(workdir, two_processes(*flags, ALL, f"--workdir={workdir}", second=told))
 
 
@@ -108,18 +108,18 @@ def test_four_devices_train_as_one_does(flags, whole, tmp_path):
 
 
 def test_two_cores_of_a_cpu_train_as_one_device_does(corpus, tmp_path):
-    runs = []
-    for count in ((), ("--data_parallel=1",)):
-        runs.append(tmp_path / f"run{len(runs)}")
-        done = subprocess.run(
-            [sys.executable, "-c", TWO_CORES, f"--corpus={corpus}", "--hidden=64", "--batch=32",
-             "--chunk=8", "--steps=20", f"--workdir={runs[-1]}", *count],
-            cwd=ROOT, text=True, capture_output=True, timeout=120, check=False,
-            env=os.environ | {"JAX_PLATFORMS": "cpu"},
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
-        assert ("Training on 2 of 2 devices." in done.stdout) == (not count)
-    assert_same_run(*runs)
+    one, two = tmp_path / "one", tmp_path / "two"
+    flags = (f"--corpus={corpus}", "--hidden=64", "--batch=32", "--chunk=8", "--steps=20")
+    done = subprocess.run(
+        [sys.executable, "-c", TWO_CORES, *flags, f"--workdir={two}"],
+        cwd=ROOT, text=True, capture_output=True, timeout=120, check=False,
+        env=os.environ | {"JAX_PLATFORMS": "cpu"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "Training on 2 of 2 devices." in done.stdout
+    alone = launched("char_lm", *flags, "--data_parallel=1", f"--workdir={one}")
+    assert alone.code == 0, alone.err
+    assert_same_run(one, two)
 
 
 def test_two_processes_train_as_one_device_does_and_a_signal_to_either_stops_both(stopped, half):

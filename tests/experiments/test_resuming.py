@@ -15,7 +15,6 @@ from jaxrnn.running import fitting
 from jaxrnn.storage.checkpoints import _sums
 from tests.experiments.launching import (
     ROOT,
-    SIGNALLED,
     assert_refused,
     assert_same_state,
     but,
@@ -26,29 +25,24 @@ from tests.experiments.launching import (
     result,
     settings_of,
 )
+from tests.experiments.several import signalled
 
 
-def signalled(moment: str, *flags: str) -> subprocess.CompletedProcess:
+def stopped_at(moment: str, name: str, *flags: str) -> subprocess.CompletedProcess:
     return subprocess.run(
-        [sys.executable, "-c", SIGNALLED, moment, *flags],
+        [sys.executable, *signalled(moment, name), *flags],
         cwd=ROOT, capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
 
 
-def by_itself(
-    *flags: str, cores: int = 1, devices: int | None = None
-) -> subprocess.CompletedProcess:
-    """Runs char_lm in a process that may use so many cores, JAX being told of so many devices."""
-    script = f"""
-import os, runpy, sys
-os.sched_setaffinity(0, list(os.sched_getaffinity(0))[:{cores}])
+def on_one_core(*flags: str, there: int) -> subprocess.CompletedProcess:
+    """Runs char_lm in a process that may use one core, which JAX is told are so many devices."""
+    script = """
+import os, runpy
+os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 runpy.run_module("experiments.char_lm", run_name="__main__", alter_sys=True)
 """
-    told = (
-        {}
-        if devices is None
-        else {"XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}"}
-    )
+    told = {"XLA_FLAGS": f"--xla_force_host_platform_device_count={there}"}
     return subprocess.run(
         [sys.executable, "-c", script, *flags], cwd=ROOT, capture_output=True, text=True,
         timeout=120, check=False, env=os.environ | told,
@@ -74,29 +68,29 @@ def test_a_run_stopped_five_times_equals_one_that_never_was(command, finished, t
     workdir = tmp_path / "run"
     flags = (*command, f"--workdir={workdir}")
 
-    killed = signalled("jaxrnn.storage.checkpoints:_flush:5:SIGKILL", *flags)
+    killed = stopped_at("jaxrnn.storage.checkpoints:_flush:5", "SIGKILL", *flags)
     assert killed.returncode == -9, killed.stderr
     assert checkpoints(workdir) == ["000001-step-50.unfinished"]
 
-    killed = signalled("jaxrnn.running.workdir:WorkDirectory.log:2:SIGKILL", *flags)
+    killed = stopped_at("jaxrnn.running.workdir:WorkDirectory.log:2", "SIGKILL", *flags)
     assert killed.returncode == -9, killed.stderr
     assert "Going on" not in killed.stdout  # there was no finished checkpoint
     assert checkpoints(workdir) == ["000001-step-50"]
     assert [record["step"] for record in records(workdir)] == [100]
 
     # After step 100 was saved as the best one, before it was saved as the last one.
-    killed = signalled("jaxrnn.storage.checkpoints:_delete_old:1:SIGKILL", *flags)
+    killed = stopped_at("jaxrnn.storage.checkpoints:_delete_old:1", "SIGKILL", *flags)
     assert killed.returncode == -9, killed.stderr
     assert "Going on from step 50." in killed.stdout
     assert checkpoints(workdir) == ["000001-step-50"]
     assert newest(workdir, "best").name.endswith("-step-100")
 
-    stopped = signalled("jaxrnn.running.fitting:_count_skipped:7:SIGTERM", *flags)
+    stopped = stopped_at("jaxrnn.running.fitting:_count_skipped:7", "SIGTERM", *flags)
     assert stopped.returncode == 143, stopped.stderr
     assert "Stopped at step 120 and saved; the same command goes on." in stopped.stdout
     assert newest(workdir).name.endswith("-step-120")
 
-    stopped = signalled("jaxrnn.running.fitting:_count_skipped:10:SIGINT", *flags)
+    stopped = stopped_at("jaxrnn.running.fitting:_count_skipped:10", "SIGINT", *flags)
     assert stopped.returncode == 130, stopped.stderr
     assert "Stopped at step 220 and saved" in stopped.stdout
     assert stopped.stderr == ""
@@ -167,36 +161,34 @@ def test_more_epochs_are_another_length_and_as_many_steps_are_not(command, tmp_p
     assert "as the schedule over 114 steps has it" in outcome.out
 
 
-def test_fewer_cores_and_devices_are_said_and_noted(command, tmp_path):
-    workdir = tmp_path / "run"
-    flags = (*command, f"--workdir={workdir}", "--checkpoint_every=10", "--evaluate_every=1000")
-    first = by_itself(*flags, "--steps=20", "--data_parallel=2", devices=2)
-    assert first.returncode == 0, first.stderr
-    second = by_itself(*flags, "--steps=40")
-    assert second.returncode == 0, second.stderr
-    [said] = [line for line in second.stdout.splitlines() if line.startswith("Going on with")]
-    assert said == (
-        "Going on with 1 device where so far it was 2 devices: sums differ in the last bits, so "
-        "the run is no longer equal, to the bit, to one that was not interrupted."
+def test_a_run_keeps_its_number_of_devices_unless_told_otherwise_or_there_are_fewer(
+    command, tmp_path
+):
+    workdir, copy = tmp_path / "run", tmp_path / "copy"
+    flags = (*command, "--evaluate_every=1000")
+    for number, (told, used) in enumerate(
+        [("--data_parallel=2", 2), ("", 2), ("--data_parallel=1", 1)], 1
+    ):
+        here = (f"--workdir={workdir}", f"--steps={10 * number}", *filter(None, [told]))
+        outcome = on_one_core(*flags, *here, there=4)
+        assert outcome.returncode == 0, outcome.stderr
+        assert f"Training on {used} of 4 devices" in outcome.stdout
+        said = "Going on with 1 of 4 devices where so far it was 2 of 4 devices:" in outcome.stdout
+        assert said == (number == 3)
+        if number == 2:
+            shutil.copytree(workdir, copy)
+
+    fewer = on_one_core(*flags, f"--workdir={copy}", "--steps=30", there=1)
+    assert fewer.returncode == 0, fewer.stderr
+    [sentence] = [line for line in fewer.stdout.splitlines() if line.startswith("Going on with")]
+    assert sentence == (
+        "Going on with 1 device where so far it was 2 of 4 devices: sums differ in the last bits, "
+        "so the run is no longer equal, to the bit, to one that was not interrupted."
     )
-    config = read((workdir / "config.json").read_text())
+    config = read((copy / "config.json").read_text())
     assert [(e["from"], e["devices"], e["cores"]) for e in config["surroundings"]] == [
         (0, 2, 1), (20, 1, 1)
     ]  # fmt: skip
-
-
-def test_a_run_keeps_its_number_of_devices_unless_told_otherwise(command, tmp_path):
-    workdir = tmp_path / "run"
-    flags = (*command, f"--workdir={workdir}", "--evaluate_every=1000")
-    for number, (told, there, used) in enumerate(
-        [("--data_parallel=2", 4, 2), ("", 4, 2), ("--data_parallel=1", 4, 1)], 1
-    ):
-        steps = f"--steps={10 * number}"
-        outcome = by_itself(*flags, steps, *filter(None, [told]), devices=there)
-        assert outcome.returncode == 0, outcome.stderr
-        assert f"Training on {used} of {there} devices" in outcome.stdout
-        said = "Going on with 1 of 4 devices where so far it was 2 of 4 devices:" in outcome.stdout
-        assert said == (number == 3)
 
 
 @pytest.mark.parametrize(
