@@ -10,8 +10,9 @@ from jaxtyping import config, install_import_hook
 
 install_import_hook("jaxrnn", "beartype.beartype")
 
-# A shell starts what it puts in the background with Ctrl-C ignored; some tests send one.
+# What is put in the background may ignore Ctrl-C, or a hangup; some tests send them.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # The tests spend their time on compiling: little effort for each program, and none a second time.
 JAX_OPTIONS = {

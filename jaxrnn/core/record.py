@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from jaxrnn.core.checks import shown, whole_number
+from jaxrnn.core.checks import listed, shown, whole_number
 from jaxrnn.core.errors import InputError
 from jaxrnn.core.layers import FULL, INPUT, OUTPUT, Connection, Layer
 
@@ -27,8 +27,7 @@ def read_record(record: Any, symbols: int | None) -> tuple[Any, list[Layer], lis
                 )
         layers = [_layer(x, symbols) for x in record["layers"]]
         connections = [_connection(c) for c in record["connections"]]
-        outputs = record.get("outputs", [OUTPUT])
-        outputs = [_text(x) for x in outputs] if isinstance(outputs, list) else outputs
+        outputs = [_text(x) for x in listed(record.get("outputs", [OUTPUT]), "outputs")]
         return _inputs(record, symbols), layers, connections, outputs
     except InputError:
         raise

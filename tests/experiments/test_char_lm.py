@@ -225,7 +225,7 @@ def test_a_run_that_ends_without_a_finite_evaluation_says_so_and_has_no_best_sta
     assert {path.name for path in workdir.iterdir() if not path.name.startswith(".")} == {
         "config.json", "metrics.jsonl", "learning_curve.png",
     }  # fmt: skip
-    assert_refused(launched("sample", f"--workdir={workdir}", "--which=best"), "no best state")
+    assert_refused(launched("sample", f"--workdir={workdir}", "--which=best"), "no checkpoint")
 
 
 def test_a_run_that_diverges_late_keeps_what_it_had(command, tmp_path):

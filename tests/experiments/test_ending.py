@@ -39,7 +39,7 @@ def run(failing: int, moment: str, what: str, *flags: str) -> tuple[Ended, Ended
     ("failing", "moment", "what", "code", "is_bug", "said"),
     [
         (0, AT_LOG, DISK_IS_FULL, 2, False, "No space left on device"),
-        (1, AT_A_CHUNK, "raise MemoryError", 1, True, "MemoryError"),
+        (1, AT_A_CHUNK, "raise ArithmeticError", 1, True, "ArithmeticError"),
     ],
 )
 def test_what_fails_in_one_process_ends_both_and_is_said_once(
