@@ -50,9 +50,9 @@ def cross_entropy(
     logits = logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
     # Relative to the largest from the start: where logits are large, the logarithm of a sum would
     # be lost beside them, and many equal ones would be as good as certain (as optax has it).
-    relative = logits - jax.lax.stop_gradient(logits.max(axis=-1, keepdims=True))
-    own = jnp.take_along_axis(relative, targets[..., None], axis=-1)[..., 0]
-    nats = jnp.log(jnp.exp(relative).sum(axis=-1)) - own
+    largest = jax.lax.stop_gradient(logits.max(axis=-1, keepdims=True))
+    own = (jnp.take_along_axis(logits, targets[..., None], axis=-1) - largest)[..., 0]
+    nats = jnp.log(jnp.exp(logits - largest).sum(axis=-1)) - own
     # Those beyond the end are NaN already, but negative ones are counted from it.
     return jnp.where(targets < 0, jnp.nan, nats)
 
