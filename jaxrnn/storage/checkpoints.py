@@ -18,6 +18,7 @@ counted (000041), and the highest count is the newest. None of it is ever execut
 """
 
 import contextlib
+import errno
 import hashlib
 import json
 import math
@@ -181,6 +182,7 @@ def _write(checkpoint: Path, text: str, leaves: dict[str, np.ndarray]) -> None:
         # A list, so that no name of ours has to be a name that Orbax can store. Orbax refuses
         # arrays without a value (what a network without delays remembers); their shape is enough.
         arrays = [leaf for leaf in leaves.values() if leaf.size]
+        _check_room(unfinished / "room", sum(array.nbytes for array in arrays))
         orbax.save(arrays_folder, args=ocp.args.PyTreeSave(arrays))
     (unfinished / "checkpoint.json").write_text(text, encoding="utf-8")
     (unfinished / "SHA256SUMS").write_text(_sums(unfinished), encoding="utf-8")
@@ -189,6 +191,22 @@ def _write(checkpoint: Path, text: str, leaves: dict[str, np.ndarray]) -> None:
     unfinished.rename(checkpoint)
     for folder in checkpoint.parents[:3]:  # as far up as this save may have made folders
         _flush(folder)
+
+
+def _check_room(file: Path, size: int) -> None:
+    """Raises `OSError` where so many bytes surely cannot be written.
+
+    Orbax writes in several threads. Of those that fail after the first one nobody hears, but for
+    tracebacks on standard error.
+    """
+    try:
+        with file.open("wb") as opened:
+            os.posix_fallocate(opened.fileno(), 0, size)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
+    finally:
+        file.unlink(missing_ok=True)
 
 
 def _read(checkpoint: Path, template: Any, part: str, skipped: tuple[str, ...]) -> Restored:

@@ -2,6 +2,7 @@ import hashlib
 import json
 import logging
 import re
+import resource
 import shutil
 import subprocess
 from pathlib import Path
@@ -441,3 +442,21 @@ def test_a_checkpoint_json_that_save_did_not_write_is_refused_in_a_sentence(
         kept.restore(make_state())
     assert str(newest(kept)) in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+def test_where_there_is_no_room_nothing_is_begun_and_what_there_is_stays(tmp_path, capfd):
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.save(1, {"x": jnp.ones(10)}, metrics={})
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
+    try:
+        with pytest.raises(OSError, match="File too large") as caught:
+            checkpoints.save(2, {"x": jnp.ones((8, 10_000))}, metrics={})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert caught.value.filename.endswith("000002-step-2")
+    assert checkpoints.steps() == (1,)
+    assert [path.name for path in (tmp_path / "checkpoints" / "last").iterdir()] == [
+        "000001-step-1"
+    ]
+    assert capfd.readouterr().err == ""
