@@ -2,8 +2,6 @@
 
 import codecs
 import os
-import shutil
-import sys
 import tempfile
 from pathlib import Path
 
@@ -13,10 +11,10 @@ from jaxrnn.storage.files import user_path
 from jaxrnn.text.reading.compression import open_bytes
 from jaxrnn.text.reading.decoding import text_blocks
 from jaxrnn.text.reading.files import check_file, named
+from jaxrnn.text.reading.pipes import STANDARD_INPUT, spool
 from jaxrnn.text.unknown import counted, other_form
 from jaxrnn.text.vocabulary import Level, Text, Vocabulary
 
-STANDARD_INPUT = "-"
 WITHOUT_MARK = {"utf-8-sig": "utf-8", "utf-16": "utf-16-le", "utf-32": "utf-32-le"}
 
 
@@ -62,15 +60,7 @@ def read_file(name: str, level: Level, encoding: str) -> Text:
     with tempfile.TemporaryDirectory() as folder:  # the readers want a file
         spooled = Path(folder) / ("standard input" if name == STANDARD_INPUT else "pipe")
         with spooled.open("wb") as file:
-            if name != STANDARD_INPUT:
-                with path.open("rb") as pipe:
-                    shutil.copyfileobj(pipe, file)
-            elif sys.stdin is None:
-                raise InputError("standard input is closed; send a text to it, or name a file")
-            else:
-                shutil.copyfileobj(sys.stdin.buffer, file)
-        if not spooled.stat().st_size:
-            raise InputError(f"{spooled.name} is empty; send a text to it")
+            spool(name if name == STANDARD_INPUT else str(path), file)
         return _content(spooled, level, encoding)
 
 

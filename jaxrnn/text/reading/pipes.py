@@ -9,13 +9,14 @@ import stat
 import sys
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from jaxrnn.core.errors import InputError
 from jaxrnn.text.reading.download import cache_folder
 from jaxrnn.text.reading.files import BLOCK, named, naming, workshop
 
 STANDARD_INPUT = "-"
+_NO_INPUT = "there is no standard input to read; pipe a text in, or give a path"
 
 
 def copies() -> Path:
@@ -33,9 +34,7 @@ def pipe_behind(name: str) -> tuple[int, int] | None:
         found = os.fstat(_standard_input()) if name == STANDARD_INPUT else os.stat(name)  # noqa: PTH116
     except (OSError, ValueError):
         if name == STANDARD_INPUT:
-            raise InputError(
-                "there is no standard input to read; pipe a text in, or give a path"
-            ) from None
+            raise InputError(_NO_INPUT) from None
         return None  # no such path, and so no pipe
     if stat.S_ISCHR(found.st_mode) or stat.S_ISBLK(found.st_mode):
         raise InputError(
@@ -51,25 +50,35 @@ def copied(name: str) -> Path:
     Raises `InputError` for a pipe that cannot be read or brings nothing, and for a cache folder
     that cannot be written. An interrupted copy is removed.
     """
-    folder, sha256, size = copies(), hashlib.sha256(), 0
-    with naming(Path(_shown(name))), _opened(name) as pipe:
-        try:
-            with workshop(folder) as temporary:
-                path = temporary / "copy"
-                with path.open("wb") as file:
-                    while data := _read(name, pipe):
-                        sha256.update(data)
-                        size += file.write(data)
-                    file.flush()
-                    os.fsync(file.fileno())  # before it takes its name
-                if size == 0:
-                    raise InputError(f"{_shown(name)} is empty; give a text")
-                return path.rename(folder / sha256.hexdigest())
-        except OSError as error:
-            raise InputError(
-                f"the cache folder {named(folder)} cannot be written ({error.strerror});"
-                " set JAXRNN_CACHE to one that can, with room for what is piped in"
-            ) from error
+    folder = copies()
+    try:
+        with workshop(folder) as temporary:
+            path = temporary / "copy"
+            with path.open("wb") as file:
+                sha256 = spool(name, file)
+                file.flush()
+                os.fsync(file.fileno())  # before it takes its name
+            return path.rename(folder / sha256)
+    except OSError as error:
+        raise InputError(
+            f"the cache folder {named(folder)} cannot be written ({error.strerror});"
+            " set JAXRNN_CACHE to one that can, with room for what is piped in"
+        ) from error
+
+
+def spool(name: str, file: BinaryIO) -> str:
+    """Writes all that comes through a pipe to a file, a block at a time; returns its SHA-256.
+
+    Raises `InputError` for a pipe that cannot be read or brings nothing, and what writing raises.
+    """
+    sha256, size = hashlib.sha256(), 0
+    with _opened(name) as pipe:
+        while data := _read(name, pipe):
+            sha256.update(data)
+            size += file.write(data)
+    if size == 0:
+        raise InputError(f"{_shown(name)} is empty; give a text")
+    return sha256.hexdigest()
 
 
 def _read(name: str, pipe: Any) -> bytes:
@@ -78,7 +87,10 @@ def _read(name: str, pipe: Any) -> bytes:
 
 
 def _opened(name: str) -> Any:
-    return nullcontext(sys.stdin.buffer) if name == STANDARD_INPUT else Path(name).open("rb")
+    if name == STANDARD_INPUT and sys.stdin is None:
+        raise InputError(_NO_INPUT)
+    with naming(Path(_shown(name))):
+        return nullcontext(sys.stdin.buffer) if name == STANDARD_INPUT else Path(name).open("rb")
 
 
 def _standard_input() -> int:
