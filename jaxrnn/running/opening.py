@@ -67,7 +67,7 @@ def open_workdir(
         raise InputError(
             f"another run is using {path}; wait for it, or give another --workdir"
         ) from None
-    except NotImplementedError:
+    except NotImplementedError:  # what filelock raises where the system cannot lock a file
         raise InputError(
             f"the file system of {path} has no locks, which keep two runs apart; give a --workdir "
             "on another one"

@@ -130,6 +130,8 @@ def test_bytes_are_encoded_as_they_are(corpus_of):
     assert encoded.tokens.tolist() == [byte + 1 for byte in data]
     assert encoded.tokens.dtype == np.uint16
     assert encoded.sha256 == hashlib.sha256(data).hexdigest()
+    few = encode_corpus(corpus_of(b"ba" * 40), level="byte")
+    assert few.vocabulary == Vocabulary(b"ab")
 
 
 def test_many_symbols_need_wider_integers(corpus_of):
