@@ -14,6 +14,8 @@ from jaxrnn.core.errors import InputError
 from jaxrnn.core.keys import generator
 from jaxrnn.learning.batch import Batch
 
+HEARD = 256  # symbols of a text that are read before a part of it is scored
+
 
 def contiguous_lanes(
     tokens: Integer[np.ndarray, " length"],
@@ -86,12 +88,14 @@ def random_chunks(
 
 
 def evaluation_batches(
-    tokens: Integer[np.ndarray, " length"], *, batch: int, chunk: int
+    tokens: Integer[np.ndarray, " length"], *, batch: int, chunk: int, heard: int = HEARD
 ) -> Iterator[Batch]:
-    """All of a text, cut into lanes: every symbol but the first is a target once.
+    """All of a text, cut into lanes: every symbol but the first is a target of weight 1 once.
 
-    The state is to be carried from each batch to the next. Lanes are of equal length and the last
-    ones may run out of text: there the weights are 0. All batches have the same shape. Raises
+    The state is to be carried from each batch to the next. All lanes are of equal length. The first
+    one begins with the text; each other hears the `heard` symbols before those that it scores, so
+    that it does not begin without a past: their targets have the weight 0. So have those at the end
+    of the last lanes, which may run out of text. All batches have the same shape. Raises
     `InputError` if the text has fewer than two symbols.
     """
     pairs = len(tokens) - 1
@@ -100,17 +104,21 @@ def evaluation_batches(
             f"a text to evaluate needs at least 2 symbols, but this one has {len(tokens)};"
             " give that split a larger part, or take more text"
         )
-    return _evaluation_batches(np.asarray(tokens), pairs, batch, chunk)
+    return _evaluation_batches(np.asarray(tokens), pairs, batch, chunk, heard)
 
 
 def _evaluation_batches(
-    tokens: Integer[np.ndarray, " length"], pairs: int, batch: int, chunk: int
+    tokens: Integer[np.ndarray, " length"], pairs: int, batch: int, chunk: int, heard: int
 ) -> Iterator[Batch]:
-    lane = -(-pairs // batch)
-    ends = np.minimum((np.arange(batch) + 1) * lane, pairs)
+    # The first lane scores what the others hear, and what they score.
+    apart = -(-max(0, pairs - heard) // batch)
+    lane = min(apart + heard, pairs)
+    begins = np.arange(batch) * apart
+    scored = begins + heard * (np.arange(batch) > 0)
+    ends = np.minimum(begins + lane, pairs)
     for start in range(0, lane, chunk):
-        positions = np.arange(start, start + chunk)[:, None] + np.arange(batch) * lane
-        weights = (positions < ends).astype(np.float32)
+        positions = np.arange(start, start + chunk)[:, None] + begins
+        weights = ((scored <= positions) & (positions < ends)).astype(np.float32)
         positions = np.minimum(positions, pairs - 1)
         yield Batch(
             tokens[positions].astype(np.int32), tokens[positions + 1].astype(np.int32),

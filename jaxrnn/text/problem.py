@@ -8,10 +8,10 @@ from jaxtyping import Integer
 from jaxrnn.learning.batch import Batch
 from jaxrnn.learning.loss import BITS_PER_CHARACTER
 from jaxrnn.learning.problem import Problem
-from jaxrnn.text.batches import contiguous_lanes, evaluation_batches, random_chunks
+from jaxrnn.text.batches import HEARD, contiguous_lanes, evaluation_batches, random_chunks
 
 # How a text that is judged by is cut: lanes at most, and time steps. More lanes are faster, but
-# each one starts without a past.
+# each one reads more than it scores.
 CUT = (64, 128)
 
 
@@ -51,12 +51,12 @@ def text_problem(
 
 
 def held_out(text: Integer[np.ndarray, " length"], cut: tuple[int, int] = CUT) -> Iterator[Batch]:
-    """All of a text, as `evaluation_batches`: lanes of at least one chunk, and at most so many.
+    """All of a text, as `evaluation_batches`: lanes of a chunk at least, and at most so many.
 
     `cut` says how many lanes at most, and how many time steps a chunk has.
     """
     most, chunk = cut
-    lanes = max(1, min(most, len(text) // chunk))
+    lanes = max(1, min(most, (len(text) - HEARD) // chunk))
     return evaluation_batches(text, batch=lanes, chunk=chunk)
 
 

@@ -22,6 +22,7 @@ from jaxrnn.core.network import Network
 from jaxrnn.core.parameters import Params, State, initial_state, state_dtype
 from jaxrnn.learning.batch import Batch
 from jaxrnn.learning.loss import cross_entropy
+from jaxrnn.text.batches import HEARD
 from jaxrnn.text.sampling import check_finite
 from jaxrnn.text.vocabulary import UNKNOWN
 
@@ -29,7 +30,7 @@ CHUNK = 128  # time steps
 LANES = (1, 8, 64)
 GROUP = 2**18  # symbols that are read at once, or one text if that is longer
 WHOLE = 2**15  # symbols of a text that is read without a cut
-PART, HEARD = 4096, 256  # symbols of a longer text's parts, and those before that each part hears
+PART = 4096  # symbols of a longer text's parts, each of which hears the `HEARD` before it
 
 
 class Scores(NamedTuple):

@@ -123,23 +123,30 @@ def test_a_text_shorter_than_a_chunk_and_its_target_is_refused():
         random_chunks(text(5), batch=2, chunk=5, seed=0, step=0)
 
 
-@given(**SIZES, length=st.integers(2, 90))
-def test_evaluation_scores_every_symbol_but_the_first_exactly_once(batch, chunk, length):
-    scored: Counter[int] = Counter()
-    last = None
-    batches = list(evaluation_batches(text(length), batch=batch, chunk=chunk))
-    assert len(batches) == math.ceil(math.ceil((length - 1) / batch) / chunk)
+@given(**SIZES, length=st.integers(2, 90), heard=st.integers(0, 30))
+def test_evaluation_scores_every_symbol_but_the_first_once_after_those_it_is_to_hear(
+    batch, chunk, length, heard
+):
+    batches = list(evaluation_batches(text(length), batch=batch, chunk=chunk, heard=heard))
     for got in batches:
         assert got.inputs.shape == got.targets.shape == got.weights.shape == (chunk, batch)
         assert got.weights.dtype == np.float32
-        real = got.weights == 1
-        assert (real | (got.weights == 0)).all()
-        np.testing.assert_array_equal(got.targets[real], got.inputs[real] + 1)
-        scored.update(got.targets[real].tolist())
-        if last is not None:  # within a lane the text runs on from batch to batch
-            np.testing.assert_array_equal(got.inputs[0][real[0]], last[real[0]] + 1)
-        last = got.inputs[-1]
-    assert scored == Counter(range(1, length))
+    inputs, targets, weights = (
+        np.concatenate([getattr(got, name) for got in batches])
+        for name in ("inputs", "targets", "weights")
+    )
+    assert set(np.unique(weights)) <= {0, 1}
+    assert Counter(targets[weights == 1].tolist()) == Counter(range(1, length))
+    for lane in range(batch):
+        for place in np.flatnonzero(weights[:, lane]):
+            # All that the lane has heard by then is what stands before the target, in its order.
+            before = inputs[: place + 1, lane]
+            np.testing.assert_array_equal(
+                before, targets[place, lane] - np.arange(place + 1, 0, -1)
+            )
+            assert len(before) >= min(targets[place, lane], heard + 1)
+    characters = length - 1 + (batch - 1) * min(heard, length - 1)
+    assert len(batches) <= math.ceil(math.ceil(characters / batch) / chunk)
 
 
 def test_a_split_of_one_symbol_cannot_be_evaluated():
