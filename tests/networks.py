@@ -35,6 +35,11 @@ CELLS = (
     "layer_norm",
     "rms_norm",
     "layer_norm_lstm",
+    "product",
+    "mogrifier",
+    "mi_tanh",
+    "mi_lstm",
+    "mi_gru",
 )
 
 

@@ -226,6 +226,86 @@ def layer_norm_lstm_backward(feedforward, recurrent, memory, d_output, d_memory)
     return d_feedforward, np.pad(d_before, ((0, 0), (0, 14 * size))), d_new * f
 
 
+def product(feedforward, recurrent):
+    return feedforward * recurrent
+
+
+def product_backward(feedforward, recurrent, d_output):
+    return d_output * recurrent, d_output * feedforward
+
+
+def mogrifier(feedforward, recurrent):
+    return 2 * sigmoid(recurrent) * feedforward
+
+
+def mogrifier_backward(feedforward, recurrent, d_output):
+    gate = sigmoid(recurrent)
+    return d_output * 2 * gate, d_output * 2 * gate * (1 - gate) * feedforward
+
+
+def integrated(feedforward, recurrent):
+    """Multiplicative integration, with the heard sums first and then each gate's own two."""
+    below, shift, last = np.split(feedforward, 3, axis=-1)
+    return below * (np.split(recurrent, 3, axis=-1)[0] + shift) + last
+
+
+def integrated_backward(feedforward, recurrent, d_total):
+    below, shift, _ = np.split(feedforward, 3, axis=-1)
+    d_before = d_total * below
+    heard = np.split(recurrent, 3, axis=-1)[0]
+    d_feedforward = np.concatenate([d_total * (heard + shift), d_before, d_total], axis=-1)
+    return d_feedforward, np.pad(d_before, ((0, 0), (0, 2 * d_before.shape[1])))
+
+
+def mi_tanh(feedforward, recurrent):
+    return np.tanh(integrated(feedforward, recurrent))
+
+
+def mi_tanh_backward(feedforward, recurrent, d_output):
+    slope = 1 - mi_tanh(feedforward, recurrent) ** 2
+    return integrated_backward(feedforward, recurrent, d_output * slope)
+
+
+# Of two sums and no carry.
+TWO_SUMS = {
+    "product": (product, product_backward),
+    "mogrifier": (mogrifier, mogrifier_backward),
+    "mi_tanh": (mi_tanh, mi_tanh_backward),
+}
+
+
+def mi_lstm_backward(feedforward, recurrent, memory, d_output, d_memory):
+    total = integrated(feedforward, recurrent)
+    d_total, d_memory = lstm_backward(total, memory, d_output, d_memory)
+    return *integrated_backward(feedforward, recurrent, d_total), d_memory
+
+
+def mi_gru(feedforward, recurrent, previous):
+    """The output, the reset gate and the recurrent sums with its effect."""
+    size = previous.shape[1]
+    reset = sigmoid(integrated(feedforward, recurrent)[:, :size])
+    gated = recurrent.copy()
+    gated[:, 2 * size : 3 * size] *= reset
+    total = integrated(feedforward, gated)
+    update, candidate = sigmoid(total[:, size : 2 * size]), np.tanh(total[:, 2 * size :])
+    return update * previous + (1 - update) * candidate, reset, gated
+
+
+def mi_gru_backward(feedforward, recurrent, previous, d_output):
+    size = previous.shape[1]
+    _, reset, gated = mi_gru(feedforward, recurrent, previous)
+    _, update, candidate = np.split(integrated(feedforward, gated), 3, axis=-1)
+    update, candidate = sigmoid(update), np.tanh(candidate)
+    d_u = d_output * (previous - candidate) * update * (1 - update)
+    d_c = d_output * (1 - update) * (1 - candidate**2)
+    below = feedforward[:, 2 * size : 3 * size]
+    d_r = d_c * below * recurrent[:, 2 * size : 3 * size] * reset * (1 - reset)
+    d_total = np.concatenate([d_r, d_u, d_c], axis=-1)
+    d_feedforward, d_recurrent = integrated_backward(feedforward, gated, d_total)
+    d_recurrent[:, 2 * size : 3 * size] *= reset
+    return d_feedforward, d_recurrent, d_output * update
+
+
 # Cells whose output is their carry, and linear in it.
 LINEAR = {
     "min_gru": (min_gru, min_gru_backward),
@@ -241,6 +321,14 @@ def cell_forward(name, feedforward, recurrent, carry):
     if name == "layer_norm_lstm":
         output, memory, *_ = layer_norm_lstm(feedforward, recurrent, *carry)
         return output, (memory,)
+    if name == "mi_lstm":
+        output, memory = lstm(integrated(feedforward, recurrent), *carry)
+        return output, (memory,)
+    if name == "mi_gru":
+        output, *_ = mi_gru(feedforward, recurrent, *carry)
+        return output, (output,)
+    if name in TWO_SUMS:
+        return TWO_SUMS[name][0](feedforward, recurrent), ()
     if name in NORMS:
         return NORMS[name][0](feedforward + recurrent), ()
     if name in GRU:
@@ -262,6 +350,16 @@ def cell_backward(name, feedforward, recurrent, carry, d_output, d_carry):
             feedforward, recurrent, *carry, d_output, *d_carry
         )
         return d_ff, d_rec, (d_memory,)
+    if name == "mi_lstm":
+        d_ff, d_rec, d_memory = mi_lstm_backward(feedforward, recurrent, *carry, d_output, *d_carry)
+        return d_ff, d_rec, (d_memory,)
+    if name == "mi_gru":
+        d_ff, d_rec, d_previous = mi_gru_backward(
+            feedforward, recurrent, *carry, d_output + d_carry[0]
+        )
+        return d_ff, d_rec, (d_previous,)
+    if name in TWO_SUMS:
+        return *TWO_SUMS[name][1](feedforward, recurrent, d_output), ()
     if name in NORMS:
         d_total = NORMS[name][1](feedforward + recurrent, d_output)
         return d_total, d_total, ()

@@ -281,6 +281,42 @@ register(
         biases=(*[0.0] * 4, *[1.0] * 8, 0.0, 1.0, 0.0, 0.0, 1.0, 0.0),
     )
 )
+register(Cell("product", formulas.product, separate_sums=True))
+register(Cell("mogrifier", formulas.mogrifier, separate_sums=True))
+# As published with alpha = 1, beta1 = beta2 = 0.5 and b = 0.
+register(
+    Cell(
+        "mi_tanh",
+        formulas.mi_tanh,
+        gates=3,
+        own_gates=2,
+        separate_sums=True,
+        biases=(0.5, 0.5, -0.25),
+    )
+)
+register(
+    Cell(
+        "mi_lstm",
+        formulas.mi_lstm,
+        gates=12,
+        own_gates=8,
+        carries=1,
+        separate_sums=True,
+        biases=(*[0.5] * 8, *[-0.25] * 4),
+    )
+)
+register(
+    Cell(
+        "mi_gru",
+        formulas.mi_gru,
+        gates=9,
+        own_gates=6,
+        carries=1,
+        carries_output=True,
+        separate_sums=True,
+        biases=(*[0.5] * 6, *[-0.25] * 3),
+    )
+)
 register(linear_cell("min_gru", formulas.min_gru, gates=2))
 register(linear_cell("min_lstm", formulas.min_lstm, gates=3))
 register(

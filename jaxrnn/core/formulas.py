@@ -81,6 +81,53 @@ def _normalised(sums: Gates) -> Gates:
     return tuple(jnp.split(normal, len(sums), axis=-1))
 
 
+def product(feedforward: Gates, recurrent: Gates, carry: Carry) -> Output:
+    """What multiplicative RNNs put between a step and the next: (W x) * (U h).
+
+    Sutskever, Martens and Hinton 2011, Generating text with recurrent neural networks, equation 4.
+    """
+    (below,), (before,) = feedforward, recurrent
+    return below * before, carry
+
+
+def mogrifier(feedforward: Gates, recurrent: Gates, carry: Carry) -> Output:
+    """Melis, Kocisky and Blunsom 2020, Mogrifier LSTM, equation 1: 2 sigmoid(Q h) * x."""
+    (below,), (before,) = feedforward, recurrent
+    return 2 * jax.nn.sigmoid(before) * below, carry
+
+
+def mi_tanh(feedforward: Gates, recurrent: Gates, carry: Carry) -> Output:
+    """The simple recurrent network of Wu and others 2016, by multiplicative integration."""
+    return jnp.tanh(_integrated(feedforward, *recurrent)), carry
+
+
+def mi_lstm(feedforward: Gates, recurrent: Gates, carry: Carry) -> Output:
+    """The LSTM of Wu and others 2016, by multiplicative integration in each gate."""
+    sums = (_integrated(feedforward[gate::4], heard) for gate, heard in enumerate(recurrent))
+    return lstm(tuple(sums), carry)
+
+
+def mi_gru(feedforward: Gates, recurrent: Gates, carry: Carry) -> Output:
+    """The GRU of Wu and others 2016; its reset gate multiplies the recurrent sum, as in `gru`."""
+    (previous,) = carry
+    reset_gate = jax.nn.sigmoid(_integrated(feedforward[0::3], recurrent[0]))
+    update_gate = jax.nn.sigmoid(_integrated(feedforward[1::3], recurrent[1]))
+    candidate = jnp.tanh(_integrated(feedforward[2::3], reset_gate * recurrent[2]))
+    output = update_gate * previous + (1 - update_gate) * candidate
+    return output, (output,)
+
+
+def _integrated(feedforward: Gates, recurrent: jax.Array) -> jax.Array:
+    """Wu and others 2016, On multiplicative integration with recurrent neural networks, equation 4.
+
+    Published is alpha * (W x) * (U h) + beta1 * (U h) + beta2 * (W x) + b. With alpha in W this is
+    (W x + beta1) * (U h + beta2) + (b - beta1 * beta2), of fewer parameters and less work: beta1 is
+    the bias of the feed-forward sum, and the own gates are beta2 and what is added last.
+    """
+    below, shift, last = feedforward
+    return below * (recurrent + shift) + last
+
+
 def min_gru(sums: Gates) -> tuple[jax.Array, jax.Array]:
     """Feng and others 2024, Were RNNs all we needed?, section 3.1."""
     update_gate, candidate = sums

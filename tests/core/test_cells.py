@@ -101,11 +101,65 @@ def test_a_gru_layer_is_that_of_the_literature(name):
     assert_close(outputs, np.array(expected))
 
 
+def integrated(below, before, alpha, beta1, beta2, b):
+    """Wu and others 2016, equation 4."""
+    return alpha * below * before + beta1 * before + beta2 * below + b
+
+
+@pytest.mark.parametrize(
+    ("name", "gates"), [("mi_tanh", "c"), ("mi_lstm", "ifco"), ("mi_gru", "rzh")]
+)
+def test_multiplicative_integration_is_that_of_the_literature(name, gates):
+    """Published parameters, alpha among them, taken over into those of the cell."""
+    w, u, _, params = matrices(gates)
+    alpha, beta1, beta2, b = ({g: RNG.normal(size=2) for g in gates} for _ in range(4))
+    params["output"]["input@0"] = np.concatenate([alpha[g] * w[g] for g in gates], axis=1)
+    params["output"]["bias"] = np.concatenate(
+        [beta1[g] for g in gates]
+        + [beta2[g] / alpha[g] for g in gates]
+        + [b[g] - beta1[g] * beta2[g] / alpha[g] for g in gates]
+    )
+    inputs = RNG.normal(size=(5, 2, 3))
+    h, c, expected = np.zeros((2, 2)), np.zeros((2, 2)), []
+    for x in inputs:
+
+        def total(g, x=x, h=h, by=1.0):
+            return integrated(x @ w[g], by * (h @ u[g]), alpha[g], beta1[g], beta2[g], b[g])
+
+        if name == "mi_tanh":
+            h = np.tanh(total("c"))
+        elif name == "mi_lstm":
+            c = sigmoid(total("f")) * c + sigmoid(total("i")) * np.tanh(total("c"))
+            h = sigmoid(total("o")) * np.tanh(c)
+        else:
+            z = sigmoid(total("z"))
+            h = z * h + (1 - z) * np.tanh(total("h", by=sigmoid(total("r"))))
+        expected.append(h)
+    with jax.enable_x64(True):
+        network = one_layer(name)
+        state = initial_state(network, 2, jnp.float64)
+        outputs, _ = compiled(partial(unroll, network))(params, state, inputs)
+    assert_close(outputs, np.array(expected))
+
+
+def test_multiplicative_integration_begins_at_one_product_and_half_of_each_sum():
+    """With alpha 1, both betas 0.5, and b 0."""
+    params = init(one_layer("mi_tanh"), jax.random.key(0))
+    x, h = jnp.array([[0.3, -1.0, 2.0]]), jnp.array([[0.7, -0.2]])
+    state = {"output": initial_state(one_layer("mi_tanh"), 1)["output"]._replace(past=(h,))}
+    output, _ = step(one_layer("mi_tanh"), params, state, x)
+    below, before = x @ params["output"]["input@0"], h @ params["output"]["output@1"]
+    expected = jnp.tanh(below * before + 0.5 * before + 0.5 * below)
+    np.testing.assert_allclose(output, expected, atol=1e-6)
+
+
 @pytest.mark.parametrize("name", ["logistic", "tanh", "relu", "leaky_relu", "elu", "linear",
-                                  "lstm", "gru"])  # fmt: skip
+                                  "lstm", "gru", "product", "mogrifier", "mi_tanh", "mi_lstm",
+                                  "mi_gru"])  # fmt: skip
 def test_the_gradient_of_each_cell_is_its_finite_difference(name):
     cell = CELLS[name]
-    sums = [[*RNG.normal(size=(cell.gates, 2, 3))] for _ in range(1 + cell.separate_sums)]
+    widths = [cell.gates, *[cell.heard_gates] * cell.separate_sums]
+    sums = [[*RNG.normal(size=(width, 2, 3))] for width in widths]
     arguments = (*map(tuple, sums), tuple(RNG.normal(size=(cell.carries, 2, 3))))
     with jax.enable_x64(True):
         arguments = jax.tree.map(jnp.array, arguments)
@@ -172,10 +226,10 @@ def test_a_cell_of_one_s_own_needs_a_function_and_a_name():
 @pytest.mark.usefixtures("own_registry")
 def test_a_cell_without_carry_may_have_the_two_sums_apart():
     """Where no connection leads into one of the sums, the cell finds zeros."""
-    product = Cell("product", lambda below, back, carry: (below[0] * (1 + back[0]), carry),
-                   separate_sums=True)  # fmt: skip
-    register(product)
-    network = Network(1, [Layer("output", 1, product)], [Connection("input", "output")])
+    own = Cell("own", lambda below, back, carry: (below[0] * (1 + back[0]), carry),
+               separate_sums=True)  # fmt: skip
+    register(own)
+    network = Network(1, [Layer("output", 1, own)], [Connection("input", "output")])
     params = {"output": {"bias": jnp.ones(1), "input@0": 2 * jnp.ones((1, 1))}}
     outputs, _ = unroll(network, params, {}, jnp.array([1.0, 2, 3])[:, None, None])
     np.testing.assert_array_equal(outputs[:, 0, 0], [3, 5, 7])

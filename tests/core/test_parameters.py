@@ -39,9 +39,9 @@ def gates(matrix: np.ndarray, count: int = 4) -> list[np.ndarray]:
 @examples(30)
 def test_each_layer_has_its_biases_and_each_connection_its_weights(network):
     heard = {"lstm": 4, "gru": 3, "min_gru": 2, "min_lstm": 3, "rg_lru": 3, "gru_recurrent_bias": 3,
-             "layer_norm_lstm": 4}  # fmt: skip
+             "layer_norm_lstm": 4, "mi_lstm": 4, "mi_gru": 3}  # fmt: skip
     own = {"rg_lru": 1, "gru_recurrent_bias": 1, "layer_norm": 2, "rms_norm": 1,
-           "layer_norm_lstm": 14}  # fmt: skip
+           "layer_norm_lstm": 14, "mi_tanh": 2, "mi_lstm": 8, "mi_gru": 6}  # fmt: skip
     params = jax.eval_shape(lambda key: init(network, key), jax.random.key(0))
     expected = {}
     for layer in network.layers:
@@ -63,7 +63,7 @@ def test_a_state_is_zeros_for_what_delays_and_carries_need_and_nothing_else(netw
         delays = max((c.delay for c in network.connections if c.source == name), default=0)
         cell = "" if name == "input" else network.layer(name).cell.name
         # A cell that carries its output, as all of these but the LSTMs, has it as its last one.
-        carrying = ("lstm", "layer_norm_lstm", "rg_lru")
+        carrying = ("lstm", "layer_norm_lstm", "mi_lstm", "rg_lru")
         carries, outputs = int(cell in carrying), int("gru" in cell or "min" in cell)
         past = max(delays, outputs or int(cell == "rg_lru"))
         assert (name in state) == bool(past or carries)

@@ -14,7 +14,7 @@ from tests.reference import assert_close
 
 TIME, BATCH = 4, 2
 # By their published formulas.
-CARRY_THEIR_OUTPUT = ("gru", "gru_recurrent_bias", "min_gru", "min_lstm", "rg_lru")
+CARRY_THEIR_OUTPUT = ("gru", "gru_recurrent_bias", "mi_gru", "min_gru", "min_lstm", "rg_lru")
 MIXED = Network(
     2,
     [Layer("low", 2, "gru"), Layer("high", 3, "lstm"), Layer("output", 2, "linear")],
