@@ -1,14 +1,16 @@
 """The usual networks: stacks of recurrent layers."""
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import SupportsIndex
 
-from jaxrnn.core.cells import Cell
+from jaxrnn.core.cells import CELLS, Cell
 from jaxrnn.core.checks import listed, whole_number
 from jaxrnn.core.errors import InputError
-from jaxrnn.core.layers import IDENTITY, INPUT, OUTPUT, Connection, Layer
+from jaxrnn.core.layers import FULL, IDENTITY, INPUT, OUTPUT, Connection, Layer
 from jaxrnn.core.network import Network
+
+MOTIFS = {"mlstm": "product", "mogrifier_lstm": "mogrifier"}  # what stands before each LSTM
 
 
 def stacked(
@@ -30,7 +32,10 @@ def stacked(
         the input.
       output_size: how many outputs there are.
       cell: of the hidden layers. One that is linear in its carry, min_gru say, comes without
-        recurrent connections, as published: so it needs no loop.
+        recurrent connections, as published: so it needs no loop. Or the name of a motif: of LSTMs
+        that each hear a layer `product1`, ... (mlstm: Krause, Lu, Murray and Renals 2016,
+        Multiplicative LSTM for sequence modelling, equations 12 to 16) or `mogrifier1`, ...
+        (mogrifier_lstm: Melis, Kocisky and Blunsom 2020, Mogrifier LSTM, with one round).
       skip: connect the input to every hidden layer, and every hidden layer to the output
         (Graves 2013, Generating sequences with recurrent neural networks).
       feedback: connect each hidden layer to the one below it with delay 1.
@@ -45,6 +50,9 @@ def stacked(
              for i, n in enumerate(listed(hidden, "hidden sizes"), 1)]  # fmt: skip
     if residual and len(set(sizes)) > 1:
         raise InputError(f"hidden sizes are {sizes}; with residual=True give equal ones")
+    before = ""  # the cell of the layers before the LSTMs of a motif
+    if isinstance(cell, str) and cell in MOTIFS and cell not in CELLS:
+        before, cell = MOTIFS[cell], "lstm"
     layers, connections, names, below = [], [], [], INPUT
     if residual and sizes:
         layers.append(Layer("embedding", sizes[0], "linear"))
@@ -77,4 +85,31 @@ def stacked(
         connections += [Connection(name, OUTPUT) for name in names[:-1]]
     if feedback:
         connections += [Connection(b, a, delay=1) for a, b in itertools.pairwise(names)]
+    for i, layer in enumerate(hidden_layers if before else (), 1):
+        between = Layer(f"{before}{i}", layer.size, before, bias=False)
+        connections = _heard_through(between, layer.name, layers, connections)
+        layers.insert(layers.index(layer), between)
     return Network(input_size, layers, connections)
+
+
+def _heard_through(
+    between: Layer, name: str, layers: Sequence[Layer], connections: Sequence[Connection]
+) -> list[Connection]:
+    """The connections where an LSTM hears, through a layer of its own, what it heard itself.
+
+    A product takes the place of the LSTM's own past; a Mogrifier's gate that of what is below, of
+    which it takes the units as they are, where they are as many.
+    """
+    below = [c for c in connections if c.target == name and not c.delay]
+    gone, as_they_are = [Connection(name, name, 1)], set()
+    if between.cell.name == "mogrifier":
+        gone, as_they_are = below, {x.name for x in layers if x.size == between.size}
+    return [
+        *(c for c in connections if c not in gone),
+        *(
+            Connection(c.source, between.name, kind=IDENTITY if c.source in as_they_are else FULL)
+            for c in below
+        ),
+        Connection(name, between.name, 1),
+        Connection(between.name, name),
+    ]

@@ -7,6 +7,7 @@ from typing import Any, get_args
 
 from jaxrnn.core.cells import CELLS
 from jaxrnn.core.errors import InputError
+from jaxrnn.core.stacks import MOTIFS
 from jaxrnn.learning.recipe import Recipe
 from jaxrnn.storage.fields import check, replaced, setting
 from jaxrnn.text import own_cells
@@ -79,7 +80,7 @@ class NetworkSettings:
 
     cells: tuple[str, ...] = setting((), own_cells.HELP, changeable=True)
     cell: str | None = setting(
-        "gru", f"What hidden layers are made of: {', '.join(CELLS)}, or one of yours."
+        "gru", f"What hidden layers are made of: {', '.join([*CELLS, *MOTIFS])}, or one of yours."
     )
     hidden: tuple[int, ...] | None = setting(
         (256,), "Sizes of the hidden layers, from the input up."

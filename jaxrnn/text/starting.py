@@ -10,10 +10,9 @@ import numpy as np
 from jaxtyping import Int64, PRNGKeyArray
 
 from jaxrnn.core.errors import InputError
-from jaxrnn.core.layers import OUTPUT
 from jaxrnn.core.network import Network
 from jaxrnn.core.parameters import Params, parameter_shapes
-from jaxrnn.core.stacks import stacked
+from jaxrnn.core.stacks import MOTIFS, stacked
 from jaxrnn.learning import parallel
 from jaxrnn.learning.recipe import Recipe
 from jaxrnn.running.processes import from_writer
@@ -185,12 +184,13 @@ def _is_described(network: Network, said: NetworkSettings) -> bool:
     """Whether what is said of a network is true of it."""
     if said.graph is not None:
         return network_in(said.graph, network.input_size) == network
-    hidden = [layer for layer in network.layers if layer.name != OUTPUT]
+    hidden = [layer for layer in network.layers if layer.name.startswith("hidden")]
     sizes = said.hidden or tuple(layer.size for layer in hidden)
-    cell = said.cell or (hidden[0].cell if hidden else "tanh")
+    cells = [said.cell] if said.cell else [hidden[0].cell if hidden else "tanh", *MOTIFS]
     ways = [(False, True) if way is None else (way,) for way in (said.skip, said.feedback)]
     symbols = network.input_size
     return any(
         stacked(symbols, sizes, symbols, cell, skip=skip, feedback=feedback) == network
+        for cell in cells
         for skip, feedback in itertools.product(*ways)
     )

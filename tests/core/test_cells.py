@@ -24,7 +24,7 @@ from jaxrnn import (
 )  # fmt: skip
 from jaxrnn.core import cells
 from jaxrnn.core.cells import CELLS, elman, find
-from tests.networks import compiled, made
+from tests.networks import compiled, made, random_params
 from tests.reference import ACTIVATIONS, assert_close, sigmoid
 
 RNG = np.random.default_rng(0)
@@ -151,6 +151,58 @@ def test_multiplicative_integration_begins_at_one_product_and_half_of_each_sum()
     below, before = x @ params["output"]["input@0"], h @ params["output"]["output@1"]
     expected = jnp.tanh(below * before + 0.5 * before + 0.5 * below)
     np.testing.assert_allclose(output, expected, atol=1e-6)
+
+
+# Of 3 symbols, as `--network` files hold them.
+PAIRS = {
+    "mlstm": """
+{"input": 3,
+ "layers": [{"name": "product1", "size": 2, "cell": "product", "bias": false},
+            {"name": "hidden1", "size": 2, "cell": "lstm"},
+            {"name": "output", "size": 3, "cell": "linear"}],
+ "connections": [{"source": "input", "target": "hidden1"},
+                 {"source": "hidden1", "target": "output"},
+                 {"source": "input", "target": "product1"},
+                 {"source": "hidden1", "target": "product1", "delay": 1},
+                 {"source": "product1", "target": "hidden1"}]}""",
+    "mogrifier_lstm": """
+{"input": 3,
+ "layers": [{"name": "mogrifier1", "size": 2, "cell": "mogrifier", "bias": false},
+            {"name": "hidden1", "size": 2, "cell": "lstm"},
+            {"name": "output", "size": 3, "cell": "linear"}],
+ "connections": [{"source": "hidden1", "target": "output"},
+                 {"source": "hidden1", "target": "hidden1", "delay": 1},
+                 {"source": "input", "target": "mogrifier1"},
+                 {"source": "hidden1", "target": "mogrifier1", "delay": 1},
+                 {"source": "mogrifier1", "target": "hidden1"}]}""",
+}
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_an_lstm_and_the_layer_before_it_are_those_of_the_literature(name):
+    """Krause and others 2016, and Melis and others 2020, with the LSTM of the test above."""
+    network = Network.from_json(PAIRS[name])
+    assert network == stacked(3, [2], 3, name)
+    params = random_params(network, RNG)
+    hidden = params["hidden1"]
+    inputs = RNG.normal(size=(5, 2, 3))
+    h, c, expected = np.zeros((2, 2)), np.zeros((2, 2)), []
+    for x in inputs:
+        pair = params[network.layers[0].name]
+        below, before = x @ pair["input@0"], h @ pair["hidden1@1"]
+        if name == "mlstm":
+            m = below * before
+            total = x @ hidden["input@0"] + m @ hidden["product1@0"]
+        else:
+            total = 2 * sigmoid(before) * below @ hidden["mogrifier1@0"] + h @ hidden["hidden1@1"]
+        i, f, g, o = np.split(total + hidden["bias"], 4, axis=1)
+        c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
+        h = sigmoid(o) * np.tanh(c)
+        expected.append(h @ params["output"]["hidden1@0"] + params["output"]["bias"])
+    with jax.enable_x64(True):
+        state = initial_state(network, 2, jnp.float64)
+        outputs, _ = compiled(partial(unroll, network))(params, state, inputs)
+    assert_close(outputs, np.array(expected))
 
 
 @pytest.mark.parametrize("name", ["logistic", "tanh", "relu", "leaky_relu", "elu", "linear",

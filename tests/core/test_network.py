@@ -359,6 +359,38 @@ def test_residual_stacks_add_to_a_stream_what_is_heard_through_a_norm():
         stacked(3, [4, 5], 2, residual=True)
 
 
+def test_in_a_stack_of_multiplicative_lstms_products_stand_for_their_past():
+    network = stacked(3, [4, 5], 2, "mlstm", skip=True)
+    assert set(map(str, network.connections)) == {
+        "input -> product1", "hidden1 -> product1 (delay 1)", "input -> hidden1",
+        "product1 -> hidden1", "hidden1 -> product2", "input -> product2",
+        "hidden2 -> product2 (delay 1)", "hidden1 -> hidden2", "input -> hidden2",
+        "product2 -> hidden2", "hidden1 -> output", "hidden2 -> output",
+    }  # fmt: skip
+    assert [(x.name, x.size, x.cell.name, x.bias) for x in network.layers] == [
+        ("product1", 4, "product", False), ("hidden1", 4, "lstm", True),
+        ("product2", 5, "product", False), ("hidden2", 5, "lstm", True),
+        ("output", 2, "linear", True),
+    ]  # fmt: skip
+
+
+def test_a_mogrifier_takes_what_is_below_as_it_is_where_sizes_allow():
+    network = stacked(3, [4, 4, 5], 2, "mogrifier_lstm", feedback=True)
+    lstms = [Connection(f"hidden{i}", f"hidden{i}", 1) for i in (1, 2, 3)]
+    assert set(map(str, {*network.connections} - {*lstms})) == {
+        "input -> mogrifier1", "hidden1 -> mogrifier1 (delay 1)", "mogrifier1 -> hidden1",
+        "hidden1 -> mogrifier2 (identity)", "hidden2 -> mogrifier2 (delay 1)",
+        "mogrifier2 -> hidden2", "hidden2 -> mogrifier3", "hidden3 -> mogrifier3 (delay 1)",
+        "mogrifier3 -> hidden3", "hidden3 -> output",
+        "hidden2 -> hidden1 (delay 1)", "hidden3 -> hidden2 (delay 1)",
+    }  # fmt: skip
+
+
+def test_a_cell_of_one_s_own_goes_before_a_motif_of_its_name(monkeypatch):
+    monkeypatch.setitem(CELLS, "mlstm", Cell("mlstm", CELLS["tanh"].apply))
+    assert [layer.cell.name for layer in stacked(3, [4], 2, "mlstm").layers] == ["mlstm", "linear"]
+
+
 def test_a_layer_takes_a_cell_or_its_name():
     assert Layer("a", 1, "lstm") == Layer("a", 1, CELLS["lstm"])
     assert isinstance(Layer("a", 1, "lstm").cell, Cell)
