@@ -2,12 +2,13 @@
 best kept away from recurrent connections?
 
 A GRU learns a small part of Shakespeare, which it can learn by heart: with none, L1, L2, and with
-dropout on feed-forward connections or on all, its masks fresh at each time step or locked for a
-chunk. Each method's strength and learning rate are those that do best on one piece of validation
-text, which also says when to stop early; the figures are those of another piece.
+dropout on feed-forward connections, the input's too, or on all, its masks fresh at each time step
+or locked for a chunk. Each method's strength and learning rate are those that do best on one piece
+of validation text, which also says when to stop early; the figures are those of another piece.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,23 +20,38 @@ from experiments.laboratory.early_stopping import figures_of
 from experiments.laboratory.plots import draw_figures, figures, label_learning
 from experiments.laboratory.replicas import CUT, TUNING_SEED, over_replicas, train_replicas
 from experiments.laboratory.study import Bench, Results, Study, Table, conduct, find
-from jaxrnn import Network, Params, stacked
+from jaxrnn import Connection, Dropout, Network, Params, stacked
+from jaxrnn.core.engine.dropout import dropped_on
+from jaxrnn.core.parameters import Ends
 from jaxrnn.learning.problem import Problem
 from jaxrnn.learning.recipe import Recipe
+from jaxrnn.storage.fields import setting
 from jaxrnn.text import EncodedText
 from jaxrnn.text.problem import text_problem
 
 NONE = "none"
+
+
+@dataclass(frozen=True)
+class Alike(Recipe):
+    """Connections are dropped alike, wherever they come from: what is compared is masks alone."""
+
+    recurrent: bool = setting(False, "Drop on delayed connections as well.")
+
+    def dropout_on(self, network: Network) -> dict[Connection | Ends, Dropout]:
+        return {**dropped_on(network, Dropout(self.dropout, self.locked, self.recurrent))}
+
+
 METHODS: dict[str, Callable[[float], Recipe]] = {
     NONE: lambda _: Recipe(),
     "L1": lambda strength: Recipe(l1=strength),
     "L2": lambda strength: Recipe(l2=strength),
-    "dropout, feed-forward": lambda rate: Recipe(dropout=rate),
-    "dropout, all": lambda rate: Recipe(dropout=rate, recurrent_dropout=True),
-    "locked dropout, feed-forward": lambda rate: Recipe(dropout=rate, locked=True),
+    "dropout, feed-forward": lambda rate: Alike(dropout=rate),
+    "dropout, all": lambda rate: Alike(dropout=rate, recurrent=True),
+    "locked dropout, feed-forward": lambda rate: Alike(dropout=rate, locked=True),
     # Gal and Ghahramani 2016, A theoretically grounded application of dropout in recurrent neural
     # networks.
-    "locked dropout, all": lambda rate: Recipe(dropout=rate, locked=True, recurrent_dropout=True),
+    "locked dropout, all": lambda rate: Alike(dropout=rate, locked=True, recurrent=True),
 }
 STRENGTHS = {NONE: [0.0], "L1": [1e-5, 3e-5, 1e-4], "L2": [1e-4, 3e-4, 1e-3]}
 DROPPED = [0.1, 0.25, 0.5]  # the strengths of every dropout

@@ -2,6 +2,7 @@
 
 from jaxrnn.core.cells import CELLS, Cell, linear_cell, register
 from jaxrnn.core.engine.dropout import Dropout
+from jaxrnn.core.engine.dropout_by_source import dropout_by_source
 from jaxrnn.core.engine.options import Options
 from jaxrnn.core.engine.unroll import Unrolled, step, unroll, unroll_layers
 from jaxrnn.core.errors import InputError
@@ -42,6 +43,7 @@ __all__ = [
     "Params",
     "State",
     "Unrolled",
+    "dropout_by_source",
     "from_flax",
     "from_haiku",
     "from_torch",

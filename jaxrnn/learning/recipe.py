@@ -10,10 +10,12 @@ from jaxtyping import PRNGKeyArray
 
 from jaxrnn.core.engine.arguments import check_shapes
 from jaxrnn.core.engine.dropout import Dropout
+from jaxrnn.core.engine.dropout_by_source import dropout_by_source
 from jaxrnn.core.engine.options import Options
 from jaxrnn.core.errors import InputError
+from jaxrnn.core.layers import Connection
 from jaxrnn.core.network import Network
-from jaxrnn.core.parameters import INITIALIZERS, Params, init, parameter_shapes
+from jaxrnn.core.parameters import INITIALIZERS, Ends, Params, init, parameter_shapes
 from jaxrnn.learning.loss import Loss, cross_entropy
 from jaxrnn.learning.optimizers import (
     OPTIMIZERS,
@@ -50,12 +52,30 @@ class Recipe:
         None, "Cut gradients' entries to this; 0: never.", above=0, overridable=True
     )
     dropout: float = setting(
-        0.0, "Rate, on delay-0 connections.", at_least=0, below=1, overridable=True
+        0.0, "Rate, between layers and before the output.", at_least=0, below=1, overridable=True
     )
-    locked: bool = setting(False, "Hold one dropout mask for a whole chunk.", overridable=True)
-    recurrent_dropout: bool = setting(
-        False, "Drop on delayed connections as well.", overridable=True
+    input_dropout: float = setting(
+        0.0, "Rate, of what enters: of symbols whole ones, of features and embeddings entries.",
+        at_least=0, below=1, overridable=True,
+    )  # fmt: skip
+    ngram_dropout: float = setting(
+        0.0, "Rate, of whole rows of n-gram tables.", at_least=0, below=1, overridable=True
     )
+    output_dropout: float | None = setting(
+        None, "Rate, before the output [as --dropout].", at_least=0, below=1, overridable=True
+    )
+    recurrent_dropout: float = setting(
+        0.0, "Rate, on delayed connections; its masks are held for a whole chunk.", at_least=0,
+        below=1, overridable=True,
+    )  # fmt: skip
+    locked: bool = setting(
+        False, "Hold dropout masks for a whole chunk between layers and on what enters as well; not"
+        " before the output.", overridable=True,
+    )  # fmt: skip
+    weight_drop: float = setting(
+        0.0, "Rate, of recurrent matrices' entries, anew in each step.", at_least=0, below=1,
+        overridable=True,
+    )  # fmt: skip
     l1: float = setting(
         0.0, "Weight of the sum of absolute weights in the loss.", at_least=0, overridable=True
     )
@@ -141,6 +161,14 @@ class Recipe:
         given = jax.tree.map(lambda new, array: jnp.array(array, new.dtype), drawn, dict(params))
         return start(network, given, self.make_optimizer(), batch)
 
+    def dropout_on(self, network: Network) -> dict[Connection | Ends, Dropout]:
+        """What each connection drops while training."""
+        return dropout_by_source(
+            network, self.dropout, input_rate=self.input_dropout, ngram_rate=self.ngram_dropout,
+            recurrent_rate=self.recurrent_dropout, output_rate=self.output_dropout,
+            locked=self.locked,
+        )  # fmt: skip
+
     def training_steps(
         self,
         network: Network,
@@ -153,7 +181,8 @@ class Recipe:
             network,
             self.make_optimizer(),
             loss=loss,
-            dropout=Dropout(self.dropout, self.locked, self.recurrent_dropout),
+            dropout=self.dropout_on(network),
+            weight_drop=self.weight_drop,
             l1=self.l1,
             l2=self.l2,
             options=Options(jnp.bfloat16 if self.dtype == "bfloat16" else None, self.segment),

@@ -18,6 +18,7 @@ from jaxrnn.core.network import Network
 from jaxrnn.core.parameters import Ends, Params, State, initial_state, state_dtype
 from jaxrnn.learning.batch import Batch, step_weights
 from jaxrnn.learning.loss import Loss, cross_entropy, weight_penalty
+from jaxrnn.learning.weight_drop import check_weight_drop, drop_weights
 from jaxrnn.learning.weighting import readable, weighted
 
 # Of one call of the jitted function. That saves dispatch, and above all memory that is got from the
@@ -73,6 +74,7 @@ def make_training_steps(
     *,
     loss: Loss = cross_entropy,
     dropout: Dropout | Mapping[Connection | Ends, Dropout] | None = None,
+    weight_drop: float = 0.0,
     transform: Callable[[Any], Params] | None = None,
     l1: float = 0.0,
     l2: float = 0.0,
@@ -83,9 +85,9 @@ def make_training_steps(
 
     `batches` is a `Batch` with one axis more in front, one batch a step.
 
-    `keys`, one each a step, decide dropout. `rates`, one each a step too, are for optimisers whose
-    learning rate is given from outside, as `make_optimizer`'s is: optax's extra argument
-    `learning_rate`. (Another one is `value`, the loss with its penalties, which
+    `keys`, one each a step, decide what is dropped. `rates`, one each a step too, are for
+    optimisers whose learning rate is given from outside, as `make_optimizer`'s is: optax's extra
+    argument `learning_rate`. (Another one is `value`, the loss with its penalties, which
     `optax.contrib.reduce_on_plateau` asks for.) The state is donated: use the one returned.
 
     Truncated BPTT: each batch goes on from the state that the one before it left, except in lanes
@@ -101,6 +103,8 @@ def make_training_steps(
       optimizer: any of optax, as `optax.adam(1e-3)`, or as from `make_optimizer`.
       loss: `(outputs, targets)` of a chunk -> loss of each time step in each lane.
       dropout: while training, as for `unroll`.
+      weight_drop: while training, the share of the recurrent matrices' entries that count for
+        nothing, as of `drop_weights`; penalties are of all.
       transform: what is learned -> the network's parameters, where these are not the same: matrices
         that are tied or shared, weight normalisation. The loss and its penalties are taken there;
         who evaluates applies it too.
@@ -111,18 +115,20 @@ def make_training_steps(
         the compiler finds that it does.
 
     Raises:
-      InputError: when called, if keys or rates are not one each a step, or the optimiser lacks the
-        rates or has no use for them.
+      InputError: there is no weight to drop; or, when called, keys or rates are not one each a
+        step, or the optimiser lacks the rates or has no use for them.
     """
     optimizer = optax.with_extra_args_support(optimizer)
+    check_weight_drop(network, weight_drop)
 
     def objective(
         learned: Any, state: State, batch: Batch, key: PRNGKeyArray
     ) -> tuple[Float[Array, ""], tuple[Float[Array, ""], Float[Array, "time batch"], State]]:
         params = learned if transform is None else transform(learned)
         weights = step_weights(batch)
+        used = drop_weights(network, params, weight_drop, key) if weight_drop else params
         outputs, state = unroll(
-            network, params, state, readable(network, batch.inputs, weights),
+            network, used, state, readable(network, batch.inputs, weights),
             resets=batch.resets, lengths=batch.lengths, dropout=dropout, dropout_key=key,
             options=options,
         )  # fmt: skip

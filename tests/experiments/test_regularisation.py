@@ -51,6 +51,17 @@ def test_what_is_reported_is_of_other_text_than_what_is_chosen_by(tmp_path):
     assert len({round(float(figure), 3) for figure in found.values()}) == 3
 
 
+def test_dropout_is_on_the_input_too_and_where_it_says_so_on_delayed_connections():
+    network = stacked(5, [3], 5, "gru")
+    forward = {"input -> hidden1", "hidden1 -> output"}
+    for method, delayed in (("feed-forward", set()), ("all", {"hidden1 -> hidden1 (delay 1)"})):
+        for masks, locked in (("", False), ("locked ", True)):
+            recipe = regularisation.METHODS[f"{masks}dropout, {method}"](0.25)
+            dropped = recipe.dropout_on(network)
+            assert {str(connection) for connection in dropped} == forward | delayed
+            assert {(own.rate, own.locked) for own in dropped.values()} == {(0.25, locked)}
+
+
 def test_dropping_recurrent_connections_is_judged_for_each_kind_of_masks():
     low, high, wide = [2.0, 2.01, 1.99], [2.51, 2.5, 2.49], [1.5, 2.0, 2.6]
     losses = {

@@ -53,7 +53,7 @@ def dropped_on(
             raise InputError(
                 f"dropout is {shown(one)}; give Dropout(rate), or a mapping from connections to it"
             )
-        _check_rate(one.rate)
+        check_rate(one.rate, "the dropout rate")
     if isinstance(dropout, Dropout):
         dropped = {
             c: dropout
@@ -65,11 +65,12 @@ def dropped_on(
     return {c: own for c, own in dropped.items() if is_traced(own.rate) or own.rate}
 
 
-def _check_rate(rate: Any) -> None:
+def check_rate(rate: Any, what: str) -> None:
+    """Refuses what is no share, or no floating-point number where it is traced."""
     if is_traced(rate):
         if rate.shape or not jnp.issubdtype(rate.dtype, jnp.floating):
             raise InputError(
-                f"the dropout rate is traced as {rate.dtype}{list(rate.shape)}; it must be one "
+                f"{what} is traced as {rate.dtype}{list(rate.shape)}; it must be one "
                 "floating-point number"
             )
         return
@@ -78,9 +79,7 @@ def _check_rate(rate: Any) -> None:
     except (TypeError, ValueError):
         is_share = False
     if not is_share:
-        raise InputError(
-            f"the dropout rate is {shown(rate)}; it must be a number, at least 0 and below 1"
-        )
+        raise InputError(f"{what} is {shown(rate)}; it must be a number, at least 0 and below 1")
 
 
 def is_traced(rate: Any) -> bool:
