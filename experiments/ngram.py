@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from jaxtyping import Integer
 
-from experiments.laboratory import counts
 from experiments.laboratory import statistics as stats
 from experiments.laboratory.divergence import finite
 from experiments.laboratory.plots import COLORS, draw_figures, figure
@@ -22,6 +21,7 @@ from experiments.laboratory.study import Bench, Results, Study, Table, conduct
 from jaxrnn import Connection, Layer, Network, stacked
 from jaxrnn.learning.recipe import Recipe
 from jaxrnn.text import contiguous_lanes
+from jaxrnn.text.counts import counted
 
 BATCH, CHUNK = 32, 32
 FULL = {
@@ -58,7 +58,9 @@ def trials(bench: Bench) -> dict[str, Any]:
 
     def count(read: np.ndarray) -> list[float]:
         valid, longest = text.valid[: sizes["valid"]], sizes["longest"]
-        return counts.bits(read, valid, symbols=symbols, longest=longest)
+        found = counted(read, valid, symbols=symbols, longest=longest)
+        # Of all symbols but the first, no network's target.
+        return stats.listed(-np.log2(found.probabilities[:, 1:]).mean(axis=1), 4)
 
     same = bench.trial("counts, same text", lambda: {
         "bits": [count(text_read(train, seed, sizes["steps"])) for seed in bench.seeds]

@@ -10,24 +10,38 @@ and p(w|h) = p(w|g) where h was never seen. The longest contexts count occurrenc
 count the distinct symbols that came before hw. Below the empty context all symbols are as likely.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 from jaxtyping import Float64, Int64, Integer
 
 from jaxrnn.core.errors import InputError
 
 
-def probabilities(
+class Counted(NamedTuple):
+    """What counts say of each symbol of a text.
+
+    Attributes:
+      probabilities: of the symbol, by models of contexts of 0 to `longest` symbols.
+      seen: the length of the longest of these contexts that something followed in what was counted.
+    """
+
+    probabilities: Float64[np.ndarray, "contexts positions"]
+    seen: Int64[np.ndarray, " positions"]
+
+
+def counted(
     train: Integer[np.ndarray, " length"],
     text: Integer[np.ndarray, " positions"],
     *,
     symbols: int,
     longest: int,
-) -> Float64[np.ndarray, "contexts positions"]:
-    """The probability of each symbol of a text by models of contexts of 0 to `longest` symbols.
+) -> Counted:
+    """Predicts each symbol of a text from those before it there.
 
     Args:
       train: what is counted, longer than the longest context.
-      text: what is predicted; it is taken to follow `train`.
+      text: what is predicted; nothing stands before it.
       symbols: how many different ones there are.
       longest: the most symbols that a model looks back.
     """
@@ -36,39 +50,33 @@ def probabilities(
             f"contexts of {longest} symbols cannot be counted in a text of {len(train)}; give a "
             "longer text or take shorter contexts"
         )
-    joined = np.concatenate([train, text]).astype(np.int64)
+    # Between them a symbol that neither has, so that no context that begins before the text is
+    # ever one that was counted.
+    joined = np.concatenate([train, [symbols], text]).astype(np.int64)
     # Strings of one length are numbered by sorting: each by the number of the string that is one
     # symbol shorter, and its last symbol. grams[i] is the number of the string that ends at i, and
     # there is one more for the empty string, which also ends before the first symbol.
     grams = np.zeros(len(joined) + 1, np.int64)
     contexts = np.zeros(1, np.int64)
     lower = np.full(len(text), 1 / symbols)
-    found = []
+    found, seen = [], np.zeros(len(text), np.int64)
     for length in range(1, longest + 2):
         keys, first, longer = np.unique(
-            grams[:-1] * symbols + joined[length - 1 :], return_index=True, return_inverse=True
-        )
+            grams[:-1] * (symbols + 1) + joined[length - 1 :],
+            return_index=True, return_inverse=True,
+        )  # fmt: skip
         counts = np.bincount(longer[: len(train) - length + 1], minlength=len(keys))
         if length > 1:
             # Each distinct string is one more symbol before what it ends with.
             endings = grams[1:][first[counts > 0]]
             preceded = np.bincount(endings, minlength=len(contexts))
             lower = _interpolated(preceded, contexts, grams[len(grams) - len(text) :], lower)
-        grams, contexts = longer, keys // symbols
-        found.append(_interpolated(counts, contexts, grams[len(grams) - len(text) :], lower))
-    return np.stack(found)
-
-
-def bits(
-    train: Integer[np.ndarray, " length"],
-    text: Integer[np.ndarray, " positions"],
-    *,
-    symbols: int,
-    longest: int,
-) -> list[float]:
-    """Bits per symbol, by `probabilities`, of a text but for its first, no network's target."""
-    found = probabilities(train, text, symbols=symbols, longest=longest)
-    return np.round(-np.log2(found[:, 1:]).mean(axis=1), 4).tolist()
+        grams, contexts = longer, keys // (symbols + 1)
+        wanted = grams[len(grams) - len(text) :]
+        found.append(_interpolated(counts, contexts, wanted, lower))
+        is_seen = np.bincount(contexts, weights=counts)[contexts[wanted]] > 0
+        seen[is_seen] = length - 1
+    return Counted(np.stack(found), seen)
 
 
 def _interpolated(

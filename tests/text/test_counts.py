@@ -3,8 +3,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from experiments.laboratory.counts import discounts, probabilities
 from jaxrnn import InputError
+from jaxrnn.text.counts import counted, discounts
 
 SYMBOLS = 5
 
@@ -50,23 +50,29 @@ class Counted:
 @pytest.mark.parametrize("length", [30, 2000])
 def test_probabilities_are_those_of_a_model_by_dictionaries(length):
     train, text, longest = drawn(0, length), drawn(1, 40), 6
-    model, joined = Counted(train, longest), [*map(int, train), *map(int, text)]
-    expected = [
-        [
-            model.probability(tuple(joined[length + i - n : length + i]), int(text[i]))
-            for i in range(len(text))
-        ]
+    model, alone = Counted(train, longest), [*["none"] * longest, *map(int, text)]
+    contexts = [
+        [tuple(alone[longest + i - n : longest + i]) for i in range(len(text))]
         for n in range(longest + 1)
     ]
-    found = probabilities(train, text, symbols=SYMBOLS, longest=longest)
-    np.testing.assert_allclose(found, expected, rtol=1e-12)
+    expected = [
+        [model.probability(context, int(symbol)) for context, symbol in zip(own, text, strict=True)]
+        for own in contexts
+    ]
+    found = counted(train, text, symbols=SYMBOLS, longest=longest)
+    np.testing.assert_allclose(found.probabilities, expected, rtol=1e-12)
+    followed = [
+        [any((*context, v) in model.occurrences[n + 1] for v in range(SYMBOLS)) for context in own]
+        for n, own in enumerate(contexts)
+    ]
+    np.testing.assert_array_equal(found.seen, np.sum(followed, axis=0) - 1)
 
 
 def test_probabilities_of_all_symbols_add_up_to_one_after_contexts_seen_and_unseen():
     train = drawn(2, 500)
     for context in (train[100:104], np.array([4, 4, 4, 4])):
         after = [
-            probabilities(train, np.array([*context, s]), symbols=SYMBOLS, longest=4)[:, -1]
+            counted(train, np.array([*context, s]), symbols=SYMBOLS, longest=4).probabilities[:, -1]
             for s in range(SYMBOLS)
         ]
         np.testing.assert_allclose(np.sum(after, axis=0), 1, rtol=1e-12)
@@ -74,8 +80,8 @@ def test_probabilities_of_all_symbols_add_up_to_one_after_contexts_seen_and_unse
 
 
 def test_what_follows_from_two_symbols_is_predicted_from_two_and_not_from_one():
-    found = probabilities(drawn(3, 20_000), drawn(4, 2000), symbols=SYMBOLS, longest=3)
-    bits = -np.log2(found).mean(axis=1)
+    found = counted(drawn(3, 20_000), drawn(4, 2000), symbols=SYMBOLS, longest=3)
+    bits = -np.log2(found.probabilities).mean(axis=1)
     rest = 0.3 / SYMBOLS
     chances = np.array([0.7 + rest, *[rest] * (SYMBOLS - 1)])
     assert bits[1] > bits[2] + 0.4
@@ -92,4 +98,4 @@ def test_discounts_are_those_of_the_paper():
 
 def test_a_text_shorter_than_a_context_is_refused():
     with pytest.raises(InputError, match="contexts of 4 symbols"):
-        probabilities(drawn(0, 4), drawn(1, 9), symbols=SYMBOLS, longest=4)
+        counted(drawn(0, 4), drawn(1, 9), symbols=SYMBOLS, longest=4)
