@@ -6,7 +6,7 @@ from jaxrnn.core.engine.dropout_by_source import dropout_by_source
 from jaxrnn.core.engine.options import Options
 from jaxrnn.core.engine.unroll import Unrolled, step, unroll, unroll_layers
 from jaxrnn.core.errors import InputError
-from jaxrnn.core.layers import Connection, Layer
+from jaxrnn.core.layers import Connection, Layer, NGram
 from jaxrnn.core.network import Network
 from jaxrnn.core.parameters import (
     DIAGONAL_INITIALIZERS,
@@ -38,6 +38,7 @@ __all__ = [
     "InputError",
     "Layer",
     "LayerState",
+    "NGram",
     "Network",
     "Options",
     "Params",

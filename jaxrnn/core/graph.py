@@ -5,28 +5,37 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from jaxrnn.core.errors import InputError
-from jaxrnn.core.layers import FULL, IDENTITY, INPUT, OUTPUT, Connection, Layer
+from jaxrnn.core.layers import FULL, IDENTITY, INPUT, OUTPUT, Connection, Layer, NGram
+
+_MOST = 2**31 - 1  # symbols are counted in 32 bits
 
 
 def check_graph(
     inputs: Mapping[str, int],
+    ngrams: Sequence[NGram],
     layers: Sequence[Layer],
     connections: Sequence[Connection],
     outputs: Sequence[str],
 ) -> None:
     """Refuses what is not a network, in one sentence; inputs are given by name and size."""
-    _check_names(inputs, layers, outputs)
-    _check_connections(inputs, layers, connections)
+    _check_names(inputs, ngrams, layers, outputs)
+    _check_ngrams(inputs, ngrams, connections)
+    sources = dict(inputs) | {ngram.name: ngram.size for ngram in ngrams}
+    _check_connections(sources, layers, connections)
     names = [layer.name for layer in layers]
     feedforward_order(names, connections)
-    _check_reached(inputs, names, connections)
-    _check_kinds(dict(inputs), layers, connections)
+    _check_reached(sources, names, connections)
+    _check_heard(inputs, ngrams, connections)
+    _check_kinds(sources, layers, connections)
     if any(layer.backward for layer in layers):
         _check_directions(layers, connections)
 
 
 def _check_names(
-    inputs: Mapping[str, int], layers: Sequence[Layer], outputs: Sequence[str]
+    inputs: Mapping[str, int],
+    ngrams: Sequence[NGram],
+    layers: Sequence[Layer],
+    outputs: Sequence[str],
 ) -> None:
     names = [layer.name for layer in layers]
     if not inputs:
@@ -36,6 +45,13 @@ def _check_names(
         _check_name(name, "an input")
         if size < 1:
             raise InputError(f"{what} has size {size}; a size is at least 1")
+    for ngram in ngrams:
+        _check_name(ngram.name, "an n-gram")
+        if ngram.name in inputs or [x.name for x in (*ngrams, *layers)].count(ngram.name) > 1:
+            raise InputError(
+                f"n-gram '{ngram.name}' shares its name; give it one that no input, layer or other "
+                "n-gram has"
+            )
     for name, count in Counter([*inputs, *names]).items():
         if count > 1:
             raise InputError(
@@ -63,10 +79,48 @@ def _check_name(name: str, what: str) -> None:
         raise InputError(f"'{name}' cannot name {what}; leave out '/' and '@'")
 
 
-def _check_connections(
-    inputs: Mapping[str, int], layers: Sequence[Layer], connections: Sequence[Connection]
+def _check_ngrams(
+    inputs: Mapping[str, int], ngrams: Sequence[NGram], connections: Sequence[Connection]
 ) -> None:
-    known = [*inputs, *(layer.name for layer in layers)]
+    for ngram in ngrams:
+        what = f"n-gram '{ngram.name}'"
+        if ngram.source not in inputs:
+            raise InputError(
+                f"{what} is made of '{ngram.source}'; the source of n-grams is an input, here "
+                + " or ".join(inputs)
+            )
+        if ngram.length < 1 or not 1 <= ngram.size <= _MOST:
+            raise InputError(
+                f"{what} has length {ngram.length} and size {ngram.size}; both are at least 1, and "
+                f"a size is at most {_MOST}"
+            )
+        codes, symbols = ngram.codes, inputs[ngram.source]
+        if codes is not None and (len(set(codes)) != symbols or len(codes) != symbols):
+            raise InputError(
+                f"{what} has {len(codes)} codes, {len(set(codes))} of them different; give a "
+                f"number of its own to each of the {symbols} symbols of '{ngram.source}'"
+            )
+        if codes is not None and not 0 <= min(codes) <= max(codes) < _MOST:
+            raise InputError(
+                f"{what} has codes from {min(codes)} to {max(codes)}; they are at least 0 and "
+                f"below {_MOST}"
+            )
+        for connection in connections:
+            if connection.target == ngram.name:
+                raise InputError(
+                    f"connection {connection} leads into an n-gram; only layers can listen"
+                )
+            if connection.source == ngram.name and (connection.delay or connection.kind != FULL):
+                raise InputError(
+                    f"connection {connection} leads from an n-gram; make it full and its delay 0, "
+                    "and take a longer n-gram to hear what came before"
+                )
+
+
+def _check_connections(
+    sources: Mapping[str, int], layers: Sequence[Layer], connections: Sequence[Connection]
+) -> None:
+    known = [*sources, *(layer.name for layer in layers)]
     for connection in connections:
         for name in (connection.source, connection.target):
             if name not in known:
@@ -74,7 +128,7 @@ def _check_connections(
                     f"connection {connection} names an unknown layer '{name}'; "
                     f"the layers are {', '.join(known)}"
                 )
-        if connection.target in inputs:
+        if connection.target in sources:
             raise InputError(
                 f"connection {connection} leads into the input; only layers can listen"
             )
@@ -90,27 +144,38 @@ def _check_connections(
 
 
 def _check_reached(
-    inputs: Mapping[str, int], names: Sequence[str], connections: Sequence[Connection]
+    sources: Mapping[str, int], names: Sequence[str], connections: Sequence[Connection]
 ) -> None:
-    reached = set(inputs)
+    reached = set(sources)
     while heard := {c.target for c in connections if c.source in reached} - reached:
         reached |= heard
     for name in names:
         if name not in reached:
             raise InputError(
                 f"nothing reaches layer '{name}'; connect it, directly or not, from "
-                + " or ".join(f"'{name}'" for name in inputs)
+                + " or ".join(f"'{name}'" for name in sources)
+            )
+
+
+def _check_heard(
+    inputs: Mapping[str, int], ngrams: Sequence[NGram], connections: Sequence[Connection]
+) -> None:
+    heard = {c.source for c in connections}
+    for ngram in ngrams:
+        if ngram.name not in heard:
+            raise InputError(
+                f"no layer hears the n-gram '{ngram.name}'; connect it, or leave it out"
             )
     for name in inputs:
-        if not any(c.source == name for c in connections):
+        if name not in heard and name not in {ngram.source for ngram in ngrams}:
             raise InputError(f"no layer hears the input '{name}'; connect it, or leave it out")
 
 
 def _check_kinds(
-    sizes: dict[str, int], layers: Sequence[Layer], connections: Sequence[Connection]
+    sources: Mapping[str, int], layers: Sequence[Layer], connections: Sequence[Connection]
 ) -> None:
     by_name = {layer.name: layer for layer in layers}
-    sizes |= {layer.name: layer.size for layer in layers}
+    sizes = {**sources, **{layer.name: layer.size for layer in layers}}
     for connection in (c for c in connections if c.kind != FULL):
         source, target = sizes[connection.source], by_name[connection.target]
         if source != target.size:

@@ -1,11 +1,11 @@
-"""What a network is made of: layers, and the connections between them."""
+"""What a network is made of: layers, the connections between them, and n-grams of its symbols."""
 
 from dataclasses import dataclass
 from typing import Any, SupportsIndex
 
 from jaxrnn.core import cells
 from jaxrnn.core.cells import Cell
-from jaxrnn.core.checks import check_is_name, shown, whole_number
+from jaxrnn.core.checks import check_is_name, listed, shown, whole_number
 from jaxrnn.core.errors import InputError
 
 INPUT = "input"  # the source that stands for what the network is given
@@ -112,6 +112,41 @@ class Connection:
         return f"{self.source} -> {self.target}{self.remarks}"
 
 
+@dataclass(frozen=True)
+class NGram:
+    """A source that stands, at each step, at the symbol of an input's last `length` symbols.
+
+    Which symbol of [0, size) that is `jaxrnn.core.engine.ngrams` says: each n-gram has its own
+    where (symbols of the input + 1) ** length is at most `size`; else some share one. What came
+    before a reset, or before the text, is one symbol more.
+
+    Attributes:
+      name: its own among inputs, n-grams and layers.
+      length: of how many symbols, the present one among them.
+      size: how many symbols it has: rows of the matrices of its connections.
+      source: the input's name.
+      codes: by which number, each its own, a symbol of the input is known; by default its own. With
+        them a vocabulary can grow, and old n-grams stay where they are.
+    """
+
+    name: str
+    length: int
+    size: int
+    source: str = INPUT
+    codes: tuple[int, ...] | None = None
+
+    def __post_init__(self) -> None:
+        check_is_name(self.name, "an n-gram")
+        check_is_name(self.source, f"the source of n-gram '{self.name}'")
+        for field in ("length", "size"):
+            whole = whole_number(getattr(self, field), f"the {field} of n-gram '{self.name}'")
+            object.__setattr__(self, field, whole)
+        if self.codes is not None:
+            what = f"the codes of n-gram '{self.name}'"
+            codes = (whole_number(code, f"one of {what}") for code in listed(self.codes, what))
+            object.__setattr__(self, "codes", tuple(codes))
+
+
 def as_layer(given: Any) -> Layer:
     """The layer that was given, as such or as a tuple of its fields."""
     if isinstance(given, tuple | list) and 3 <= len(given) <= 5:
@@ -127,4 +162,13 @@ def as_connection(given: Any) -> Connection:
         return Connection(*given)
     if not isinstance(given, Connection):
         raise InputError(f"{shown(given)} is no connection; give Connection(source, target, delay)")
+    return given
+
+
+def as_ngram(given: Any) -> NGram:
+    """The n-gram that was given, as such or as a tuple of its fields."""
+    if isinstance(given, tuple | list) and 3 <= len(given) <= 5:
+        return NGram(*given)
+    if not isinstance(given, NGram):
+        raise InputError(f"{shown(given)} is no n-gram; give NGram(name, length, size)")
     return given

@@ -23,8 +23,10 @@ from jaxrnn.core.layers import (
     OUTPUT,
     Connection,
     Layer,
+    NGram,
     as_connection,
     as_layer,
+    as_ngram,
 )
 from jaxrnn.core.record import EXPECTED, read_record
 
@@ -33,36 +35,41 @@ from jaxrnn.core.record import EXPECTED, read_record
 class Network:
     """A graph of layers, checked when made; hashable, so that it can be static under `jit`.
 
-    The source called "input" has `input_size` features (or symbols); the layer called "output" is
-    what `unroll` returns. Of several inputs, or one of another name, the names and sizes are given;
-    of several outputs, the names of their layers. Then `unroll` takes, or returns, arrays by name.
+    The source called "input" has as many features (or symbols) as `inputs` says; the layer called
+    "output" is what `unroll` returns. Of several inputs, or one of another name, the names and
+    sizes are given; of several outputs, the names of their layers. Then `unroll` takes, or returns,
+    arrays by name. N-grams of an input's symbols are sources beside it; see `NGram`.
 
-    Layers and connections may also be given as tuples: `("low", 64, "tanh")`, `("low", "low", 1)`.
+    Layers, connections and n-grams may also be given as tuples: `("low", 64, "tanh")`,
+    `("low", "low", 1)`, `("pairs", 2, 4096)`.
 
     Raises:
       InputError: names unknown, duplicate or missing; a cycle of delay-0 connections; a negative
         delay; a layer that nothing reaches; an input that nothing hears; a connection into an
-        input; a size below 1; a diagonal or an identity between layers that it cannot join; layers
-        that hear each other in opposite directions.
+        input or an n-gram; one from an n-gram that is late or not full; a size below 1; a diagonal
+        or an identity between layers that it cannot join; layers that hear each other in opposite
+        directions.
     """
 
     inputs: tuple[tuple[str, int], ...]
     layers: tuple[Layer, ...]
     connections: tuple[Connection, ...]
     outputs: tuple[str, ...]
+    ngrams: tuple[NGram, ...]
 
     def __init__(
         self,
-        input_size: SupportsIndex | Mapping[str, SupportsIndex],
+        inputs: SupportsIndex | Mapping[str, SupportsIndex],
         layers: Iterable[Layer | tuple],
         connections: Iterable[Connection | tuple],
         outputs: Iterable[str] = (OUTPUT,),
+        ngrams: Iterable[NGram | tuple] = (),
     ) -> None:
-        sizes = input_size if isinstance(input_size, Mapping) else {INPUT: input_size}
-        for name in sizes:
+        given = inputs if isinstance(inputs, Mapping) else {INPUT: inputs}
+        for name in given:
             check_is_name(name, "an input")
-        inputs = tuple((name, whole_number(size, _size_of(name))) for name, size in sizes.items())
-        object.__setattr__(self, "inputs", inputs)
+        sizes = {name: whole_number(size, _size_of(name)) for name, size in given.items()}
+        object.__setattr__(self, "inputs", tuple(sizes.items()))
         object.__setattr__(self, "layers", tuple(map(as_layer, listed(layers, "layers"))))
         object.__setattr__(
             self, "connections", tuple(map(as_connection, listed(connections, "connections")))
@@ -70,7 +77,8 @@ class Network:
         object.__setattr__(self, "outputs", tuple(listed(outputs, "outputs")))
         for name in self.outputs:
             check_is_name(name, "an output")
-        check_graph(dict(inputs), self.layers, self.connections, self.outputs)
+        object.__setattr__(self, "ngrams", tuple(map(as_ngram, listed(ngrams, "n-grams"))))
+        check_graph(sizes, self.ngrams, self.layers, self.connections, self.outputs)
 
     @property
     def input_size(self) -> int:
@@ -87,7 +95,7 @@ class Network:
 
     @functools.cached_property
     def _sizes(self) -> dict[str, int]:
-        return dict(self.inputs) | {layer.name: layer.size for layer in self.layers}
+        return dict(self.inputs) | {x.name: x.size for x in (*self.ngrams, *self.layers)}
 
     @property
     def takes_one_array(self) -> bool:
@@ -114,12 +122,17 @@ class Network:
     def is_input(self, source: str) -> bool:
         return any(source == name for name, _ in self.inputs)
 
+    def is_ngram(self, source: str) -> bool:
+        return any(source == ngram.name for ngram in self.ngrams)
+
     def into(self, target: str) -> tuple[Connection, ...]:
         return tuple(c for c in self.connections if c.target == target)
 
     def memory(self, source: str) -> int:
-        """How many past outputs of the source some connection still needs."""
-        return max((c.delay for c in self.connections if c.source == source), default=0)
+        """How many past outputs of the source some connection or n-gram still needs."""
+        heard = (c.delay for c in self.connections if c.source == source)
+        joined = (ngram.length - 1 for ngram in self.ngrams if ngram.source == source)
+        return max((*heard, *joined), default=0)
 
     def shape(self, connection: Connection) -> tuple[int, ...] | None:
         """Of the connection's weights; None where it has none.
@@ -168,15 +181,19 @@ class Network:
                 | ({} if c.kind == FULL else {"kind": c.kind})
                 for c in self.connections
             ],
-        } | ({} if self.returns_one_array else {"outputs": list(self.outputs)})
+        } | (
+            ({} if self.returns_one_array else {"outputs": list(self.outputs)})
+            | ({"ngrams": [_ngram_record(x) for x in self.ngrams]} if self.ngrams else {})
+        )
 
     @staticmethod
     def from_dict(record: Any, symbols: int | None = None) -> "Network":
         """Makes the network that `to_dict` described, or that a person did.
 
         Args:
-          record: has `input`, `layers` and `connections`, and `outputs` where they are not the one
-            called "output"; whatever has a default value in Python may be left out.
+          record: has `input`, `layers` and `connections`, `outputs` where they are not the one
+            called "output", and `ngrams` where there are any; whatever has a default value in
+            Python may be left out.
           symbols: stands in for an input size or a size of the output layer that is left out.
         """
         return Network(*read_record(record, symbols))
@@ -197,6 +214,7 @@ class Network:
         """A table: one line a layer, with what it hears and how many parameters it has."""
         rows = [("layer", "size", "cell", "connections from", "parameters")]
         rows += [(name, f"{size:,}", "", "", "") for name, size in self.inputs]
+        rows += [(x.name, f"{x.size:,}", f"last {x.length}", x.source, "") for x in self.ngrams]
         for layer in self.layers:
             heard = ", ".join(c.source + c.remarks for c in self.into(layer.name))
             kind = layer.cell.name + ", no bias" * (not layer.bias) + ", backward" * layer.backward
@@ -213,6 +231,14 @@ class Network:
         rule = "-" * len(lines[0])
         returned = [] if self.returns_one_array else [f"returns {', '.join(self.outputs)}"]
         return "\n".join([lines[0], rule, *lines[1:-1], rule, lines[-1], *returned])
+
+
+def _ngram_record(ngram: NGram) -> dict[str, Any]:
+    return (
+        {"name": ngram.name, "length": ngram.length, "size": ngram.size}
+        | ({} if ngram.source == INPUT else {"source": ngram.source})
+        | ({} if ngram.codes is None else {"codes": list(ngram.codes)})
+    )
 
 
 def _size_of(name: str) -> str:

@@ -64,6 +64,8 @@ INITIALIZERS: dict[str, Callable[..., jax.Array]] = {
     # Saxe, McClelland and Ganguli 2014, Exact solutions to the nonlinear dynamics of learning.
     "orthogonal": initializers.orthogonal(),
     "identity": _identity,
+    # Of a table whose rows are looked up: of one row the fan-in is 1, however many there are.
+    "normal": initializers.normal(0.05),
 }
 
 
@@ -95,7 +97,7 @@ def init(
         connection alone: another layer or connection leaves it as it was.
       initializer: for matrices of delay-0 connections and of all connections from the input; a
         name in `INITIALIZERS`, by default what the target's cell recommends. Each gate's matrix is
-        drawn by itself.
+        drawn by itself. Those of connections from n-grams are "normal", of standard deviation 0.05.
       recurrent_initializer: the same, for matrices of delayed connections between layers.
       initializers: by connection, before all others; a connection may be given by its source, its
         target and, unless 0, its delay. Of a diagonal, which takes none of those above, a name in
@@ -128,6 +130,7 @@ def init(
                     if recurs
                     else initializer or cell.initializer
                 )
+                usual = "normal" if network.is_ngram(connection.source) else usual
                 draw = _find(chosen.get(connection, usual), INITIALIZERS)
                 shape = (network.size(connection.source), layer.size)
             matrix_key = derive(key, "parameters", layer.name, connection.key)

@@ -4,21 +4,25 @@ from typing import Any
 
 from jaxrnn.core.checks import listed, shown, whole_number
 from jaxrnn.core.errors import InputError
-from jaxrnn.core.layers import FULL, INPUT, OUTPUT, Connection, Layer
+from jaxrnn.core.layers import FULL, INPUT, OUTPUT, Connection, Layer, NGram
 
 EXPECTED = "expected an object with 'input', 'layers' and 'connections'"
-_NETWORK = ("input", "layers", "connections", "outputs")
+_NETWORK = ("input", "layers", "connections", "outputs", "ngrams")
 _LAYER = ("name", "size", "cell", "bias", "backward")
 _CONNECTION = ("source", "target", "delay", "kind")
+_NGRAM = ("name", "length", "size", "source", "codes")
 
 
-def read_record(record: Any, symbols: int | None) -> tuple[Any, list[Layer], list[Connection], Any]:
-    """Inputs, layers, connections and outputs; as for `Network.from_dict`."""
+def read_record(
+    record: Any, symbols: int | None
+) -> tuple[Any, list[Layer], list[Connection], list[str], list[NGram]]:
+    """Inputs, layers, connections, outputs and n-grams; as for `Network.from_dict`."""
     try:
         for part, known in (
             (record, _NETWORK),
             *((layer, _LAYER) for layer in record["layers"]),
             *((connection, _CONNECTION) for connection in record["connections"]),
+            *((ngram, _NGRAM) for ngram in record.get("ngrams", ())),
         ):
             if isinstance(part, dict) and (unknown := set(part) - set(known)):
                 raise InputError(
@@ -28,13 +32,16 @@ def read_record(record: Any, symbols: int | None) -> tuple[Any, list[Layer], lis
         layers = [_layer(x, symbols) for x in record["layers"]]
         connections = [_connection(c) for c in record["connections"]]
         outputs = [_text(x) for x in listed(record.get("outputs", [OUTPUT]), "outputs")]
-        return _inputs(record, symbols), layers, connections, outputs
+        ngrams = [_ngram(x) for x in record.get("ngrams", ())]
+        return _inputs(record, symbols), layers, connections, outputs, ngrams
     except InputError:
         raise
     except KeyError as missing:
         raise InputError(
             f"the network's JSON lacks {missing}; expected 'input', 'layers' (each with "
             "'name', 'size', 'cell') and 'connections' (each with 'source', 'target', 'delay')"
+            + ", and of 'ngrams' each 'name', 'length', 'size'"
+            * ("ngrams" in record)
         ) from None
     except (TypeError, AttributeError) as error:
         raise InputError(f"the network's JSON cannot be read ({error}); {EXPECTED}") from None
@@ -61,6 +68,17 @@ def _connection(record: Any) -> Connection:
     source, target = _text(record["source"]), _text(record["target"])
     kind = _text(record.get("kind", FULL))
     return Connection(source, target, _whole(record.get("delay", 0)), kind)
+
+
+def _ngram(record: Any) -> NGram:
+    codes = record.get("codes")
+    return NGram(
+        _text(record["name"]),
+        _whole(record["length"]),
+        _whole(record["size"]),
+        _text(record.get("source", INPUT)),
+        None if codes is None else tuple(map(_whole, codes)),
+    )
 
 
 def _text(value: Any) -> str:

@@ -19,6 +19,7 @@ from jaxrnn.core.engine.delays import Ages, ages_since, at, newest
 from jaxrnn.core.engine.directions import turned, turned_masks, turned_resets
 from jaxrnn.core.engine.drives import Sequence, drives_of
 from jaxrnn.core.engine.dropout import Dropout, draw_masks
+from jaxrnn.core.engine.ngrams import ngram_symbols
 from jaxrnn.core.engine.placement import with_automatic_axes
 from jaxrnn.core.engine.recurrence import EveryCarry, beside_outputs, run_component
 from jaxrnn.core.engine.segments import run_in_segments, segment_length
@@ -101,8 +102,9 @@ def _run(
         return (nothing, carried), state
     ages = ages_since(resets)
     dropped = {c: own._replace(rate=rates.get(c, own.rate)) for c, own in how.dropped.items()}
-    masks = draw_masks(network, inputs, state, dropped, key, dtype, index)
-    sequences: dict[str, Sequence] = dict(inputs)
+    sources = inputs | ngram_symbols(network, inputs, state, ages, reset_state)
+    masks = draw_masks(network, sources, state, dropped, key, dtype, index)
+    sequences: dict[str, Sequence] = dict(sources)
     carries, every_carry = {}, {}
     lengths = None if inside is None else inside.sum(axis=0, dtype=jnp.int32)
     forward = Way(lambda sequence: sequence, masks, resets, ages)

@@ -8,6 +8,7 @@ from jaxtyping import Array, Bool, Float, Int, Integer, Shaped
 
 Ages = Int[Array, "time batch"]
 Past = tuple[Float[Array, "batch size"], ...]  # newest first: past[k-1] is k steps ago
+Kept = tuple[Shaped[Array, "batch size"], ...]  # the same, of digits too
 
 
 def ages_since(resets: Bool[Array, "time batch"] | None) -> Ages | None:
@@ -19,7 +20,7 @@ def ages_since(resets: Bool[Array, "time batch"] | None) -> Ages | None:
     return steps - last
 
 
-def remembered(past: Past) -> Float[Array, "delay batch size"]:
+def remembered(past: Kept) -> Shaped[Array, "delay batch size"]:
     """Past outputs in the order in which they were put out."""
     return jnp.stack(past[::-1])
 
@@ -37,11 +38,11 @@ def delayed(
 
 
 def forget_older(
-    late: Float[Array, "*time batch size"],
+    late: Shaped[Array, "*time batch size"],
     delay: int,
     ages: Int[Array, "*time batch"] | None,
-    reset_past: Past = (),
-) -> Float[Array, "*time batch size"]:
+    reset_past: Kept = (),
+) -> Shaped[Array, "*time batch size"]:
     """What was put out `delay` steps ago, unless a reset came since then.
 
     Then zeros; or of `reset_past`, which came before the reset, what lies so far back.
@@ -53,8 +54,8 @@ def forget_older(
 
 
 def recalled(
-    before: Float[Array, "delay batch size"], ages: Int[Array, "*time batch"]
-) -> Float[Array, "*time batch size"]:
+    before: Shaped[Array, "delay batch size"], ages: Int[Array, "*time batch"]
+) -> Shaped[Array, "*time batch size"]:
     """What is heard so late of what came before the last reset; zeros where nothing of it is."""
     delay, batch, size = before.shape
     steps = jnp.clip(ages, 0, delay - 1).reshape(math.prod(ages.shape[:-1]), batch, 1)

@@ -88,7 +88,7 @@ def is_traced(rate: Any) -> bool:
 
 def draw_masks(
     network: Network,
-    inputs: dict[str, Shaped[Array, "time batch *_features"]],
+    sources: dict[str, Shaped[Array, "time batch *_features"]],
     state: State,
     dropped: dict[Connection, Dropout],
     key: PRNGKeyArray | None,
@@ -97,20 +97,21 @@ def draw_masks(
 ) -> dict[Connection, Float[Array, "time_or_1 batch _size_or_1"]]:
     """For each connection to drop on: 0 where its source is not heard, else 1 / (1 - rate).
 
+    `sources` are inputs, and n-grams' symbols.
     Where the chunk is run in segments, other ones in each, unless they are locked.
     """
     if key is None or not dropped:
         return {}
     fresh = key if segment is None else jax.random.fold_in(derive(key, "segments"), segment)
-    time, batch = next(iter(inputs.values())).shape[:2]
+    time, batch = next(iter(sources.values())).shape[:2]
     masks = {}
     for connection, dropout in dropped.items():
         own_key = key if dropout.locked else fresh
         mask_key = derive(own_key, connection.target, connection.key)
         source = connection.source
-        if source in inputs and inputs[source].ndim == 2:
+        if source in sources and sources[source].ndim == 2:
             past = state[source].past[: connection.delay] if connection.delay else ()
-            kept = _symbols_kept(mask_key, _late_symbols(inputs[source], past), dropout)
+            kept = _symbols_kept(mask_key, _late_symbols(sources[source], past), dropout)
         else:
             shape = (1 if dropout.locked else time, batch, network.size(source))
             kept = jax.random.bernoulli(mask_key, 1 - dropout.rate, shape)

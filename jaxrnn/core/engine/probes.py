@@ -52,6 +52,7 @@ def output_gradients(
         [dataclasses.replace(x, cell=_probed(x.cell)) for x in network.layers],
         network.connections,
         network.outputs,
+        network.ngrams,
     )
     time, batch = inputs.shape[:2]
     silent = {
