@@ -1,6 +1,6 @@
 """Training: a state, and one jitted function that takes several steps."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -18,6 +18,7 @@ from jaxrnn.core.network import Network
 from jaxrnn.core.parameters import Ends, Params, State, initial_state, state_dtype
 from jaxrnn.learning.batch import Batch, step_weights
 from jaxrnn.learning.loss import Loss, cross_entropy, weight_penalty
+from jaxrnn.learning.tables import check_tables, gather, look_up, owners, scatter
 from jaxrnn.learning.weight_drop import check_weight_drop, drop_weights
 from jaxrnn.learning.weighting import readable, weighted
 
@@ -78,6 +79,7 @@ def make_training_steps(
     transform: Callable[[Any], Params] | None = None,
     l1: float = 0.0,
     l2: float = 0.0,
+    tables: Iterable[str] = (),
     options: Options = Options(),  # noqa: B008 (frozen)
     shardings: TrainingState | None = None,
 ) -> TrainingSteps:
@@ -110,25 +112,36 @@ def make_training_steps(
         who evaluates applies it too.
       l1: as for `weight_penalty`, which is added to the loss.
       l2: likewise.
+      tables: inputs of symbols whose matrices are trained by rows, as "input": a step reads and
+        changes only those rows that its symbols look up, at a cost that does not depend on how many
+        there are. Whatever the optimiser keeps of the others waits too, but counts steps for all.
+        So SGD and Adagrad do what they would do otherwise; Adam, whose means would fade and move a
+        row for some time after it was looked up, is then what TensorFlow calls LazyAdam and PyTorch
+        SparseAdam. Decay and penalties are of those rows as well.
       options: as for `unroll`.
       shardings: where the state that is returned lies, as from `parallel.shardings`; None: where
         the compiler finds that it does.
 
     Raises:
-      InputError: there is no weight to drop; or, when called, keys or rates are not one each a
-        step, or the optimiser lacks the rates or has no use for them.
+      InputError: there is no weight to drop; tables are no inputs, are heard otherwise than through
+        matrices and at once, or are given together with a transform; or, when called, their inputs
+        are no symbols, keys or rates are not one each a step, or the optimiser lacks the rates or
+        has no use for them.
     """
     optimizer = optax.with_extra_args_support(optimizer)
     check_weight_drop(network, weight_drop)
+    tables = check_tables(network, tables)
+    if tables and transform is not None:
+        raise InputError("a transform sees whole tables; leave tables out, or the transform")
 
     def objective(
-        learned: Any, state: State, batch: Batch, key: PRNGKeyArray
+        learned: Any, network: Network, state: State, batch: Batch, key: PRNGKeyArray
     ) -> tuple[Float[Array, ""], tuple[Float[Array, ""], Float[Array, "time batch"], State]]:
         params = learned if transform is None else transform(learned)
         weights = step_weights(batch)
         used = drop_weights(network, params, weight_drop, key) if weight_drop else params
         outputs, state = unroll(
-            network, used, state, readable(network, batch.inputs, weights),
+            network, used, state, batch.inputs,
             resets=batch.resets, lengths=batch.lengths, dropout=dropout, dropout_key=key,
             options=options,
         )  # fmt: skip
@@ -144,14 +157,18 @@ def make_training_steps(
         state: TrainingState, x: tuple[Batch, PRNGKeyArray, Float[Array, ""] | None]
     ) -> tuple[TrainingState, Report]:
         batch, key, rate = x
+        inputs = readable(network, batch.inputs, step_weights(batch))
+        touched, batch, rows = look_up(network, tables, batch._replace(inputs=inputs))
+        owned = owners(network, tables, optimizer, state[:2])
+        before = params, optimizer_state = gather(state[:2], owned, rows)
         (value, (mean, losses, network_state)), gradient = jax.value_and_grad(
             objective, has_aux=True
-        )(state.params, state.network_state, batch, key)
+        )(params, touched, state.network_state, batch, key)
         given = {} if rate is None else {"learning_rate": rate}
         updates, optimizer_state = optimizer.update(
-            gradient, state.optimizer_state, state.params, value=value, **given
+            gradient, optimizer_state, params, value=value, **given
         )
-        learned = optax.apply_updates(state.params, updates), optimizer_state
+        learned = optax.apply_updates(params, updates), optimizer_state
         norm = optax.tree.norm(gradient)
         # What was carried here may be forgotten by a reset; what is carried on must be finite.
         broken = ~_finite_lanes(losses, network_state)
@@ -159,8 +176,8 @@ def make_training_steps(
         # Floats, so that devices sum them together with the gradients.
         any_broken, count = jnp.stack([broken, suspects]).sum(axis=1, dtype=mean.dtype)
         finite = jnp.isfinite(mean) & jnp.isfinite(norm) & (any_broken == 0)
-        finite &= _stay_finite(learned, state[:2], 0 * norm)
-        params, optimizer_state = jax.tree.map(partial(jnp.where, finite), learned, state[:2])
+        finite &= _stay_finite(learned, before, 0 * norm)
+        kept = jax.tree.map(partial(jnp.where, finite), learned, before)
         restarts = ~finite & (suspects | (count == 0))
         network_state = jax.tree.map(
             lambda new, old: jnp.where(restarts[:, None], 0, jnp.where(finite, new, old)),
@@ -168,6 +185,7 @@ def make_training_steps(
         )  # fmt: skip
         restarted = jnp.where(count == 0, len(suspects), count).astype(jnp.int32)
         report = Report(mean, finite, norm, jnp.where(finite, 0, restarted))
+        params, optimizer_state = scatter(state[:2], kept, owned, rows)
         return TrainingState(params, optimizer_state, network_state), report
 
     @partial(jax.jit, donate_argnums=0, out_shardings=(shardings, None))

@@ -1,0 +1,159 @@
+"""Training by rows: a step reads and changes those rows of a table that its symbols look up.
+
+A table is the matrix of a delay-0 connection from a source of symbols: a row a symbol. A step runs
+on a smaller network whose source has as many symbols as the step can touch, with these rows for its
+matrix; so the gradient is dense over them, sums up what falls on one row, and takes part in
+whatever the optimiser does to a gradient as a whole, its clipping say. Rows of parameters and of
+the optimiser's state are then put back where they came from. None of it costs more in a table of a
+million rows than in one of a thousand.
+"""
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Bool, Int, Integer
+
+from jaxrnn.core.checks import listed, shown
+from jaxrnn.core.engine.arguments import by_name, called
+from jaxrnn.core.errors import InputError
+from jaxrnn.core.layers import FULL, INPUT
+from jaxrnn.core.network import Network
+from jaxrnn.learning.batch import Batch
+
+WHOLE = ""  # the owner of what is no table's
+
+
+class LookUp(NamedTuple):
+    """What a step touches.
+
+    Attributes:
+      network: whose sources of tables have as many symbols as rows were looked up.
+      batch: with inputs that number these rows.
+      rows: of each such source's tables; in increasing order, without repetition. Those beyond the
+        table's end stand for none, where the step's symbols are fewer.
+    """
+
+    network: Network
+    batch: Batch
+    rows: dict[str, Int[Array, " rows"]]
+
+
+def check_tables(network: Network, sources: Iterable[str]) -> tuple[str, ...]:
+    """The sources, each of them an input that is heard through tables alone."""
+    names = tuple(listed(sources, "tables"))
+    for name in names:
+        if not isinstance(name, str) or not network.is_input(name):
+            known = ", ".join(name for name, _ in network.inputs)
+            raise InputError(f"tables name {shown(name)}, which is no input; inputs are {known}")
+        for connection in network.connections:
+            if connection.source == name and (connection.delay or connection.kind != FULL):
+                raise InputError(
+                    f"connection {connection} is no table; train '{name}' by rows only where all "
+                    "that hear it do at once and through a matrix"
+                )
+    return names
+
+
+def look_up(network: Network, sources: tuple[str, ...], batch: Batch) -> LookUp:
+    """The rows that a batch's symbols touch.
+
+    Symbols that there are not stay such; those beyond a lane's end touch nothing.
+    """
+    if not sources:
+        return LookUp(network, batch, {})
+    inputs, sizes, rows = dict(by_name(network, batch.inputs)), dict(network.inputs), {}
+    for name in sources:
+        symbols = inputs[name]
+        if not jnp.issubdtype(symbols.dtype, jnp.integer):
+            raise InputError(
+                f"{called(network, name)} are {symbols.dtype}; a table needs symbols, whole numbers"
+            )
+        inside = jnp.ones(symbols.shape, bool)
+        if batch.lengths is not None:
+            inside = jnp.arange(symbols.shape[0])[:, None] < batch.lengths
+        rows[name], inputs[name] = _distinct(symbols, sizes[name], inside)
+        sizes[name] = rows[name].size
+    small = Network(sizes, network.layers, network.connections, network.outputs)
+    given = inputs[INPUT] if network.takes_one_array else inputs
+    return LookUp(small, batch._replace(inputs=given), rows)
+
+
+def _distinct(
+    symbols: Integer[Array, "time batch"], size: int, inside: Bool[Array, "time batch"]
+) -> tuple[Int[Array, " rows"], Int[Array, "time batch"]]:
+    """The symbols that there are, each once, and at each step which of these it is."""
+    count = min(symbols.size, size)
+    symbols = symbols.astype(jnp.promote_types(symbols.dtype, jnp.int32))
+    known = inside & (symbols >= 0) & (symbols < size)
+    rows, places = jnp.unique(
+        jnp.where(known, symbols, size), size=count, fill_value=size, return_inverse=True
+    )
+    # Each of those that stand for none is another one, since indices are said to be.
+    rows = jnp.where(rows < size, rows, size + jnp.arange(count))
+    return rows, jnp.where(known, places, count)
+
+
+def owners(
+    network: Network,
+    sources: tuple[str, ...],
+    optimizer: optax.GradientTransformation,
+    learned: tuple[Any, optax.OptState],
+) -> Any:
+    """Of each array of the parameters and the optimiser's state, by whose rows it goes: a source's.
+
+    `WHOLE` of all that are no tables and do not go by the rows of one: how many steps were taken,
+    say. Arrays whose first axis grows with the source do.
+
+    Raises:
+      InputError: the optimiser keeps something else for a table than arrays of its rows.
+    """
+    arrays, structure = jax.tree.flatten(learned)
+    found = [WHOLE] * len(arrays)
+    shapes = jax.eval_shape(lambda params: params, learned[0])
+    for source in sources:
+        grown = {layer: dict(own) for layer, own in shapes.items()}
+        for table in (c for c in network.connections if c.source == source):
+            count, width = shapes[table.target][table.key].shape
+            grown[table.target][table.key] = jax.ShapeDtypeStruct(
+                (count + 1, width), shapes[table.target][table.key].dtype
+            )
+        larger = jax.eval_shape(lambda params: (params, optimizer.init(params)), grown)
+        for i, (array, one) in enumerate(zip(arrays, jax.tree.leaves(larger), strict=True)):
+            if one.shape == array.shape:
+                continue
+            if one.shape != (array.shape[0] + 1, *array.shape[1:]):
+                raise InputError(
+                    f"the optimiser keeps {list(array.shape)} numbers for the table of '{source}', "
+                    "which do not go by its rows; take another one, as optax.adam"
+                )
+            found[i] = source
+    return jax.tree.unflatten(structure, found)
+
+
+def gather(learned: Any, owned: Any, rows: dict[str, Int[Array, " rows"]]) -> Any:
+    """What is learned, of tables the rows alone; zeros for those that stand for none."""
+
+    def gathered(array: Array, owner: str) -> Array:
+        if owner == WHOLE:
+            return array
+        return array.at[rows[owner]].get(
+            mode="fill", fill_value=0, indices_are_sorted=True, unique_indices=True
+        )
+
+    return jax.tree.map(gathered, learned, owned)
+
+
+def scatter(learned: Any, new: Any, owned: Any, rows: dict[str, Int[Array, " rows"]]) -> Any:
+    """The new in place of what was learned, of tables in those rows."""
+
+    def scattered(array: Array, part: Array, owner: str) -> Array:
+        if owner == WHOLE:
+            return part
+        return array.at[rows[owner]].set(
+            part, mode="drop", indices_are_sorted=True, unique_indices=True
+        )
+
+    return jax.tree.map(scattered, learned, new, owned)
