@@ -23,7 +23,7 @@ from jaxrnn import (
 )
 from jaxrnn.core.engine.delays import ages_since
 from jaxrnn.core.engine.ngrams import NO_SYMBOL, ngram_symbols
-from tests.networks import compiled, random_params
+from tests.networks import compiled, made
 from tests.reference import assert_close
 
 SYMBOLS, TIME, BATCH = 5, 9, 3
@@ -86,6 +86,16 @@ def chunk():
     return symbols, rng.random((TIME, BATCH)) < 0.2
 
 
+def symbols_in(network, symbols, state=None, resets=None):
+    """Of each n-gram."""
+    state = initial_state(network, symbols.shape[1]) if state is None else state
+
+    def find(symbols, state, resets):
+        return ngram_symbols(network, {"input": symbols}, state, ages_since(resets))
+
+    return compiled(find)(jnp.asarray(symbols), state, resets)
+
+
 def run(network, params, state, inputs, **given):
     return compiled(partial(unroll, network))(params, state, inputs, **given)
 
@@ -93,12 +103,10 @@ def run(network, params, state, inputs, **given):
 def test_ngrams_are_those_of_the_text_whose_pieces_are_cut_and_reset_anywhere(chunk):
     symbols, resets = chunk
     expected = expected_symbols(symbols, resets)
-    params = init(NETWORK, jax.random.key(0))
     for cut in (1, 4):
-        state, found = initial_state(NETWORK, BATCH), []
+        (params, state), found = made(NETWORK, BATCH), []
         for piece in np.s_[:cut], np.s_[cut:]:
-            given, ages = jnp.asarray(symbols[piece]), ages_since(jnp.asarray(resets[piece]))
-            found.append(ngram_symbols(NETWORK, {"input": given}, state, ages))
+            found.append(symbols_in(NETWORK, symbols[piece], state, resets[piece]))
             _, state = run(NETWORK, params, state, symbols[piece], resets=resets[piece])
         for name, whole in expected.items():
             np.testing.assert_array_equal(np.concatenate([x[name] for x in found]), whole)
@@ -106,11 +114,10 @@ def test_ngrams_are_those_of_the_text_whose_pieces_are_cut_and_reset_anywhere(ch
 
 def test_features_that_are_one_hot_vectors_make_the_n_grams_of_their_symbols(chunk):
     symbols, _ = chunk
-    vectors = jnp.eye(SYMBOLS)[symbols]
-    of_both = [ngram_symbols(NETWORK, {"input": x}, initial_state(NETWORK, BATCH), None)
-               for x in (jnp.asarray(symbols), vectors)]  # fmt: skip
+    vectors = np.eye(SYMBOLS, dtype=np.float32)[symbols]
+    of_both = [symbols_in(NETWORK, x) for x in (symbols, vectors)]
     assert all(np.array_equal(of_both[0][name], of_both[1][name]) for name in LENGTHS)
-    nothing = ngram_symbols(NETWORK, {"input": 0 * vectors}, initial_state(NETWORK, BATCH), None)
+    nothing = symbols_in(NETWORK, 0 * vectors)
     assert not any(np.any(x) for x in nothing.values())
 
 
@@ -119,8 +126,7 @@ def test_no_two_n_grams_share_a_symbol_where_there_are_enough(symbols, length, s
     every = np.stack(np.meshgrid(*[np.arange(symbols)] * length), -1).reshape(-1, length)
     network = Network(symbols, [("output", 1, "linear")], [("n", "output")],
                       ngrams=[("n", length, size)])  # fmt: skip
-    state = initial_state(network, len(every))
-    found = ngram_symbols(network, {"input": jnp.asarray(every.T)}, state, None)["n"]
+    found = symbols_in(network, every.T)["n"]
     begun = [len({tuple(w) for w in every[:, : t + 1]}) for t in range(length)]
     assert [len(np.unique(row)) for row in found] == begun
     assert len(np.unique(found)) == sum(begun)  # of those that begin with nothing too
@@ -132,7 +138,7 @@ def test_the_hash_spreads_n_grams_as_chance_would(size):
     time = 3 * size
     text = np.random.default_rng(0).integers(2000, size=(time, 1))
     network = Network(2000, [("output", 1, "linear")], [("n", "output")], ngrams=[("n", 3, size)])
-    found = ngram_symbols(network, {"input": jnp.asarray(text)}, initial_state(network, 1), None)
+    found = symbols_in(network, text)
     occupied = len(np.unique(found["n"]))
     chance = size * (1 - (1 - 1 / size) ** time)
     assert abs(occupied - chance) < 4 * np.sqrt(size) / 4
@@ -143,9 +149,7 @@ def test_n_grams_know_symbols_by_their_codes(chunk):
     codes = (4, 0, 7, 1, 2)
     known = Network(SYMBOLS, LAYERS, WITHIN, ngrams=[(*_fields(x), "input", codes) for x in NGRAMS])
     larger = Network(8, LAYERS, WITHIN, ngrams=NGRAMS)
-    coded = jnp.asarray(np.array(codes)[symbols])
-    found = ngram_symbols(known, {"input": jnp.asarray(symbols)}, initial_state(known, BATCH), None)
-    expected = ngram_symbols(larger, {"input": coded}, initial_state(larger, BATCH), None)
+    found, expected = symbols_in(known, symbols), symbols_in(larger, np.array(codes)[symbols])
     assert all(np.array_equal(found[name], expected[name]) for name in LENGTHS)
     assert Network.from_json(known.to_json()) == known != NETWORK
 
@@ -162,7 +166,7 @@ def _fields(ngram):
 )  # fmt: skip
 def test_a_network_with_n_grams_is_one_that_is_given_them_as_inputs(chunk, options):
     symbols, resets = chunk
-    params = jax.tree.map(jnp.float32, random_params(NETWORK, np.random.default_rng(1)))
+    params, _ = made(NETWORK)
     explicit = {"input": symbols} | expected_symbols(symbols, resets)
 
     def loss(network, params, inputs):
@@ -179,9 +183,9 @@ def test_a_network_with_n_grams_is_one_that_is_given_them_as_inputs(chunk, optio
 
 def test_stepping_one_symbol_at_a_time_is_the_chunk(chunk):
     symbols, resets = chunk
-    params = init(NETWORK, jax.random.key(0))
-    whole, end = run(NETWORK, params, initial_state(NETWORK, BATCH), symbols, resets=resets)
-    state, take = initial_state(NETWORK, BATCH), compiled(partial(step, NETWORK))
+    params, state = made(NETWORK, BATCH)
+    whole, end = run(NETWORK, params, state, symbols, resets=resets)
+    take = compiled(partial(step, NETWORK))
     for t in range(TIME):
         output, state = take(params, state, symbols[t], resets=resets[t])
         assert_close(output, whole[t], 1e-5)
@@ -190,7 +194,7 @@ def test_stepping_one_symbol_at_a_time_is_the_chunk(chunk):
 
 def test_of_lanes_that_end_early_the_n_grams_go_on_after_their_ends(chunk):
     symbols, _ = chunk
-    lengths, params = np.array([TIME, 1, 0]), init(NETWORK, jax.random.key(0))
+    lengths, (params, _) = np.array([TIME, 1, 0]), made(NETWORK)
     outputs, state = run(NETWORK, params, initial_state(NETWORK, BATCH), symbols, lengths=lengths)
     more, _ = run(NETWORK, params, state, symbols)
     for lane, length in enumerate(lengths):
@@ -202,7 +206,7 @@ def test_of_lanes_that_end_early_the_n_grams_go_on_after_their_ends(chunk):
 
 def test_a_reset_returns_to_the_past_of_the_state_that_is_given(chunk):
     symbols, _ = chunk
-    params, start = init(NETWORK, jax.random.key(0)), initial_state(NETWORK, 1)
+    params, start = made(NETWORK, 1)
     _, returned = run(NETWORK, params, start, symbols[:4, :1])
     resets = np.zeros((TIME, BATCH), bool)
     resets[3] = True
@@ -217,12 +221,10 @@ def test_a_reset_returns_to_the_past_of_the_state_that_is_given(chunk):
 def test_what_is_no_symbol_makes_its_lane_nan_until_a_reset_and_the_last_that_holds_it():
     symbols = jnp.array([[1, 1], [2, 2], [-1, SYMBOLS], [3, 3], [0, 0], [1, 1], [2, 2]])
     network = Network(SYMBOLS, [("output", 2, "linear")], [("n", "output")], ngrams=[("n", 3, 99)])
-    given = {"input": symbols}
-    found = ngram_symbols(network, given, initial_state(network, 2), None)["n"]
+    found = symbols_in(network, symbols)["n"]
     wrong = np.array([0, 0, 1, 1, 1, 0, 0], bool)[:, None] & np.ones(2, bool)
     np.testing.assert_array_equal(found == NO_SYMBOL, wrong)
-    params = init(network, jax.random.key(0))
-    state, outputs = initial_state(network, 2), []
+    (params, state), outputs = made(network), []
     for piece in np.s_[:3], np.s_[3:]:
         output, state = run(network, params, state, symbols[piece])
         outputs.append(output)
@@ -240,6 +242,7 @@ def test_dropout_drops_rows_of_n_grams_whole(chunk, locked):
         network, params, initial_state(network, BATCH), text, dropout=Dropout(0.5, locked=locked),
         dropout_key=jax.random.key(0),
     )  # fmt: skip
+    found = np.asarray(found)
     assert np.array_equal(np.ptp(found, axis=-1), np.zeros(text.shape))
     assert set(np.unique(found)) == {0, 2}
     heard = {}
@@ -257,22 +260,20 @@ def test_backward_layers_hear_the_n_grams_of_the_text_as_it_is_read(chunk):
     edges = [("n", "back"), ("back", "back", 1), ("back", "output")]
     network = Network(SYMBOLS, layers, edges, ngrams=[("n", 2, 36)])
     explicit = Network({"n": 36}, layers, edges)
-    params = init(network, jax.random.key(0))
+    params, _ = made(network)
     given = {"n": expected_symbols(symbols)["2-grams"]}
-    for lengths in (None, np.array([4, TIME, 2])):
-        found, expected = (
-            compiled(partial(unroll_layers, each))(params, state, inputs, lengths=lengths)
-            for each, state, inputs in (
-                (network, initial_state(network, BATCH), symbols),
-                (explicit, initial_state(explicit, BATCH), given),
-            )
+    found, expected = (
+        compiled(partial(unroll_layers, each))(
+            params, initial_state(each, BATCH), inputs, lengths=np.array([4, TIME, 2])
         )
-        assert_close(found.outputs, expected.outputs, 1e-5)
+        for each, inputs in ((network, symbols), (explicit, given))
+    )
+    assert_close(found.outputs, expected.outputs, 1e-5)
 
 
 def test_a_network_with_n_grams_can_be_exported_for_chunks_of_any_length(chunk):
     symbols, _ = chunk
-    params, state = init(NETWORK, jax.random.key(0)), initial_state(NETWORK, BATCH)
+    params, state = made(NETWORK, BATCH)
     time, *_ = export.symbolic_shape("time")
     run_any = partial(unroll, NETWORK)
     shape = jax.ShapeDtypeStruct((time, BATCH), jnp.int32)
@@ -287,10 +288,9 @@ def test_a_network_with_n_grams_can_be_exported_for_chunks_of_any_length(chunk):
 def test_n_grams_are_the_same_whatever_the_symbols_type_and_with_64_bits(chunk, dtype):
     symbols, _ = chunk
     with jax.enable_x64(True):
-        given = jnp.asarray(symbols.astype(dtype))
         state = initial_state(NETWORK, BATCH, jnp.float64)
         with jax.numpy_dtype_promotion("strict"):
-            found = ngram_symbols(NETWORK, {"input": given}, state, None)
+            found = symbols_in(NETWORK, symbols.astype(dtype), state)
     for name, expected in expected_symbols(symbols).items():
         assert found[name].dtype == jnp.int32
         np.testing.assert_array_equal(found[name], expected)
@@ -323,6 +323,7 @@ def test_networks_with_n_grams_say_so_and_those_without_are_written_as_before():
     assert several.memory("input") == several.memory("n") == 0
 
 
+@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize(
     ("ngrams", "connections", "message"),
     [
@@ -376,7 +377,7 @@ def test_a_delayed_connection_beside_n_grams_still_hears_its_source(chunk):
     edges = [("input", "output", 3), ("n", "output")]
     network = Network(SYMBOLS, OUTPUT, edges, ngrams=[("n", 2, 36)])
     explicit = Network({"input": SYMBOLS, "n": 36}, OUTPUT, [Connection(*edge) for edge in edges])
-    params = init(network, jax.random.key(0))
+    params, _ = made(network)
     given = {"input": symbols, "n": expected_symbols(symbols, resets)["2-grams"]}
     found, _ = run(network, params, initial_state(network, BATCH), symbols, resets=resets)
     expected, _ = run(explicit, params, initial_state(explicit, BATCH), given, resets=resets)
