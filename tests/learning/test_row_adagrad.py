@@ -1,0 +1,25 @@
+"""Adagrad by rows, against a loop in NumPy."""
+
+import jax.numpy as jnp
+import numpy as np
+
+from jaxrnn.learning.row_adagrad import scale_by_row_adagrad
+
+
+def test_each_row_is_divided_by_the_root_of_the_mean_squares_it_has_had():
+    rng = np.random.default_rng(0)
+    gradients = rng.normal(size=(5, 7, 4)) * rng.integers(0, 2, (5, 7, 1))
+    gradients[:, 3] = 0  # of a row that is never touched
+    optimizer = scale_by_row_adagrad()
+    state = optimizer.init(jnp.zeros((7, 4)))
+    sums = np.zeros(7)
+    for gradient in gradients:
+        update, state = optimizer.update(jnp.asarray(gradient, jnp.float32), state)
+        for row in range(7):
+            sums[row] += np.mean(gradient[row] ** 2)
+            expected = gradient[row] / np.sqrt(sums[row]) if sums[row] else np.zeros(4)
+            np.testing.assert_allclose(update[row], expected, rtol=1e-5)
+
+
+def test_it_keeps_one_number_a_row():
+    assert scale_by_row_adagrad().init(jnp.ones((9, 64))).shape == (9, 1)
