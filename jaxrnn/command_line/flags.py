@@ -21,7 +21,8 @@ from jaxrnn.text.settings import GRAPH, LENGTHS, Settings
 TITLES = {
     "text": "The text", "network": "The network", "recipe": "How it learns", "length": "How long",
 }  # fmt: skip
-OFF = ("clip_norm", "clip_value")  # by 0 on the command line, by None in settings
+# What settings have where the command line has 0.
+OFF = {"clip_norm": None, "clip_value": None, "ngrams": ()}
 
 flags.disclaim_key_flags()  # absl: flags that are defined here belong to the module that asks
 
@@ -102,8 +103,8 @@ def _define(leaf: Leaf) -> flags.FlagHolder:
 
 def _value(leaf: Leaf, typed: Any) -> Any:
     value = tuple(typed) if leaf.many else typed
-    if leaf.name in OFF and value == 0:
-        return None
+    if leaf.name in OFF and value in (0, (0,)):
+        return OFF[leaf.name]
     if complaint := leaf.complaint(value):
         raise InputError(f"{leaf.as_flag(value)} {complaint}")
     return value

@@ -79,7 +79,7 @@ def make_plan() -> Plan:
         assert known is not None
         network = saved_run(path, known).network  # whatever became of files that said it
     else:
-        network = make_network(settings.network, text.vocabulary.size, origin)
+        network = make_network(settings.network, text.vocabulary, origin)
     return Plan(path, start, settings, corpus, text, network, make_stopping(settings, text))
 
 

@@ -7,9 +7,10 @@ from typing import SupportsIndex
 from jaxrnn.core.cells import CELLS, Cell
 from jaxrnn.core.checks import listed, whole_number
 from jaxrnn.core.errors import InputError
-from jaxrnn.core.layers import FULL, IDENTITY, INPUT, OUTPUT, Connection, Layer
+from jaxrnn.core.layers import FULL, IDENTITY, INPUT, OUTPUT, Connection, Layer, NGram
 from jaxrnn.core.network import Network
 
+NGRAMS = "ngrams"  # the layer that n-grams are added up in
 MOTIFS = {"mlstm": "product", "mogrifier_lstm": "mogrifier"}  # what stands before each LSTM
 
 
@@ -23,6 +24,9 @@ def stacked(
     feedback: bool = False,
     normalised: bool = False,
     residual: bool = False,
+    ngrams: Iterable[SupportsIndex] = (),
+    ngram_rows: SupportsIndex = 2**14,
+    ngram_size: SupportsIndex = 64,
 ) -> Network:
     """The usual network: recurrent layers `hidden1`, `hidden2`, ... below a linear output layer.
 
@@ -45,9 +49,16 @@ def stacked(
         it heard, so that a stream leads from a layer `embedding` above the input to the output.
         With `normalised` these are the blocks x + recurrent(norm(x)) of deep stacks without loops
         (De and others 2024, Griffin, section 2.1), without the perceptrons between them.
+      ngrams: how many symbols each of several n-grams of the input has. What first hears the input
+        hears beside it a layer `ngrams`, which adds up a row of each one's table.
+      ngram_rows: of each of these tables.
+      ngram_size: of the layer; 0: there is none, rows are added to the sums that it would go to.
     """
     sizes = [whole_number(n, f"the size of layer 'hidden{i}'")
              for i, n in enumerate(listed(hidden, "hidden sizes"), 1)]  # fmt: skip
+    rows = whole_number(ngram_rows, "ngram_rows")
+    joined = [whole_number(n, "the length of an n-gram") for n in listed(ngrams, "n-grams")]
+    tables = [NGram(f"{n}-grams", n, rows) for n in joined]
     if residual and len(set(sizes)) > 1:
         raise InputError(f"hidden sizes are {sizes}; with residual=True give equal ones")
     before = ""  # the cell of the layers before the LSTMs of a motif
@@ -85,11 +96,17 @@ def stacked(
         connections += [Connection(name, OUTPUT) for name in names[:-1]]
     if feedback:
         connections += [Connection(b, a, delay=1) for a, b in itertools.pairwise(names)]
+    above, first = [ngram.name for ngram in tables], connections[0].target
+    if tables and whole_number(ngram_size, "ngram_size"):
+        layers.insert(0, Layer(NGRAMS, ngram_size, "linear", bias=False))
+        connections += [Connection(name, NGRAMS) for name in above]
+        above = [NGRAMS]
+    connections += [Connection(name, first) for name in above]
     for i, layer in enumerate(hidden_layers if before else (), 1):
         between = Layer(f"{before}{i}", layer.size, before, bias=False)
         connections = _heard_through(between, layer.name, layers, connections)
         layers.insert(layers.index(layer), between)
-    return Network(input_size, layers, connections)
+    return Network(input_size, layers, connections, ngrams=tables)
 
 
 def _heard_through(

@@ -2,10 +2,12 @@
 
 The layers that have a unit for each symbol are found in the graph: the input and the output, and
 whatever a diagonal or an identity joins to one of them, which has to be of the same size. Another
-layer that happens to be as large stays as it is.
+layer that happens to be as large stays as it is. N-grams go on to know old symbols by the numbers
+that these had, and so find their rows.
 """
 
 import dataclasses
+import itertools
 from typing import Any
 
 import numpy as np
@@ -18,14 +20,21 @@ from jaxrnn.core.parameters import Params
 Numbers = Integer[np.ndarray, " symbols"]
 
 
-def extended_network(network: Network, symbols: int) -> Network:
-    """The network of so many symbols that is otherwise the same."""
+def extended_network(network: Network, symbols: int, numbers: Numbers) -> Network:
+    """The network of so many symbols that is otherwise the same.
+
+    `numbers` are, of each of the network's symbols, its number among those of the extended one.
+    """
     by_symbol = _with_a_unit_for_each_symbol(network)
     layers = [
         dataclasses.replace(layer, size=symbols) if layer.name in by_symbol else layer
         for layer in network.layers
     ]
-    return Network(symbols, layers, network.connections)
+    ngrams = [
+        dataclasses.replace(x, codes=_extended_codes(x.codes, symbols, numbers))
+        for x in network.ngrams
+    ]
+    return Network(symbols, layers, network.connections, ngrams=ngrams)
 
 
 def extended_params(network: Network, params: Params, fresh: Params, numbers: Numbers) -> Params:
@@ -54,6 +63,17 @@ def extended_params(network: Network, params: Params, fresh: Params, numbers: Nu
             new[np.ix_(*axes)] = old
             found[layer.name][name] = new
     return found
+
+
+def _extended_codes(
+    codes: tuple[int, ...] | None, symbols: int, numbers: Numbers
+) -> tuple[int, ...] | None:
+    """Of old symbols their own, of new ones those that are free; None where all are the numbers."""
+    known = range(len(numbers)) if codes is None else codes
+    found, taken = dict(zip(numbers.tolist(), known, strict=True)), set(known)
+    free = (code for code in itertools.count() if code not in taken)
+    every = tuple(found[n] if n in found else next(free) for n in range(symbols))
+    return None if every == tuple(range(symbols)) else every
 
 
 def _with_a_unit_for_each_symbol(network: Network) -> frozenset[str]:

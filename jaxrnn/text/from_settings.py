@@ -17,6 +17,7 @@ from jaxrnn.text.own_cells import naming_the_flag
 from jaxrnn.text.reading.corpora import Corpus, Markup, open_corpus
 from jaxrnn.text.saved_run import Origin
 from jaxrnn.text.settings import NetworkSettings, Settings, TextSettings
+from jaxrnn.text.vocabulary import Vocabulary
 
 
 def read_text(settings: TextSettings, origin: Origin | None = None) -> tuple[Corpus, EncodedText]:
@@ -33,22 +34,29 @@ def read_text(settings: TextSettings, origin: Origin | None = None) -> tuple[Cor
     return corpus, text
 
 
-def make_network(settings: NetworkSettings, symbols: int, origin: Origin | None = None) -> Network:
-    """A network that reads and predicts so many symbols; of a run that started from a model, its.
+def make_network(
+    settings: NetworkSettings, vocabulary: Vocabulary, origin: Origin | None = None
+) -> Network:
+    """A network that reads and predicts a vocabulary; of a run that started from a model, its.
 
     Raises:
       InputError: there is no such network, or its file cannot be read or has other sizes.
     """
+    symbols = vocabulary.size
     if origin is not None:
-        return extended_network(origin.network, symbols)
+        return extended_network(origin.network, symbols, vocabulary.numbers_of(origin.vocabulary))
     if settings.graph is not None:
         return network_in(settings.graph, symbols)
     assert settings.hidden is not None
     assert settings.cell is not None
+    assert settings.ngrams is not None
+    assert settings.ngram_rows is not None
+    assert settings.ngram_size is not None
     with naming_the_flag():
         return stacked(
             symbols, settings.hidden, symbols, settings.cell,
-            skip=bool(settings.skip), feedback=bool(settings.feedback),
+            skip=bool(settings.skip), feedback=bool(settings.feedback), ngrams=settings.ngrams,
+            ngram_rows=settings.ngram_rows, ngram_size=settings.ngram_size,
         )  # fmt: skip
 
 

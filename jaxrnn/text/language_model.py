@@ -187,8 +187,8 @@ class LanguageModel:
         normalise, what the network predicts do the new ones take part in that at once.
         """
         vocabulary = self.vocabulary.extended(symbols)
-        network = extended_network(self.network, vocabulary.size)
         numbers = vocabulary.numbers_of(self.vocabulary)
+        network = extended_network(self.network, vocabulary.size, numbers)
         params = extended_params(self.network, self.params, recipe.init(network, key), numbers)
         return LanguageModel(network, jax.tree.map(jnp.asarray, params), vocabulary)
 

@@ -14,7 +14,8 @@ from jaxrnn.text import own_cells
 from jaxrnn.text.reading.corpora import NAMES, Markup
 from jaxrnn.text.reading.decoding import UTF_8, check_encoding
 
-GRAPH = ("cell", "hidden", "skip", "feedback")  # what a network file says instead
+# What a network file says instead.
+GRAPH = ("cell", "hidden", "skip", "feedback", "ngrams", "ngram_rows", "ngram_size")
 LENGTHS = ("steps", "epochs", "minutes")
 
 
@@ -87,9 +88,21 @@ class NetworkSettings:
     )
     skip: bool | None = setting(False, "Connect the input and the output to every layer.")
     feedback: bool | None = setting(False, "Connect each layer to the one below, delay 1.")
+    ngrams: tuple[int, ...] | None = setting(
+        (), "Lengths of n-grams: the first layer hears a learned row for the last so many symbols;"
+        " 0: none.", at_least=1,
+    )  # fmt: skip
+    ngram_rows: int | None = setting(
+        2**14, "Rows for the n-grams of each length, which share some where they are more.",
+        at_least=1, at_most=2**31 - 1,
+    )  # fmt: skip
+    ngram_size: int | None = setting(
+        64, "Size of a layer between n-grams and the first; 0: none, rows are as wide as its sums.",
+        at_least=0,
+    )  # fmt: skip
     graph: str | None = setting(
-        None, "A JSON file with any graph, instead of the four flags above; sizes of input and"
-        " output may be left out.", flag="network", changeable=True,
+        None, "A JSON file with any graph, instead of the flags above from --cell on; sizes of"
+        " input and output may be left out.", flag="network", changeable=True,
     )  # fmt: skip
 
     init_from: str | None = setting(

@@ -1,5 +1,6 @@
 """A run that starts from a trained model: what it takes over, and what cannot be set anew."""
 
+import dataclasses
 import itertools
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,7 +13,7 @@ from jaxtyping import Int64, PRNGKeyArray
 from jaxrnn.core.errors import InputError
 from jaxrnn.core.network import Network
 from jaxrnn.core.parameters import Params, parameter_shapes
-from jaxrnn.core.stacks import MOTIFS, stacked
+from jaxrnn.core.stacks import MOTIFS, NGRAMS, stacked
 from jaxrnn.learning import parallel
 from jaxrnn.learning.recipe import Recipe
 from jaxrnn.running.processes import from_writer
@@ -182,15 +183,28 @@ def _normalisation(vocabulary: Vocabulary) -> dict[str, bool]:
 
 def _is_described(network: Network, said: NetworkSettings) -> bool:
     """Whether what is said of a network is true of it."""
+    network, symbols, own = _without_codes(network), network.input_size, network.ngrams
     if said.graph is not None:
-        return network_in(said.graph, network.input_size) == network
+        return _without_codes(network_in(said.graph, symbols)) == network
     hidden = [layer for layer in network.layers if layer.name.startswith("hidden")]
+    joined = [layer.size for layer in network.layers if layer.name == NGRAMS]
+    ngrams = [x.length for x in own] if said.ngrams is None else said.ngrams
+    rows = said.ngram_rows or next((x.size for x in own), 1)
+    size = next(iter(joined), 0) if said.ngram_size is None else said.ngram_size
     sizes = said.hidden or tuple(layer.size for layer in hidden)
     cells = [said.cell] if said.cell else [hidden[0].cell if hidden else "tanh", *MOTIFS]
     ways = [(False, True) if way is None else (way,) for way in (said.skip, said.feedback)]
-    symbols = network.input_size
     return any(
-        stacked(symbols, sizes, symbols, cell, skip=skip, feedback=feedback) == network
+        stacked(
+            symbols, sizes, symbols, cell, skip=skip, feedback=feedback, ngrams=ngrams,
+            ngram_rows=rows, ngram_size=size,
+        ) == network
         for cell in cells
         for skip, feedback in itertools.product(*ways)
-    )
+    )  # fmt: skip
+
+
+def _without_codes(network: Network) -> Network:
+    """As it was before its vocabulary grew."""
+    ngrams = [dataclasses.replace(ngram, codes=None) for ngram in network.ngrams]
+    return Network(network.input_size, network.layers, network.connections, ngrams=ngrams)

@@ -345,6 +345,29 @@ def test_skip_and_feedback_add_their_connections_to_a_stack():
     assert plain < feedback
 
 
+@pytest.mark.parametrize(
+    ("how", "first"),
+    [({}, "hidden1"), ({"hidden": []}, "output"), ({"residual": True}, "embedding"),
+     ({"normalised": True, "skip": True}, "hidden1")],
+)  # fmt: skip
+def test_what_first_hears_the_input_hears_its_n_grams_beside_it(how, first):
+    def made(**more) -> Network:
+        return stacked(**{"input_size": 3, "hidden": [4, 4], "output_size": 2} | how | more)
+
+    plain, added = made(), made(ngrams=(2, 3), ngram_rows=9, ngram_size=5)
+    assert set(map(str, {*added.connections} - {*plain.connections})) == {
+        "2-grams -> ngrams", "3-grams -> ngrams", f"ngrams -> {first}",
+    }  # fmt: skip
+    assert {*added.layers} - {*plain.layers} == {Layer("ngrams", 5, "linear", bias=False)}
+    assert [(x.length, x.size) for x in added.ngrams] == [(2, 9), (3, 9)]
+    straight = made(ngrams=(2, 3), ngram_rows=9, ngram_size=0)
+    assert straight.layers == plain.layers
+    assert set(map(str, {*straight.connections} - {*plain.connections})) == {
+        f"2-grams -> {first}", f"3-grams -> {first}",
+    }  # fmt: skip
+    assert made(ngrams=()) == plain
+
+
 def test_residual_stacks_add_to_a_stream_what_is_heard_through_a_norm():
     network = stacked(3, [4, 4], 2, "min_gru", residual=True, normalised=True)
     assert set(map(str, network.connections)) == {

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jaxrnn import Layer, Network, init, initial_state, stacked
+from jaxrnn import Layer, Network, init, initial_state, stacked, unroll
 from jaxrnn.core.layers import DIAGONAL, IDENTITY
 from jaxrnn.learning import Recipe
 from jaxrnn.text import Vocabulary
@@ -38,8 +38,8 @@ def test_old_symbols_are_predicted_as_before_and_all_else_is_fresh(network, seed
     before, after = int(rng.integers(1, 5)), int(rng.integers(5, 8))
     numbers = np.sort(rng.choice(after, before, replace=False))
     with random_left_alone():
-        old = extended_network(network, before)
-        new = extended_network(old, after)
+        old = extended_network(network, before, np.arange(network.input_size))
+        new = extended_network(old, after, numbers)
     members = joined_one_to_one(network)
     assert {layer.name for layer in new.layers if layer.size == after} <= members
     params, fresh = random_params(old, rng), random_params(new, rng)
@@ -65,17 +65,18 @@ def test_old_symbols_are_predicted_as_before_and_all_else_is_fresh(network, seed
 
 
 def test_a_hidden_layer_as_large_as_the_vocabulary_stays_as_it_is():
-    network = extended_network(stacked(5, [5], 5, "gru"), 7)
+    network = extended_network(stacked(5, [5], 5, "gru"), 7, np.arange(5))
     assert [(layer.name, layer.size) for layer in network.layers] == [("hidden1", 5), ("output", 7)]
 
 
 def test_what_normalises_predictions_grows_with_them_and_keeps_its_scales():
     layers = [Layer("scores", 3, "linear"), Layer("output", 3, "layer_norm", bias=False)]
     network = Network(3, layers, [("input", "scores"), ("scores", "output", 0, "identity")])
-    params, larger = init(network, jax.random.key(0)), extended_network(network, 5)
+    numbers = np.array([0, 1, 4])
+    params, larger = init(network, jax.random.key(0)), extended_network(network, 5, numbers)
     params["output"]["bias"] = np.array([1, 2, 3, -1, -2, -3], np.float32)
     fresh = jax.tree.map(np.zeros_like, init(larger, jax.random.key(0)))
-    found = extended_params(network, params, fresh, np.array([0, 1, 4]))
+    found = extended_params(network, params, fresh, numbers)
     assert found["output"]["bias"].tolist() == [1, 2, 0, 0, 3, -1, -2, 0, 0, -3]
 
 
@@ -106,3 +107,24 @@ def test_a_model_keeps_its_scores_when_its_vocabulary_is_extended(symbols, more)
         for each in (model, larger)
     ]  # fmt: skip
     assert_close(scores[1][..., numbers], scores[0])
+
+
+def test_n_grams_of_old_symbols_keep_their_rows_however_often_the_vocabulary_grows():
+    vocabulary = Vocabulary("bdf")
+    network = stacked(4, [3], 4, "gru", ngrams=(2, 3), ngram_rows=30, ngram_size=2)
+    params = jax.tree.map(np.float32, random_params(network, np.random.default_rng(0)))
+    model, text = LanguageModel(network, params, vocabulary), "bdfdbbfddfb"
+
+    def logits(model: LanguageModel) -> np.ndarray:
+        symbols = model.vocabulary.encode(text)[:, None].astype(np.int32)
+        outputs, _ = unroll(model.network, model.params, initial_state(model.network, 1), symbols)
+        return np.asarray(outputs)[..., model.vocabulary.numbers_of(vocabulary)]
+
+    expected, same = logits(model), model.extended("", jax.random.key(1))
+    assert same.network == network
+    for more, codes in (("ac", (0, 4, 1, 5, 2, 3)), ("eg", (0, 4, 1, 5, 2, 6, 3, 7))):
+        model = model.extended(more, jax.random.key(1))
+        assert {ngram.codes for ngram in model.network.ngrams} == {codes}
+        assert_close(logits(model), expected, 1e-5)
+    at_the_end = LanguageModel(network, params, vocabulary).extended("g", jax.random.key(1))
+    assert at_the_end.network.ngrams == network.ngrams

@@ -34,7 +34,7 @@ OUT_OF_BOUNDS = {
     "optimizer": ("sdg",), "schedule": ("linear",), "initializer": ("ones",),
     "recurrent_initializer": ("ones",), "dtype": ("float16",), "steps": (0,),
     "epochs": (0.0,), "minutes": (0.0,), "patience": (-1,),
-    "evaluate_every": (0,), "checkpoint_every": (0,),
+    "evaluate_every": (0,), "checkpoint_every": (0,), "ngram_rows": (0,), "ngram_size": (-1,),
 }  # fmt: skip
 
 
@@ -89,7 +89,7 @@ def test_one_thing_says_how_long():
 
 
 def test_a_network_is_a_stack_or_a_graph():
-    graph = NetworkSettings((), None, None, None, None, "graph.json")
+    graph = NetworkSettings((), *[None] * 7, "graph.json")
     assert graph.graph == "graph.json"
     with pytest.raises(InputError, match="give a graph, or cell, hidden, skip, feedback"):
         PRESETS["quick"].but(graph="graph.json")
