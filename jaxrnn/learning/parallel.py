@@ -84,7 +84,7 @@ def everywhere(mesh: Mesh) -> NamedSharding:
 def shardings(mesh: Mesh) -> TrainingState:
     """Where a training state lies: the lanes of the network's state apart, the rest everywhere."""
     lanes = NamedSharding(mesh, PartitionSpec(_AXIS))
-    places: tuple[Any, ...] = (everywhere(mesh), everywhere(mesh), lanes)
+    places: tuple[Any, ...] = (everywhere(mesh), everywhere(mesh), lanes, everywhere(mesh))
     return TrainingState(*places)
 
 

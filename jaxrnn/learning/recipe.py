@@ -51,6 +51,10 @@ class Recipe:
     clip_value: float | None = setting(
         None, "Cut gradients' entries to this; 0: never.", above=0, overridable=True
     )
+    average: float = setting(
+        0.0, "Evaluate, keep and write with an average of the parameters, of this decay a step; 0:"
+        " the parameters.", at_least=0, below=1,
+    )  # fmt: skip
     dropout: float = setting(
         0.0, "Rate, between layers and before the output.", at_least=0, below=1, overridable=True
     )
@@ -144,22 +148,13 @@ class Recipe:
         Raises:
           InputError: as of `init`; or the parameters are those of another network, or not finite.
         """
-        drawn = self.init(network, key)
-        if params is None:
-            return start(network, drawn, self.make_optimizer(), batch)
-        check_shapes(
-            params, parameter_shapes(network), "parameters do not fit the network",
-            "them with init(network, key)",
-        )  # fmt: skip
-        for layer, arrays in params.items():
-            for name, array in arrays.items():
-                if not np.isfinite(np.asarray(array, np.float64)).all():
-                    raise InputError(
-                        f"the parameters {layer}/{name} are not all finite, as after a training "
-                        "that diverged; start from others"
-                    )
-        given = jax.tree.map(lambda new, array: jnp.array(array, new.dtype), drawn, dict(params))
-        return start(network, given, self.make_optimizer(), batch)
+        learned = self.init(network, key)
+        if params is not None:
+            _check_start(network, params)
+            learned = jax.tree.map(
+                lambda x, given: jnp.array(given, x.dtype), learned, dict(params)
+            )
+        return start(network, learned, self.make_optimizer(), batch, average=self.average > 0)
 
     def dropout_on(self, network: Network) -> dict[Connection | Ends, Dropout]:
         """What each connection drops while training."""
@@ -185,6 +180,21 @@ class Recipe:
             weight_drop=self.weight_drop,
             l1=self.l1,
             l2=self.l2,
+            average=self.average,
             options=Options(jnp.bfloat16 if self.dtype == "bfloat16" else None, self.segment),
             shardings=shardings,
         )
+
+
+def _check_start(network: Network, params: Params) -> None:
+    check_shapes(
+        params, parameter_shapes(network), "parameters do not fit the network",
+        "them with init(network, key)",
+    )  # fmt: skip
+    for layer, arrays in params.items():
+        for name, array in arrays.items():
+            if not np.isfinite(np.asarray(array, np.float64)).all():
+                raise InputError(
+                    f"the parameters {layer}/{name} are not all finite, as after a training that "
+                    "diverged; start from others"
+                )

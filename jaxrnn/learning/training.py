@@ -16,6 +16,13 @@ from jaxrnn.core.errors import InputError
 from jaxrnn.core.layers import Connection
 from jaxrnn.core.network import Network
 from jaxrnn.core.parameters import Ends, Params, State, initial_state, state_dtype
+from jaxrnn.learning.averaging import (
+    Iterate,
+    averaged,
+    begin_average,
+    check_average,
+    going_on_from,
+)
 from jaxrnn.learning.batch import Batch, step_weights
 from jaxrnn.learning.loss import Loss, cross_entropy, weight_penalty
 from jaxrnn.learning.tables import check_tables, gather, look_up, owners, scatter
@@ -30,12 +37,18 @@ STEPS_PER_CALL = 10
 class TrainingState(NamedTuple):
     """All that training changes.
 
-    `params` are the network's; or, with a `transform`, what that makes these of.
+    Attributes:
+      params: what has been learned: the network's; or, with a `transform`, what that makes these
+        of.
+      optimizer_state: the optimiser's.
+      network_state: carried from chunk to chunk.
+      iterate: where training goes on from, where `params` are an average; None: from these.
     """
 
     params: Any
     optimizer_state: optax.OptState
-    network_state: State  # carried from chunk to chunk
+    network_state: State
+    iterate: Iterate | None = None
 
 
 class Report(NamedTuple):
@@ -60,13 +73,23 @@ TrainingSteps = Callable[..., tuple[TrainingState, Report]]
 
 
 def start(
-    network: Network, params: Any, optimizer: optax.GradientTransformation, batch_size: int
+    network: Network,
+    params: Any,
+    optimizer: optax.GradientTransformation,
+    batch_size: int,
+    *,
+    average: bool = False,
+    tables: Iterable[str] = (),
 ) -> TrainingState:
-    """The training state before the first step; the first step takes the `params` given with it."""
+    """The training state before the first step; the first step takes the `params` given with it.
+
+    With an `average`, for training steps that have one; `tables` are theirs too.
+    """
     # Copies: some of optax's states hold one array twice, and no array can be donated twice.
     optimizer_state = jax.tree.map(jnp.array, optimizer.init(params))
     memory = initial_state(network, batch_size, state_dtype(params))
-    return TrainingState(params, optimizer_state, memory)
+    iterate = begin_average(network, params, check_tables(network, tables)) if average else None
+    return TrainingState(params, optimizer_state, memory, iterate)
 
 
 def make_training_steps(
@@ -80,6 +103,7 @@ def make_training_steps(
     l1: float = 0.0,
     l2: float = 0.0,
     tables: Iterable[str] = (),
+    average: float = 0.0,
     options: Options = Options(),  # noqa: B008 (frozen)
     shardings: TrainingState | None = None,
 ) -> TrainingSteps:
@@ -118,6 +142,9 @@ def make_training_steps(
         So SGD and Adagrad do what they would do otherwise; Adam, whose means would fade and move a
         row for some time after it was looked up, is then what TensorFlow calls LazyAdam and PyTorch
         SparseAdam. Decay and penalties are of those rows as well.
+      average: the decay a step of an average of what is learned, which stands for that in the state
+        (`jaxrnn.learning.averaging`); 0: none. The state is one with an average then, as of
+        `start`.
       options: as for `unroll`.
       shardings: where the state that is returned lies, as from `parallel.shardings`; None: where
         the compiler finds that it does.
@@ -125,8 +152,8 @@ def make_training_steps(
     Raises:
       InputError: there is no weight to drop; tables are no inputs, are heard otherwise than through
         matrices and at once, or are given together with a transform; or, when called, their inputs
-        are no symbols, keys or rates are not one each a step, or the optimiser lacks the rates or
-        has no use for them.
+        are no symbols, keys or rates are not one each a step, the optimiser lacks the rates or has
+        no use for them, or the state is one without the average, or with one.
     """
     optimizer = optax.with_extra_args_support(optimizer)
     check_weight_drop(network, weight_drop)
@@ -157,10 +184,11 @@ def make_training_steps(
         state: TrainingState, x: tuple[Batch, PRNGKeyArray, Float[Array, ""] | None]
     ) -> tuple[TrainingState, Report]:
         batch, key, rate = x
+        current = going_on_from(state.params, state.iterate), state.optimizer_state
         inputs = readable(network, batch.inputs, step_weights(batch))
         touched, batch, rows = look_up(network, tables, batch._replace(inputs=inputs))
-        owned = owners(network, tables, optimizer, state[:2])
-        before = params, optimizer_state = gather(state[:2], owned, rows)
+        owned = owners(network, tables, optimizer, current)
+        before = params, optimizer_state = gather(current, owned, rows)
         (value, (mean, losses, network_state)), gradient = jax.value_and_grad(
             objective, has_aux=True
         )(params, touched, state.network_state, batch, key)
@@ -185,8 +213,11 @@ def make_training_steps(
         )  # fmt: skip
         restarted = jnp.where(count == 0, len(suspects), count).astype(jnp.int32)
         report = Report(mean, finite, norm, jnp.where(finite, 0, restarted))
-        params, optimizer_state = scatter(state[:2], kept, owned, rows)
-        return TrainingState(params, optimizer_state, network_state), report
+        params, optimizer_state = scatter(current, kept, owned, rows)
+        iterate = state.iterate
+        if iterate is not None:
+            params, iterate = averaged(state.params, iterate, params, average, finite)
+        return TrainingState(params, optimizer_state, network_state, iterate), report
 
     @partial(jax.jit, donate_argnums=0, out_shardings=(shardings, None))
     def training_steps(
@@ -196,6 +227,7 @@ def make_training_steps(
         rates: Float[Array, " steps"] | None = None,
     ) -> tuple[TrainingState, Report]:
         _check_steps(batches, keys, rates)
+        check_average(average, state.iterate)
         if rates is not None and not _hears_rates(optimizer, state):
             raise InputError(
                 "rates are given to an optimiser that has a learning rate of its own; leave them "

@@ -189,7 +189,7 @@ def _is_shape(x: Any) -> bool:
 
 
 def _slots(recipe: Recipe) -> int:
-    """How many numbers the optimiser keeps for each parameter."""
+    """How many numbers the training state keeps for each parameter, beside itself."""
     one = jax.ShapeDtypeStruct((16, 16), jnp.float32)
     kept = jax.tree.leaves(jax.eval_shape(recipe.make_optimizer().init, {"matrix": one}))
-    return sum(leaf.size for leaf in kept) // one.size
+    return sum(leaf.size for leaf in kept) // one.size + (recipe.average > 0)

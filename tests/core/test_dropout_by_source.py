@@ -13,6 +13,7 @@ from jaxrnn import (
     InputError,
     Layer,
     Network,
+    NGram,
     dropout_by_source,
     stacked,
     unroll_layers,
@@ -72,6 +73,26 @@ def test_several_inputs_and_outputs_and_what_is_heard_late():
         "words -> low": ENTERS, "speaker -> low (delay 2)": ENTERS, "words -> policy": ENTERS,
         "low -> policy": LEAVES, "low -> policy (delay 1)": RECURS, "low -> value": LEAVES,
         "low -> low (delay 1, diagonal)": RECURS,
+    }  # fmt: skip
+
+
+def test_ngrams_drop_whole_rows_at_each_step_and_what_they_embed_enters():
+    network = Network(
+        5,
+        [Layer("table", 3, "linear"), Layer("high", 4, "gru"), Layer("output", 5, "linear")],
+        [
+            Connection("pairs", "table"), Connection("input", "high"), Connection("table", "high"),
+            Connection("pairs", "high"), Connection("high", "output"),
+            Connection("high", "high", 1),
+        ],
+        ngrams=[NGram("pairs", 2, 36)],
+    )  # fmt: skip
+    rows = Dropout(0.6)
+    assert found(network, ngram_rate=0.6, locked=True) == {
+        "pairs -> table": rows, "pairs -> high": rows, "high -> output": LEAVES,
+        "table -> high": ENTERS._replace(locked=True),
+        "input -> high": ENTERS._replace(locked=True),
+        "high -> high (delay 1)": RECURS,
     }  # fmt: skip
 
 

@@ -88,15 +88,18 @@ def test_training_too_large_is_refused_before_anything_is_made(
     assert "\n" not in str(told.value)
 
 
+@pytest.mark.parametrize("average", [0.0, 0.9])
 @pytest.mark.parametrize("optimizer", ["adam", "sgd", "adamw", "momentum"])
-def test_what_is_counted_is_what_training_starts_from(optimizer):
-    network, recipe = stacked(7, (5, 6), 7, "lstm"), Recipe(optimizer=optimizer)
+def test_what_is_counted_is_what_training_starts_from(optimizer, average):
+    network, recipe = stacked(7, (5, 6), 7, "lstm"), Recipe(optimizer=optimizer, average=average)
     shapes = needs.text_shapes(4, 3)
     parts = needs.training_parts(network, recipe, shapes, data_mesh(4, 1))
     state = jax.eval_shape(lambda: recipe.start(network, 4, jax.random.key(0)))
     learned, activations, lanes, data = (part.size for part in parts)
-    counts = 4 * optimizer.startswith("adam")  # of updates, which are no parameter's
-    assert learned == 2 * nbytes(state.params) + nbytes(state.optimizer_state) - counts
+    # Of updates, which are no parameter's.
+    counts = 4 * optimizer.startswith("adam") + 4 * (average > 0)
+    kept = nbytes(state.optimizer_state) + nbytes(state.iterate)
+    assert learned == 2 * nbytes(state.params) + kept - counts
     assert activations == 4 * (3 * 4 * 7 + 3 * 4 * (5 + 6))
     assert lanes == nbytes(state.network_state)
     assert data == 10 * 3 * 4 * (4 + 4 + 1)

@@ -2,7 +2,7 @@
 
 import os
 import signal
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -19,6 +19,7 @@ from jaxrnn.running import train
 from jaxrnn.running.fitting import fit
 from jaxrnn.running.learner import Counted, Learner
 from jaxrnn.running.stopping import Stopping
+from tests.reference import assert_close
 
 NETWORK = stacked(3, [4], 3, "gru")
 
@@ -80,7 +81,7 @@ def test_without_a_directory_nothing_is_written_and_no_signal_is_caught(tmp_path
 
 
 def test_a_training_in_a_directory_that_goes_on_equals_one_in_memory(tmp_path):
-    recipe = Recipe(schedule="constant", dropout=0.2)
+    recipe = Recipe(schedule="constant", dropout=0.2, average=0.9)
     whole = train(NETWORK, PROBLEM, recipe, steps=40, evaluate_every=20)
     train(NETWORK, PROBLEM, recipe, steps=20, evaluate_every=20, workdir=tmp_path / "run")
     again = train(NETWORK, PROBLEM, recipe, steps=40, evaluate_every=20, workdir=tmp_path / "run")
@@ -89,6 +90,20 @@ def test_a_training_in_a_directory_that_goes_on_equals_one_in_memory(tmp_path):
     assert [step for step, _ in again.figures] == [40]
     with pytest.raises(InputError, match="another configuration"):
         train(NETWORK, PROBLEM, Recipe(), steps=40, workdir=tmp_path / "run")
+
+
+def test_what_is_judged_and_kept_is_the_average_and_training_goes_on_from_the_iterate():
+    seen: list[Any] = []
+    fitted = train(
+        NETWORK, PROBLEM, Recipe(average=0.9), steps=20, evaluate_every=10,
+        after=lambda step, params: seen.append(params),
+    )  # fmt: skip
+    assert_equal(fitted.state.params, seen[1])
+    held_out = evaluate(NETWORK, seen[1], PROBLEM.held_out(), metric=PROBLEM.judged.of)
+    assert fitted.figures[1] == (20, pytest.approx(held_out * PROBLEM.judged.factor))
+    alone = train(NETWORK, PROBLEM, steps=20, evaluate_every=10)
+    assert_close(fitted.state.iterate.params, alone.state.params, 1e-5)
+    assert not np.array_equal(seen[1]["output"]["bias"], alone.state.params["output"]["bias"])
 
 
 def noise(seed: int, step: int, lanes: slice = slice(None)) -> Batch:

@@ -55,7 +55,7 @@ def dropout_by_source(
 def _place(network: Network, connection: Connection) -> str | None:
     """Which rate a connection drops by; None where it hears all."""
     source, target = connection.source, connection.target
-    if _is_ngram(network, source):
+    if network.is_ngram(source):
         return "n-gram"
     if network.is_input(source):
         return None if _is_embedding(network, target) else "input"
@@ -71,10 +71,6 @@ def _is_embedding(network: Network, name: str) -> bool:
         name not in network.outputs
         and network.layer(name).cell.name == "linear"
         and all(
-            network.is_input(c.source) or _is_ngram(network, c.source) for c in network.into(name)
+            network.is_input(c.source) or network.is_ngram(c.source) for c in network.into(name)
         )
     )
-
-
-def _is_ngram(network: Network, source: str) -> bool:
-    return any(source == ngram.name for ngram in getattr(network, "ngrams", ()))
