@@ -17,7 +17,8 @@ TOLD = (
     "jaxrnn.running", "jaxrnn.running.fitting", "jaxrnn.running.learner", "jaxrnn.running.stopping",
     "jaxrnn.running.directory", "jaxrnn.running.devices", "jaxrnn.running.workdir",
     "jaxrnn.storage.checkpoints", "jaxrnn.storage.export", "jaxrnn.text", "jaxrnn.text.problem",
-    "jaxrnn.text.language_model", "jaxrnn.text.sampling",
+    "jaxrnn.text.language_model", "jaxrnn.text.judging", "jaxrnn.text.adapting",
+    "jaxrnn.text.sampling",
 )  # fmt: skip
 DOORS = {"jaxrnn": "jaxrnn.api"}  # where the names of a package stand, if not in its __init__
 REFERENCE = """# Reference

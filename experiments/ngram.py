@@ -58,7 +58,7 @@ def trials(bench: Bench) -> dict[str, Any]:
 
     def count(read: np.ndarray) -> list[float]:
         valid, longest = text.valid[: sizes["valid"]], sizes["longest"]
-        found = counted(read, valid, symbols=symbols, longest=longest)
+        (found,) = counted(read, [valid], symbols=symbols, longest=longest)
         # Of all symbols but the first, no network's target.
         return stats.listed(-np.log2(found.probabilities[:, 1:]).mean(axis=1), 4)
 

@@ -2,16 +2,28 @@
 
 Every character is scored, given those before it, and before the first one stands a line end. Only
 a run's own splits are read as in training: in lanes, every character but the first.
+
+Figures are static, of the trained parameters alone, unless --adapt or --counts makes them of
+another kind, which is said.
 """
 
 from collections import Counter
 from collections.abc import Iterator
 from itertools import chain, tee
 from pathlib import Path
-from typing import cast, get_args
 
 from absl import flags
 
+from jaxrnn.command_line.judged_text import (
+    CORPUS,
+    ENCODING,
+    MARKUP,
+    WHOLE,
+    corpus_given,
+    own_split,
+    own_text,
+)
+from jaxrnn.command_line.judges import ADAPT, COUNTS, DECAY, RATE, check_mode, judge_of
 from jaxrnn.command_line.launch import group, launch
 from jaxrnn.command_line.lists import define_list, define_texts
 from jaxrnn.command_line.prime import typed
@@ -19,37 +31,24 @@ from jaxrnn.command_line.score_table import Scored, json_lines, table
 from jaxrnn.command_line.terminal import harmless
 from jaxrnn.core.errors import InputError
 from jaxrnn.storage.files import user_path
-from jaxrnn.text import Corpus, EncodedText, encode_corpus, open_corpus
-from jaxrnn.text.encoding import divided, normalised_blocks
-from jaxrnn.text.from_settings import read_text
+from jaxrnn.text import Corpus, EncodedText, encode_corpus
+from jaxrnn.text.encoding import normalised_blocks
+from jaxrnn.text.judging import Judge
 from jaxrnn.text.language_model import LanguageModel, load_language_model
 from jaxrnn.text.own_cells import HELP, load_cells
 from jaxrnn.text.reading.blocks import between, lines
-from jaxrnn.text.reading.corpora import Markup
 from jaxrnn.text.reading.decoding import UTF_8, as_read, check_encoding
 from jaxrnn.text.saved_run import WHICH_HELP, WHICHES, read_run
 from jaxrnn.text.scoring import Tally
-from jaxrnn.text.settings import TextSettings
 from jaxrnn.text.unknown import unknown_symbols
 from jaxrnn.text.vocabulary import Text
 
-WORKDIR = flags.DEFINE_string("workdir", "runs/quick", "A work directory, or an exported model.")
+WORKDIR = define_list(
+    "workdir", ["runs/quick"], "A work directory, or an exported model. Of several, the mean of"
+    " their probabilities is evaluated, on the text of the first."
+)  # fmt: skip
 OWN_CELLS = define_list("cells", [], HELP)
 WHICH = flags.DEFINE_enum("which", None, WHICHES, WHICH_HELP)
-CORPUS = define_list(
-    "corpus",
-    None,
-    "Texts, as for training; of the run's own, wherever it lies, each split by"
-    " itself [the run's own; an export has none].",
-)
-ENCODING = flags.DEFINE_string(
-    "encoding", None, "How the files of --corpus are encoded, as for training, or what was typed as"
-    " --text [files as the run's own; else utf-8]."
-)  # fmt: skip
-MARKUP = flags.DEFINE_enum(
-    "markup", None, get_args(Markup), "What is read of a MediaWiki dump, as for training [as of the"
-    " run's own; of an export's, wiki]."
-)  # fmt: skip
 TEXT = define_texts(
     "text", "A text to score instead of a corpus. May be given more than once, for several texts."
 )
@@ -68,6 +67,7 @@ JSON = flags.DEFINE_boolean(
 
 group("The model", WORKDIR, WHICH, OWN_CELLS)
 group("What is evaluated", CORPUS, ENCODING, MARKUP, TEXT, BY)
+group("How", ADAPT, RATE, DECAY, COUNTS)
 group("What is shown", UNKNOWN, JSON)
 
 
@@ -81,48 +81,63 @@ def main() -> int:
                     f"--{how.name}={how.value} says how a --corpus is read; give one, or leave it "
                     "out"
                 )
-    path = user_path(WORKDIR.value)
+    check_mode(by_line=BY.value == "line")
+    paths = [user_path(workdir) for workdir in WORKDIR.value]
     load_cells(OWN_CELLS.value)
-    model = load_language_model(path, WHICH.value)
+    models = [load_language_model(path, WHICH.value) for path in paths]
+    corpus = None if CORPUS.value is None else corpus_given(models[0], paths[0])
+    judge = judge_of(models, paths[0], corpus)
     total = None
     if BY.value == "line":
-        what, rows = scored_lines(model, path)
+        what, rows = scored_lines(judge, paths[0], corpus)
         total = Scored("all", Tally(), None, Counter() if UNKNOWN.value else None)
     elif TEXT.value is not None:
-        what, rows = scored_texts(model)
+        what, rows = scored_texts(judge)
     else:
-        what, rows = scored_corpus(model, path)
+        what, rows = scored_corpus(judge, paths[0], corpus)
     if JSON.value:
-        shown = json_lines(rows, total)
+        shown = json_lines(rows, judge.mode, total)
     else:
-        state = f" ({model.state})" if model.state else ""
-        title = f"{harmless(str(path))}{state} on {harmless(what)}:"
-        shown = chain([title], table(rows, model.vocabulary.level, total))
+        title = titled(judge, paths, what)
+        shown = chain([title], table(rows, judge.models[0].vocabulary.level, total))
     for line in shown:
         print(line)
     return 0
 
 
-def scored_lines(model: LanguageModel, path: Path) -> tuple[str, Iterator[Scored]]:
+def titled(judge: Judge, paths: list[Path], what: str) -> str:
+    """What the table shows: which models in which state, on which text, in which mode."""
+    names = [
+        harmless(str(path)) + (f" ({model.state})" if model.state else "")
+        for path, model in zip(paths, judge.models, strict=True)
+    ]
+    title = f"{', '.join(names)} on {harmless(what)}, {judge.mode}:"
+    if not judge.counts:
+        return title
+    return f"{title}\n(weights fitted on the validation split; each half of that by the other half)"
+
+
+def scored_lines(judge: Judge, path: Path, corpus: Corpus | None) -> tuple[str, Iterator[Scored]]:
     """What is read, and its lines, scored."""
+    model = judge.models[0]
     is_bytes = model.vocabulary.level == "byte"
     end = b"\n" if is_bytes else "\n"
     if TEXT.value is not None:
         what = "--text"
         found = chain.from_iterable(lines([text], end) for text in texts_given(model))
     else:
-        corpus = corpus_given(model, path) if CORPUS.value is not None else own_text(path)[0]
+        corpus = corpus or own_text(path)[0]
         what = corpus.description
         found = lines(corpus.byte_blocks() if is_bytes else corpus.text_blocks(), end)
     first = next(found, None)
     if first is None:
         raise InputError(f"{what} has no text in it; give one that has")
-    return what, scored(model, chain([first], found), are_lines=True)
+    return what, scored(judge, chain([first], found), are_lines=True)
 
 
-def scored_texts(model: LanguageModel) -> tuple[str, Iterator[Scored]]:
+def scored_texts(judge: Judge) -> tuple[str, Iterator[Scored]]:
     """Each --text as a whole."""
-    rows = scored(model, iter(texts_given(model)), are_lines=False)
+    rows = scored(judge, iter(texts_given(judge.models[0])), are_lines=False)
     return "--text", (row._replace(part=f"text {row.part}") for row in rows)
 
 
@@ -137,90 +152,53 @@ def texts_given(model: LanguageModel) -> list[Text]:
     return texts
 
 
-def scored(model: LanguageModel, texts: Iterator[Text], *, are_lines: bool) -> Iterator[Scored]:
+def scored(judge: Judge, texts: Iterator[Text], *, are_lines: bool) -> Iterator[Scored]:
     """Numbered texts, or lines without their ends, each as soon as it is scored."""
-    vocabulary = model.vocabulary
+    vocabulary = judge.models[0].vocabulary
     texts, kept = tee(texts)
-    scores = model.scores(texts, lines=are_lines)
-    for number, (text, found) in enumerate(zip(kept, scores, strict=True), 1):
+    tallies = judge.of_texts(texts, lines=are_lines)
+    for number, (text, tally) in enumerate(zip(kept, tallies, strict=True), 1):
         unknown = (
             Counter(vocabulary.unknown_in(vocabulary.normalise(text))) if UNKNOWN.value else None
         )
         shown = text.decode(errors="backslashreplace") if isinstance(text, bytes) else text
-        yield Scored(number, Tally.of(found), shown, unknown)
+        yield Scored(number, tally, shown, unknown)
 
 
-def scored_corpus(model: LanguageModel, path: Path) -> tuple[str, Iterator[Scored]]:
+def scored_corpus(judge: Judge, path: Path, corpus: Corpus | None) -> tuple[str, Iterator[Scored]]:
     """What is read, scored: by its splits where it is the run's own text, else as a whole."""
-    if CORPUS.value is None:
+    if corpus is None:
         corpus, text = own_text(path)
-        return corpus.description, scored_parts(model, corpus, text, True)
-    corpus, run = corpus_given(model, path), read_run(path)
-    text = encode_corpus(corpus, split=[1.0, 0.0, 0.0], vocabulary=model.vocabulary)
-    is_own = run is not None and text.sha256 == run.sha256
-    if run is not None and is_own:
-        text = divided(text, run.settings.text.split)
-    return corpus.description, scored_parts(model, corpus, text, is_own)
+        return corpus.description, scored_splits(judge, corpus, text)
+    model, run = judge.models[0], read_run(path)
+    own = None if run is None else own_split(model, corpus, run)
+    if own is not None:
+        return corpus.description, scored_splits(judge, corpus, own)
+    text = encode_corpus(corpus, split=WHOLE, vocabulary=model.vocabulary)
+    whole = Scored("whole text", judge.of_whole(text.tokens))
+    return corpus.description, iter([with_unknown(whole, model, corpus, 0, text.length)])
 
 
-def corpus_given(model: LanguageModel, path: Path) -> Corpus:
-    """--corpus, read as the run's own text was unless flags say how."""
-    if ENCODING.value is not None and model.vocabulary.level == "byte":
-        raise InputError(
-            "the model reads bytes as they are, in no encoding; leave "
-            f"--encoding={ENCODING.value} out"
-        )
-    run = read_run(path)
-    own = TextSettings() if run is None else run.settings.text
-    encoding = ENCODING.value or own.encoding
-    if MARKUP.value is not None:
-        markup = cast(Markup, MARKUP.value)
-        return open_corpus(CORPUS.value or [], encoding=encoding, markup=markup)
-    # What is evaluated need not be a dump because the run's own text was one.
-    return open_corpus(CORPUS.value or [], encoding=encoding).with_markup(cast(Markup, own.markup))
+def scored_splits(judge: Judge, corpus: Corpus, text: EncodedText) -> Iterator[Scored]:
+    """The splits of the text that was trained on; the first character of each is none's target."""
+    ends = {"training": (0, text.train_end), "validation": (text.train_end, text.valid_end),
+            "test": (text.valid_end, text.length)}  # fmt: skip
+    if judge.mode != "static":
+        del ends["training"]  # of which more is known than of any text to be predicted
+    ends = {name: (start, end) for name, (start, end) in ends.items() if end - start > 1}
+    tallies = judge.of_splits([text.tokens[start:end] for start, end in ends.values()])
+    for (name, (start, end)), tally in zip(ends.items(), tallies, strict=True):
+        yield with_unknown(Scored(name, tally), judge.models[0], corpus, start + 1, end)
 
 
-def own_text(path: Path) -> tuple[Corpus, EncodedText]:
-    """The text that a run was trained on, if it is still there and still the same."""
-    run = read_run(path)
-    if run is None:
-        raise InputError(
-            f"{path} is an export, which has no text of its own; give a --corpus or a --text"
-        )
-    try:
-        corpus, text = read_text(run.settings.text, run.origin)
-    except InputError as mistake:
-        raise InputError(
-            f"the text that {path} was trained on cannot be read ({mistake}); say with --corpus "
-            "where it is now, or give another text"
-        ) from None
-    if text.sha256 != run.sha256:
-        raise InputError(
-            f"{corpus.description} has changed since {path} was trained on it; give --corpus, with "
-            "the text as it was to evaluate it split by split, or any other to evaluate it whole"
-        )
-    return corpus, text
-
-
-def scored_parts(
-    model: LanguageModel, corpus: Corpus, text: EncodedText, is_split: bool
-) -> Iterator[Scored]:
-    """The splits of a text, or the whole."""
-    parts = {"whole text": text.tokens}
-    if is_split:
-        parts = {"training": text.train, "validation": text.valid, "test": text.test}
-    end = 0
-    for name, part in parts.items():
-        start, end = end, end + len(part)
-        if is_split and len(part) < 2:
-            continue
-        unknown = None
-        if UNKNOWN.value:
-            read = normalised_blocks(corpus, model.vocabulary)
-            unknown = unknown_symbols(between(read, start + is_split, end), model.vocabulary)
-        yield Scored(
-            name, model.tally_split(part) if is_split else model.tally(part), None, unknown
-        )
+def with_unknown(
+    scored: Scored, model: LanguageModel, corpus: Corpus, start: int, end: int
+) -> Scored:
+    """With what the model does not know of a part of a corpus, if that was asked for."""
+    if not UNKNOWN.value:
+        return scored
+    read = normalised_blocks(corpus, model.vocabulary)
+    return scored._replace(unknown=unknown_symbols(between(read, start, end), model.vocabulary))
 
 
 def begin() -> None:

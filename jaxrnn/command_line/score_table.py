@@ -45,10 +45,10 @@ class Scored(NamedTuple):
         return Scored(self.part, self.tally.plus(other.tally), None, unknown)
 
 
-def json_lines(rows: Iterable[Scored], total: Scored | None = None) -> Iterator[str]:
+def json_lines(rows: Iterable[Scored], mode: str, total: Scored | None = None) -> Iterator[str]:
     """An object for each row and for the total, in ASCII; what is not a finite number is null.
 
-    Arguments are those of `table`.
+    Arguments are those of `table`, and what the figures are called.
     """
     for row in _with_total(rows, total):
         tally = row.tally
@@ -56,6 +56,7 @@ def json_lines(rows: Iterable[Scored], total: Scored | None = None) -> Iterator[
         if row.text is not None:
             record["text"] = row.text
         record |= {
+            "mode": mode,
             "characters": tally.symbols,
             "log2_probability": tally.log2_probability,
             "bits_per_character": tally.bits,

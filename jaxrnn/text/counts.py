@@ -10,6 +10,7 @@ and p(w|h) = p(w|g) where h was never seen. The longest contexts count occurrenc
 count the distinct symbols that came before hw. Below the empty context all symbols are as likely.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -32,16 +33,16 @@ class Counted(NamedTuple):
 
 def counted(
     train: Integer[np.ndarray, " length"],
-    text: Integer[np.ndarray, " positions"],
+    texts: Sequence[Integer[np.ndarray, " _"]],
     *,
     symbols: int,
     longest: int,
-) -> Counted:
-    """Predicts each symbol of a text from those before it there.
+) -> list[Counted]:
+    """Predicts each symbol of some texts from those before it in its own.
 
     Args:
       train: what is counted, longer than the longest context.
-      text: what is predicted; nothing stands before it.
+      texts: what is predicted; nothing stands before any of them.
       symbols: how many different ones there are.
       longest: the most symbols that a model looks back.
     """
@@ -50,16 +51,18 @@ def counted(
             f"contexts of {longest} symbols cannot be counted in a text of {len(train)}; give a "
             "longer text or take shorter contexts"
         )
-    # Between them a symbol that neither has, so that no context that begins before the text is
+    # Between them a symbol that none of them has, so that no context that begins before a text is
     # ever one that was counted.
-    joined = np.concatenate([train, [symbols], text]).astype(np.int64)
+    parted = [part for text in texts for part in ([symbols], text)]
+    joined = np.concatenate([train, *parted]).astype(np.int64)
+    positions = len(joined) - len(train)
     # Strings of one length are numbered by sorting: each by the number of the string that is one
     # symbol shorter, and its last symbol. grams[i] is the number of the string that ends at i, and
     # there is one more for the empty string, which also ends before the first symbol.
     grams = np.zeros(len(joined) + 1, np.int64)
     contexts = np.zeros(1, np.int64)
-    lower = np.full(len(text), 1 / symbols)
-    found, seen = [], np.zeros(len(text), np.int64)
+    lower = np.full(positions, 1 / symbols)
+    found, seen = [], np.zeros(positions, np.int64)
     for length in range(1, longest + 2):
         keys, first, longer = np.unique(
             grams[:-1] * (symbols + 1) + joined[length - 1 :],
@@ -70,13 +73,18 @@ def counted(
             # Each distinct string is one more symbol before what it ends with.
             endings = grams[1:][first[counts > 0]]
             preceded = np.bincount(endings, minlength=len(contexts))
-            lower = _interpolated(preceded, contexts, grams[len(grams) - len(text) :], lower)
+            lower = _interpolated(preceded, contexts, grams[-positions:], lower)
         grams, contexts = longer, keys // (symbols + 1)
-        wanted = grams[len(grams) - len(text) :]
+        wanted = grams[-positions:]
         found.append(_interpolated(counts, contexts, wanted, lower))
         is_seen = np.bincount(contexts, weights=counts)[contexts[wanted]] > 0
         seen[is_seen] = length - 1
-    return Counted(np.stack(found), seen)
+    ends = np.cumsum([len(part) for part in parted])[1::2]
+    probabilities = np.stack(found)
+    return [
+        Counted(probabilities[:, end - len(text) : end], seen[end - len(text) : end])
+        for text, end in zip(texts, ends, strict=True)
+    ]
 
 
 def _interpolated(

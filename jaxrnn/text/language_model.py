@@ -76,10 +76,7 @@ class LanguageModel:
 
     def tally(self, tokens: Integer[np.ndarray, " length"]) -> Tally:
         """The sums over a text of any length, every symbol scored as by `scores`."""
-        start = self._beginning
-        if self.vocabulary.collapse_whitespace and len(tokens) and tokens[0] == start:
-            tokens = tokens[1:]  # white space that is one with the line end before it
-        return tally_text(self.network, self.params, start, tokens)
+        return tally_text(self.network, self.params, self.beginning, self.after_beginning(tokens))
 
     def scores(self, texts: Iterable[str | bytes], *, lines: bool = False) -> Iterator[Scores]:
         r"""How likely the model holds each symbol of texts, one text after the other.
@@ -97,9 +94,34 @@ class LanguageModel:
         Raises:
           InputError: a probability is not a finite number.
         """
-        start = self._beginning
-        after_start = ((start, self._encoded(text, lines)) for text in texts)
+        start = self.beginning
+        after_start = ((start, self.encoded(text, is_line=lines)) for text in texts)
         return score_texts(self.network, self.params, after_start)
+
+    @property
+    def beginning(self) -> int:
+        """What stands before a text: a line end or a space, as before a line or a word."""
+        known = (int(self.vocabulary.encode(start)[0]) for start in ("\n", " "))
+        return next((symbol for symbol in known if symbol != UNKNOWN), 1)
+
+    def after_beginning(
+        self, tokens: Integer[np.ndarray, " length"]
+    ) -> Integer[np.ndarray, " symbols"]:
+        """Without white space that is one with the line end before the text."""
+        swallowed = self.vocabulary.collapse_whitespace and tokens[:1].tolist() == [self.beginning]
+        return tokens[swallowed:]
+
+    def encoded(
+        self, text: str | bytes, *, is_line: bool = False
+    ) -> Integer[np.ndarray, " length"]:
+        """A text's symbols, normalised as what follows a line end; of a line, with its own end."""
+        end = self.vocabulary.encode(self.vocabulary.normalise("\n"))
+        is_ended = is_line and UNKNOWN not in end
+        if isinstance(text, bytes):
+            return self.vocabulary.encode(text + b"\n" * is_ended)
+        # The first line end, which may swallow white space, is not the text's.
+        normalised = self.vocabulary.normalise("\n" + text + "\n" * is_ended)
+        return self.vocabulary.encode(normalised)[1:]
 
     def texts(
         self,
@@ -203,22 +225,6 @@ class LanguageModel:
             facts=self.facts,
         )
 
-    @property
-    def _beginning(self) -> int:
-        """What stands before a text: a line end or a space, as before a line or a word."""
-        known = (int(self.vocabulary.encode(start)[0]) for start in ("\n", " "))
-        return next((symbol for symbol in known if symbol != UNKNOWN), 1)
-
-    def _encoded(self, text: str | bytes, is_line: bool) -> Integer[np.ndarray, " length"]:
-        """A text's symbols, normalised as what follows a line end."""
-        end = self.vocabulary.encode(self.vocabulary.normalise("\n"))
-        is_ended = is_line and UNKNOWN not in end
-        if isinstance(text, bytes):
-            return self.vocabulary.encode(text + b"\n" * is_ended)
-        # The first line end, which may swallow white space, is not the text's.
-        normalised = self.vocabulary.normalise("\n" + text + "\n" * is_ended)
-        return self.vocabulary.encode(normalised)[1:]
-
     def _blocks(
         self, prime: Text, streams: int, choice: Choice, seed: int
     ) -> Iterator[Integer[np.ndarray, "block streams"]]:
@@ -241,7 +247,7 @@ class LanguageModel:
                 f"characters of its training text only, so leave them out"
                 + other_form(self.vocabulary, prime)
             )
-        symbols = self.vocabulary.encode(prime) if prime else np.array([self._beginning])
+        symbols = self.vocabulary.encode(prime) if prime else np.array([self.beginning])
         choice = choice._replace(banned=(UNKNOWN,))
         return read(self.network, self.params, symbols, streams), choice
 

@@ -39,12 +39,13 @@ class Scores(NamedTuple):
     Attributes:
       symbols: the text.
       log_probabilities: natural logarithms.
-      ranks: 1 for a symbol that the network held to be the likeliest in its place.
+      ranks: 1 for a symbol that the network held to be the likeliest in its place; None where
+        several models took part, or a model that learns from the text.
     """
 
     symbols: Integer[np.ndarray, " length"]
     log_probabilities: Float[np.ndarray, " length"]
-    ranks: Int[np.ndarray, " length"]
+    ranks: Int[np.ndarray, " length"] | None = None
 
 
 class Tally(NamedTuple):
@@ -141,7 +142,7 @@ def tally_text(
     for group in _groups((p, p.heard) for p in _passages(start, symbols)):
         passages = [passage for passage, _ in group]
         for passage, scores in zip(passages, _read(network, params, passages), strict=True):
-            total = total.plus(Tally.of(Scores(passage.scored, -scores[0], scores[1])))
+            total = total.plus(Tally.of(Scores(passage.scored, -scores[0])))
     return total
 
 
@@ -155,13 +156,11 @@ def tally_batches(network: Network, params: Params, batches: Iterable[Batch]) ->
         if state is None:
             state = initial_state(network, batch.inputs.shape[1], state_dtype(params))
         resets = np.zeros(batch.inputs.shape, np.bool_)
-        nats, ranks, state = _chunk(network, params, state, batch.inputs, batch.targets, resets)
+        nats, _, state = _chunk(network, params, state, batch.inputs, batch.targets, resets)
         counts = batch.weights != 0
         nats = np.asarray(nats)[counts]
         check_finite(nats)
-        total = total.plus(
-            Tally.of(Scores(batch.targets[counts], -nats, np.asarray(ranks)[counts]))
-        )
+        total = total.plus(Tally.of(Scores(batch.targets[counts], -nats)))
     return total
 
 

@@ -4,6 +4,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from jaxrnn.command_line.score_table import shortened
@@ -171,6 +172,76 @@ def test_what_cannot_be_evaluated_is_refused(finished, tmp_path, flags, named):
     path.write_text("\ufeff")
     flags = [flag.format(path) for flag in flags]
     assert_refused(launched("evaluate", f"--workdir={finished[0]}", *flags), named)
+
+
+MODES = {
+    "dynamic": ["--adapt", "--adapt_rate=0.01"],
+    "static with counts": ["--counts"],
+    "dynamic with counts": ["--adapt", "--counts"],
+}
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_figures_of_every_mode_are_said_to_be_of_it(mode, finished, corpus, tmp_path):
+    elsewhere = tmp_path / "moved.txt"
+    elsewhere.write_bytes(corpus.read_bytes())
+    workdir, flags = f"--workdir={finished[0]}", MODES[mode]
+    _, *static = evaluated(workdir)
+    rows = evaluated(workdir, *flags)
+    assert [row["part"] for row in rows] == ["validation", "test"]
+    assert {row["mode"] for row in static} == {"static"}
+    for row, as_trained in zip(rows, static, strict=True):
+        assert (row["mode"], row["characters"]) == (mode, as_trained["characters"])
+        assert row["bits_per_character"] != pytest.approx(as_trained["bits_per_character"])
+    assert evaluated(workdir, *flags, f"--corpus={elsewhere}") == rows
+    told = launched("evaluate", workdir, *flags, "--text=the sun", "--text=the moon").out
+    assert told.partition("\n")[0].endswith(f" on --text, {mode}:")
+    assert ("fitted on the validation split" in told) == ("counts" in mode)
+
+
+def test_of_several_models_the_mean_of_their_probabilities_is_evaluated(
+    finished, exported, command, tmp_path
+):
+    paths = [finished[0], tmp_path / "other"]
+    assert (
+        launched("char_lm", *command, "--steps=20", "--seed=1", f"--workdir={paths[1]}").code == 0
+    )
+    workdir = f"--workdir={paths[0]},{paths[1]}"
+    text = "the sun\nand"
+    models = [load_language_model(path) for path in paths]
+    scores = [list(model.scores(text.split("\n"), lines=True)) for model in models]
+    *lines, total = evaluated(workdir, "--by=line", f"--text={text}")
+    for line, *both in zip(lines, *scores, strict=True):
+        mean = np.mean([np.exp(own.log_probabilities) for own in both], axis=0)
+        assert line["log2_probability"] == pytest.approx(np.log2(mean).sum(), rel=1e-5)
+    assert total["mode"] == "static"
+    alone = {row["part"]: row["bits_per_character"] for row in evaluated(f"--workdir={paths[0]}")}
+    twice = evaluated(f"--workdir={paths[0]},{exported}")
+    assert {row["part"]: row["bits_per_character"] for row in twice} == pytest.approx(
+        alone, rel=1e-4
+    )
+    title = launched("evaluate", workdir, "--text=sea").out.partition("\n")[0]
+    assert f"{paths[0]} (" in title
+    assert f", {paths[1]} (" in title
+
+
+@pytest.mark.parametrize(
+    ("flags", "named"),
+    [
+        (["--adapt", "--by=line"], "--by=line"),
+        (["--counts", "--by=line"], "--by=line"),
+        (["--adapt_rate=0.1"], "--adapt"),
+        (["--adapt", "--adapt_rate=0"], "above 0"),
+        (["--adapt", "--adapt_decay=2"], "from 0 to 1"),
+        (["--adapt", "--text=sea", "--workdir={}"], "export"),
+        (["--counts", "--text=sea", "--workdir={}"], "export"),
+    ],
+)
+def test_modes_that_cannot_be_are_refused(finished, exported, flags, named):
+    flags = [f"--workdir={finished[0]}", *flags]
+    if "{}" in flags[-1]:
+        flags = [*flags[1:-1], f"--workdir={exported}"]
+    assert_refused(launched("evaluate", *flags), named)
 
 
 def test_what_is_no_model_is_refused(tmp_path):

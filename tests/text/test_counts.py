@@ -59,28 +59,29 @@ def test_probabilities_are_those_of_a_model_by_dictionaries(length):
         [model.probability(context, int(symbol)) for context, symbol in zip(own, text, strict=True)]
         for own in contexts
     ]
-    found = counted(train, text, symbols=SYMBOLS, longest=longest)
+    other, found = counted(train, [text[5:20], text], symbols=SYMBOLS, longest=longest)
     np.testing.assert_allclose(found.probabilities, expected, rtol=1e-12)
     followed = [
         [any((*context, v) in model.occurrences[n + 1] for v in range(SYMBOLS)) for context in own]
         for n, own in enumerate(contexts)
     ]
     np.testing.assert_array_equal(found.seen, np.sum(followed, axis=0) - 1)
+    (alone,) = counted(train, [text[5:20]], symbols=SYMBOLS, longest=longest)
+    np.testing.assert_array_equal(other.probabilities, alone.probabilities)
 
 
 def test_probabilities_of_all_symbols_add_up_to_one_after_contexts_seen_and_unseen():
     train = drawn(2, 500)
     for context in (train[100:104], np.array([4, 4, 4, 4])):
-        after = [
-            counted(train, np.array([*context, s]), symbols=SYMBOLS, longest=4).probabilities[:, -1]
-            for s in range(SYMBOLS)
-        ]
+        texts = [np.array([*context, s]) for s in range(SYMBOLS)]
+        found = counted(train, texts, symbols=SYMBOLS, longest=4)
+        after = [own.probabilities[:, -1] for own in found]
         np.testing.assert_allclose(np.sum(after, axis=0), 1, rtol=1e-12)
         assert np.min(after) > 0
 
 
 def test_what_follows_from_two_symbols_is_predicted_from_two_and_not_from_one():
-    found = counted(drawn(3, 20_000), drawn(4, 2000), symbols=SYMBOLS, longest=3)
+    (found,) = counted(drawn(3, 20_000), [drawn(4, 2000)], symbols=SYMBOLS, longest=3)
     bits = -np.log2(found.probabilities).mean(axis=1)
     rest = 0.3 / SYMBOLS
     chances = np.array([0.7 + rest, *[rest] * (SYMBOLS - 1)])
@@ -98,4 +99,4 @@ def test_discounts_are_those_of_the_paper():
 
 def test_a_text_shorter_than_a_context_is_refused():
     with pytest.raises(InputError, match="contexts of 4 symbols"):
-        counted(drawn(0, 4), drawn(1, 9), symbols=SYMBOLS, longest=4)
+        counted(drawn(0, 4), [drawn(1, 9)], symbols=SYMBOLS, longest=4)

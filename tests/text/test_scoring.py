@@ -112,7 +112,7 @@ def test_nothing_has_no_bits_per_symbol_and_the_probability_1():
     ],
 )
 def test_lines_are_normalised_as_what_follows_a_line_end(model, line, scored):
-    assert model.vocabulary.decode(model._encoded(line, True)) == scored
+    assert model.vocabulary.decode(model.encoded(line, is_line=True)) == scored
 
 
 def test_a_collapsed_text_is_scored_the_same_as_numbers():

@@ -1,0 +1,149 @@
+"""Dynamic evaluation: a network that goes on learning from the text by which it is judged.
+
+Every chunk is predicted first, and then learned from (Krause, Kahembwe, Murray and Renals 2018,
+Dynamic evaluation of neural sequence models, the rule with RMS and decay). With g the gradient of a
+chunk's mean nats and rms the root of the mean square of such gradients on the training text,
+
+    params += -rate * g / (rms + eps) + decay * min(rms / mean(rms), 1 / decay) * (trained - params)
+
+by element; the mean is over all parameters. The parameters change most where training changed them
+least, and go back to the trained ones fastest where the gradient is large.
+"""
+
+from collections.abc import Iterator
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int, Integer
+
+from jaxrnn.core.engine.unroll import unroll
+from jaxrnn.core.network import Network
+from jaxrnn.core.parameters import Params, State, initial_state, state_dtype
+from jaxrnn.learning.loss import cross_entropy
+from jaxrnn.text.batches import steps_per_epoch
+
+CHUNK = 32  # symbols that are learned from at once
+CALL = 64  # chunks in one program
+SAMPLED = (64, 8)  # of the training text, for the mean squares: places, and chunks at each
+EPSILON = 0.01  # eps, in units of mean(rms): of parameters that the sample had no use for
+
+
+class Adaptation(NamedTuple):
+    """How fast parameters change, and go back to the trained ones; the share of a chunk."""
+
+    rate: float = 1e-3
+    decay: float = 0.02
+
+
+def root_mean_squares(
+    network: Network, params: Params, train: Integer[np.ndarray, " length"]
+) -> Params:
+    """Of the gradients of chunks from places all over the training text, each parameter's own.
+
+    Raises:
+      InputError: the text is shorter than a chunk.
+    """
+    lanes, chunks = max(1, min(SAMPLED[0], (len(train) - 1) // CHUNK)), SAMPLED[1]
+    chunks = min(chunks, steps_per_epoch(len(train), batch=lanes, chunk=CHUNK))
+    state = initial_state(network, lanes, state_dtype(params))
+    # Chunk by chunk as the text is adapted to: a lane is a batch of its own.
+    state = jax.tree.map(lambda array: array[:, None], state)
+    sums = jax.tree.map(jnp.zeros_like, params)
+    apart = (len(train) - 1) // lanes
+    for i in range(chunks):
+        places = np.arange(lanes)[:, None] * apart + i * CHUNK + np.arange(CHUNK + 1)
+        chunk = jnp.asarray(train[places], jnp.int32)
+        sums, state = _sum_of_squares(network, params, sums, state, chunk)
+    return jax.tree.map(lambda total: jnp.sqrt(total / (lanes * chunks)), sums)
+
+
+def adapted(
+    network: Network,
+    trained: Params,
+    rms: Params,
+    heard: Integer[np.ndarray, " length"],
+    adaptation: Adaptation = Adaptation(),  # noqa: B008 (frozen)
+) -> Iterator[Float[np.ndarray, " piece"]]:
+    """The natural logarithms of the probabilities of all symbols but the first, in pieces.
+
+    Each is what parameters say that have learned from nothing but symbols before it.
+
+    Args:
+      network: what predicts, from the zero state on.
+      trained: its parameters at the text's beginning.
+      rms: as from `root_mean_squares`.
+      heard: the text.
+      adaptation: how fast.
+    """
+    pairs = len(heard) - 1
+    params, state = trained, initial_state(network, 1, state_dtype(trained))
+    for start in range(0, pairs, CALL * CHUNK):
+        length = min(CALL * CHUNK, pairs - start)
+        chunks = CALL if start else -(-length // CHUNK)
+        # What stands after the text's end is learned from when all is predicted.
+        piece = np.zeros(chunks * CHUNK + 1, np.int32)
+        piece[: length + 1] = heard[start : start + length + 1]
+        nats, params, state = _adapted(
+            network, params, state, trained, rms, jnp.asarray(piece), adaptation
+        )
+        yield -np.asarray(nats)[:length]
+
+
+@partial(jax.jit, static_argnums=0)
+def _sum_of_squares(
+    network: Network,
+    params: Params,
+    sums: Params,
+    states: State,
+    chunks: Int[Array, "lanes time_and_1"],
+) -> tuple[Params, State]:
+    """With each lane's gradient squared and added, and the states afterwards."""
+
+    def add(sums: Params, lane: tuple[State, Array]) -> tuple[Params, State]:
+        gradient, (_, state) = jax.grad(_mean_nats, argnums=1, has_aux=True)(network, params, *lane)
+        return jax.tree.map(lambda total, g: total + jnp.square(g), sums, gradient), state
+
+    return jax.lax.scan(add, sums, (states, chunks))
+
+
+@partial(jax.jit, static_argnums=0)
+def _adapted(
+    network: Network,
+    params: Params,
+    state: State,
+    trained: Params,
+    rms: Params,
+    piece: Int[Array, " time_and_1"],
+    adaptation: Adaptation,
+) -> tuple[Float[Array, " time"], Params, State]:
+    count = sum(array.size for array in jax.tree.leaves(rms))
+    mean = sum(array.sum() for array in jax.tree.leaves(rms)) / count
+    rate, decay = adaptation
+
+    def moved(param: Array, g: Array, trained: Array, rms: Array) -> Array:
+        back = jnp.minimum(decay * rms / mean, 1)
+        return param - rate * g / (rms + EPSILON * mean) + back * (trained - param)
+
+    def learn(carried: tuple[Params, State], chunk: Array) -> tuple[tuple[Params, State], Array]:
+        params, state = carried
+        gradient, (nats, state) = jax.grad(_mean_nats, argnums=1, has_aux=True)(
+            network, params, state, chunk
+        )
+        return (jax.tree.map(moved, params, gradient, trained, rms), state), nats
+
+    starts = jnp.arange(0, len(piece) - 1, CHUNK)
+    chunks = piece[starts[:, None] + jnp.arange(CHUNK + 1)]
+    (params, state), nats = jax.lax.scan(learn, (params, state), chunks)
+    return nats.ravel(), params, state
+
+
+def _mean_nats(
+    network: Network, params: Params, state: State, chunk: Int[Array, " time_and_1"]
+) -> tuple[Float[Array, ""], tuple[Float[Array, " time"], State]]:
+    """Of all symbols but the first; then of each of them, and the state afterwards."""
+    logits, state = unroll(network, params, state, chunk[:-1, None])
+    nats = cross_entropy(logits, chunk[1:, None])[:, 0]
+    return nats.mean(), (nats, state)
