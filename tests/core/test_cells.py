@@ -24,7 +24,7 @@ from jaxrnn import (
 )  # fmt: skip
 from jaxrnn.core import cells
 from jaxrnn.core.cells import CELLS, elman, find
-from tests.networks import compiled, made, random_params
+from tests.networks import compiled, equations, made, random_params
 from tests.reference import ACTIVATIONS, assert_close, sigmoid
 
 RNG = np.random.default_rng(0)
@@ -38,7 +38,7 @@ def test_an_elman_cell_is_its_activation_of_the_sum(name):
     assert carry == ()
 
 
-def one_layer(cell: str) -> Network:
+def one_layer(cell: Cell | str) -> Network:
     edges = [Connection("input", "output"), Connection("output", "output", 1)]
     return Network(3, [Layer("output", 2, cell)], edges)
 
@@ -285,6 +285,27 @@ def test_a_cell_without_carry_may_have_the_two_sums_apart():
     params = {"output": {"bias": jnp.ones(1), "input@0": 2 * jnp.ones((1, 1))}}
     outputs, _ = unroll(network, params, {}, jnp.array([1.0, 2, 3])[:, None, None])
     np.testing.assert_array_equal(outputs[:, 0, 0], [3, 5, 7])
+
+
+def test_gates_of_a_cell_s_own_are_not_kept_for_every_step():
+    def stepped(own_gates: int) -> list[tuple[int, ...]]:
+        """What goes in and out of the loops of a gradient, step by step."""
+
+        def scaled(sums, carry):
+            return jnp.tanh(sums[0] * sum(sums[1:], 1.0)), carry
+
+        network = one_layer(Cell("scaled", scaled, gates=1 + own_gates, own_gates=own_gates))
+        params, state = made(network)
+
+        def loss(params):
+            return unroll(network, params, state, jnp.ones((7, 2, 3)))[0].sum()
+
+        program = jax.make_jaxpr(jax.grad(loss))(params)
+        loops = [e for e in equations(program) if e.primitive.name == "scan"]
+        shapes = [x.aval.shape for loop in loops for x in (*loop.invars, *loop.outvars)]
+        return sorted(shape for shape in shapes if shape[:1] == (7,))
+
+    assert stepped(0) == stepped(5) != []
 
 
 @pytest.mark.usefixtures("own_registry")

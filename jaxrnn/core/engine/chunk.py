@@ -17,7 +17,7 @@ from jaxrnn.core.engine.arguments import Arrays
 from jaxrnn.core.engine.components import run_order
 from jaxrnn.core.engine.delays import Ages, ages_since, at, newest
 from jaxrnn.core.engine.directions import turned, turned_masks, turned_resets
-from jaxrnn.core.engine.drives import Sequence, drives_of
+from jaxrnn.core.engine.drives import Sequence, drives_of, own_gates
 from jaxrnn.core.engine.dropout import Dropout, draw_masks
 from jaxrnn.core.engine.ngrams import ngram_symbols
 from jaxrnn.core.engine.placement import with_automatic_axes
@@ -120,6 +120,7 @@ def _run(
             component, params, heard, state, way.masks, way.ages, reset_state,
             dtype=how.dtype, plain_autodiff=how.plain_autodiff,
         )  # fmt: skip
+        own = {layer.name: own_gates(layer, params) for layer in component.layers}
         memory = {
             layer.name: _as_in_a_cell(state[layer.name], layer, component.memory(layer))
             for layer in component.layers
@@ -133,7 +134,7 @@ def _run(
         weights = {c: params[c.target][c.key] for c in component.internal if c.kind != IDENTITY}
         internal_masks = {c: way.masks[c] for c in component.internal if c in masks}
         outputs, final, every = run_component(
-            component, weights, drives, internal_masks, way.resets, memory, reset_carry,
+            component, weights, drives, own, internal_masks, way.resets, memory, reset_carry,
             dtype=how.dtype, plain_autodiff=how.plain_autodiff,
             every_carry=how.all_layers or inside is not None,
         )  # fmt: skip

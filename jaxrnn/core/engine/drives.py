@@ -53,6 +53,14 @@ def drives_of(
     }
 
 
+def own_gates(layer: Layer, params: Params) -> tuple[Float[Array, " size"], ...]:
+    """Of the gates that no connection adds to, what they are at every step and in every lane."""
+    count = layer.cell.own_gates * layer.size
+    if not count:
+        return ()
+    return split_gates(params[layer.name][BIAS][-count:].astype(state_dtype(params)), layer)
+
+
 def _drive(
     layer: Layer,
     component: Component,
@@ -98,9 +106,6 @@ def _drive(
             feedforward = feedforward + heard
 
     drive = split_gates(feedforward, layer)
-    if layer.cell.own_gates:
-        own_bias = params[layer.name][BIAS][-layer.cell.own_gates * layer.size :]
-        drive = (*drive, *split_gates(at_each_step(own_bias), layer))
     if layer.cell.separate_sums:
         return drive, None if recurrent is None else split_gates(recurrent, layer)
     return (drive,)

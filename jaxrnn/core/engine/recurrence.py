@@ -9,6 +9,9 @@ deltas (gradients with respect to the sums) backward; then one product over the 
 against deltas, for each connection's weight gradient. Lanes are independent, so `jax.vjp` of each
 cell and transposed matrices are all that the backward pass needs.
 
+A cell's own gates are the same at every step: they do not go through the loop, and their gradients
+are added up in it.
+
 The gates of a layer's drives, and of the sums that are kept, lie apart, each `[batch, size]`: XLA's
 CPU backend does not vectorise elementwise work on slices of one wide row.
 """
@@ -46,6 +49,7 @@ from jaxrnn.core.parameters import State
 
 Weights = dict[Connection, Float[Array, "*_source _target"]]
 Masks = dict[Connection, Float[Array, "time_or_1 batch _size"]]
+OwnGates = dict[str, tuple[Float[Array, " _size"], ...]]
 EveryCarry = dict[str, tuple[Float[Array, "time batch _size"], ...]]
 
 
@@ -53,6 +57,7 @@ def run_component(
     component: Component,
     weights: Weights,
     drives: dict[str, Drives],
+    own: OwnGates,
     masks: Masks,
     resets: Bool[Array, "time batch"] | None,
     memory: State,
@@ -68,6 +73,7 @@ def run_component(
       component: which.
       weights: of those internal connections that have any.
       drives: what each of its layers hears from outside the component.
+      own: of each layer, the gates that hear nothing.
       masks: dropout masks of internal connections.
       resets: where true, the layers' memory is forgotten before that step.
       memory: the state of its layers before the chunk; of layers that have one.
@@ -82,23 +88,24 @@ def run_component(
       that is asked for, without carries that are the output.
     """
     if not component.is_stepped:
-        outputs, _, _ = _advance(component, {}, drives, {}, {}, {}, dtype)
+        outputs, _, _ = _advance(component, {}, drives, own, {}, {}, {}, dtype)
         return outputs, {}, {}
     if component.is_linear:
-        arguments = drives, resets, memory, reset_carry
+        arguments = drives, own, resets, memory, reset_carry
         outputs, carries = _run_linear(component, *arguments, plain_autodiff)
         last = jax.tree.map(lambda x: x[-1], carries)
         return outputs, last, beside_outputs(component, carries) if every_carry else {}
     time = jax.tree.leaves(drives)[0].shape[0]
     masks = {c: jnp.broadcast_to(mask, (time, *mask.shape[1:])) for c, mask in masks.items()}
     scan = _plain if plain_autodiff else _by_rule
-    arguments = weights, drives, masks, resets, memory, reset_carry
+    arguments = weights, drives, own, masks, resets, memory, reset_carry
     return scan(component, dtype, every_carry, *arguments)
 
 
 def _run_linear(
     component: Component,
     drives: dict[str, Drives],
+    own: OwnGates,
     resets: Bool[Array, "time batch"] | None,
     memory: State,
     reset_carry: Carries,
@@ -106,8 +113,8 @@ def _run_linear(
 ) -> tuple[Outputs, EveryCarry]:
     """One layer, whose past reaches it through a linear carry alone."""
     (layer,) = component.layers
-    (sums,), (initial, *heard) = drives[layer.name], memory[layer.name].carry
-    assert sums is not None  # there is a bias
+    (sums,) = _filled(drives[layer.name], own, layer)
+    initial, *heard = memory[layer.name].carry
     decay, drive = layer.cell.run_terms(sums)
     returns = reset_carry.get(layer.name, ())
     if layer.cell.first_drive is not None:
@@ -130,21 +137,24 @@ def _plain(
     every_carry: bool,
     weights: Weights,
     drives: dict[str, Drives],
+    own: OwnGates,
     masks: Masks,
     resets: Bool[Array, "time batch"] | None,
     memory: State,
     reset_carry: Carries,
 ) -> tuple[Outputs, Carries, EveryCarry]:
-    arguments = weights, drives, masks, resets, memory, reset_carry
+    arguments = weights, drives, own, masks, resets, memory, reset_carry
     result, _ = _unroll(component, dtype, every_carry, *arguments)
     return result
 
 
-def _forward(component, dtype, every_carry, weights, drives, masks, resets, memory, reset_carry):
+def _forward(
+    component, dtype, every_carry, weights, drives, own, masks, resets, memory, reset_carry
+):
     rounded = {  # once, not at each step
         c: array.astype(dtype) if c.kind == FULL else array for c, array in weights.items()
     }
-    arguments = rounded, drives, masks, resets, memory, reset_carry
+    arguments = rounded, drives, own, masks, resets, memory, reset_carry
     result, kept = _unroll(component, dtype, every_carry, *arguments)
     outputs, *_ = result
     return result, (*arguments, outputs, kept)
@@ -153,8 +163,10 @@ def _forward(component, dtype, every_carry, weights, drives, masks, resets, memo
 def _backward(
     component: Component, dtype: jnp.dtype, every_carry: bool, residuals: tuple, cotangents: tuple
 ) -> tuple:
-    weights, drives, masks, resets, memory, _, outputs, _ = residuals
-    deltas, memory_grads, reset_grads = _carry_deltas_back(component, dtype, residuals, cotangents)
+    weights, drives, _, masks, resets, memory, _, outputs, _ = residuals
+    deltas, own_grads, memory_grads, reset_grads = _carry_deltas_back(
+        component, dtype, residuals, cotangents
+    )
     ages = ages_since(resets)
     weight_grads = {}
     for connection in weights:
@@ -165,7 +177,7 @@ def _backward(
         if connection in masks:
             source = source * masks[connection]
         target = _target(component, connection)
-        delta = _heard(deltas[connection.target][_sum_index(component, connection)], target)
+        delta = deltas[connection.target][_sum_index(component, connection)]
         weight_grads[connection] = weight_grad(connection.kind, source, delta, target, dtype)
     drive_grads = {
         layer.name: tuple(
@@ -174,14 +186,16 @@ def _backward(
         )
         for layer in component.layers
     }
-    return weight_grads, drive_grads, None, None, memory_grads, reset_grads
+    return weight_grads, drive_grads, own_grads, None, None, memory_grads, reset_grads
 
 
 _by_rule = jax.custom_vjp(_plain, nondiff_argnums=(0, 1, 2))
 _by_rule.defvjp(_forward, _backward)
 
 
-def _unroll(component, dtype, every_carry, weights, drives, masks, resets, memory, reset_carry):
+def _unroll(
+    component, dtype, every_carry, weights, drives, own, masks, resets, memory, reset_carry
+):
     """The chunk forward; and what the backward pass needs: sums, and carries before each step."""
 
     def body(running: Running, start: Any, x: tuple) -> tuple[Running, tuple]:
@@ -193,7 +207,7 @@ def _unroll(component, dtype, every_carry, weights, drives, masks, resets, memor
             if c.delay
         }
         outputs, carry, sums = _advance(
-            component, weights, drives, masks, heard, before.carry, dtype
+            component, weights, drives, own, masks, heard, before.carry, dtype
         )
         history = {
             name: write(array, outputs[name], start + length_of(memory, name))
@@ -217,6 +231,7 @@ def _advance(
     component: Component,
     weights: Weights,
     drives: dict,
+    own: OwnGates,
     masks: dict,
     heard: dict[Connection, Array],
     carry: Carries,
@@ -236,10 +251,10 @@ def _advance(
             source = source * masks[connection] if connection in masks else source
             gates = added(connection.kind, source, weights.get(connection), layer, dtype)
             i = _sum_index(component, connection)
-            terms[i] = gates if terms[i] is None else _add(terms[i], gates)
+            terms[i] = gates if terms[i] is None else tuple(map(jnp.add, terms[i], gates))
             summed[i] = True
         before = carry.get(layer.name, ())
-        arguments = *_filled(terms, layer), before
+        arguments = *_filled(terms, own, layer), before
         outputs[layer.name], carries[layer.name] = layer.cell.run(*arguments)
         sums[layer.name] = tuple(t if s else None for t, s in zip(terms, summed, strict=True))
     return outputs, {name: carries[name] for name in carry}, sums
@@ -247,17 +262,18 @@ def _advance(
 
 def _carry_deltas_back(
     component: Component, dtype: jnp.dtype, residuals: tuple, cotangents: tuple
-) -> tuple[dict[str, tuple[Array, ...]], State, Carries]:
-    """Each layer's deltas at every step; the gradients of the initial memory and of what resets
-    set carries to.
+) -> tuple[dict[str, tuple[Array, ...]], OwnGates, State, Carries]:
+    """Each layer's deltas at every step; the gradients of its own gates, of the initial memory and
+    of what resets set carries to.
     """
-    weights, drives, masks, resets, memory, reset_carry, _, (sums, carries) = residuals
+    weights, drives, own, masks, resets, memory, reset_carry, all_outputs, kept = residuals
+    sums, carries = kept
     output_grads, carry_grads, every_grads = cotangents
     transposed = {c: matrix.T for c, matrix in weights.items()}
 
     def body(running: tuple, start: Any, x: tuple) -> tuple[tuple, dict[str, tuple]]:
         """One stride; `grads` are with respect to what runs after it."""
-        grads, reset_grads = running
+        grads, reset_grads, own_grads = running
         output_grads, every_grads, drives, sums, carries, masks, reset, ages = x
         outputs, history = dict(output_grads), dict(grads.history)
         after = {
@@ -268,18 +284,20 @@ def _carry_deltas_back(
             outputs[name] = outputs[name] + grad
         for name, array in history.items():
             outputs[name] = steps_of(array, start + length_of(memory, name), span_of(drives))
-        deltas, carry = {}, {}
+        deltas, carry, own_grads = {}, {}, dict(own_grads)
         for layer in reversed(component.layers):
             name = layer.name
             terms = (d if s is None else s for d, s in zip(drives[name], sums[name], strict=True))
-            _, vjp = jax.vjp(layer.cell.run, *_filled(terms, layer), carries.get(name, ()))
+            _, vjp = jax.vjp(layer.cell.run, *_filled(terms, own, layer), carries.get(name, ()))
             *gates, before = vjp((outputs[name], after.get(name, ())))
+            heard = layer.cell.heard_gates
+            own_grads[name] = tuple(map(_add_lanes, own_grads[name], gates[0][heard:]))
             if name in after:
                 carry[name] = before
-            deltas[name] = tuple(jnp.concatenate(gate, axis=-1) for gate in gates)
+            deltas[name] = tuple(jnp.concatenate(gate[:heard], axis=-1) for gate in gates)
             for connection in (c for c in component.internal if c.target == name):
                 source, delay = connection.source, connection.delay
-                delta = _heard(deltas[name][_sum_index(component, connection)], layer)
+                delta = deltas[name][_sum_index(component, connection)]
                 grad = source_grad(connection.kind, delta, transposed.get(connection), layer, dtype)
                 grad = grad * masks[connection] if connection in masks else grad
                 if source in history and delay:
@@ -298,14 +316,18 @@ def _carry_deltas_back(
             )
             for name, totals in reset_grads.items()
         }
-        return (forget(Running(carry, last, history), reset), reset_grads), deltas
+        return (forget(Running(carry, last, history), reset), reset_grads, own_grads), deltas
 
     after = after_the_chunk(memory, output_grads, carry_grads)
     shown = {name: grad for name, grad in output_grads.items() if name not in after.history}
     xs = shown, every_grads, drives, sums, carries, masks, resets, ages_of(component, resets)
-    first = after, jax.tree.map(jnp.zeros_like, reset_carry)
-    (grads, reset_grads), deltas = step_through(body, first, xs, component.stride, reverse=True)
-    return deltas, as_state(grads, memory), reset_grads
+    nothing = {name: (jnp.zeros_like(all_outputs[name][0]),) * len(own[name]) for name in own}
+    first = after, jax.tree.map(jnp.zeros_like, reset_carry), nothing
+    (grads, reset_grads, own_grads), deltas = step_through(
+        body, first, xs, component.stride, reverse=True
+    )
+    own_grads = jax.tree.map(lambda lanes: lanes.sum(axis=0), own_grads)
+    return deltas, own_grads, as_state(grads, memory), reset_grads
 
 
 def beside_outputs(component: Component, carries: dict[str, tuple]) -> dict[str, tuple]:
@@ -325,22 +347,20 @@ def _carried(carry: Carries, memory: State) -> Carries:
     return {name: carry.get(name, ()) for name in memory}
 
 
-def _add(sums: Gates, heard: Gates) -> Gates:
-    """What a connection adds to the gates that hear it; a cell's own gates come after those."""
-    return (*map(jnp.add, sums, heard), *sums[len(heard) :])
+def _add_lanes(
+    lanes: Float[Array, "batch size"], delta: Float[Array, "*stride batch size"]
+) -> Float[Array, "batch size"]:
+    """Lanes stay apart in the loop, where nothing is to be summed over devices."""
+    return lanes + (delta if delta.ndim == 2 else delta.sum(axis=0))
 
 
-def _heard(delta: Float[Array, "*any sums"], layer: Layer) -> Float[Array, "*any heard"]:
-    """The deltas of the gates that connections add to."""
-    return delta[..., : layer.cell.heard_gates * layer.size]
-
-
-def _filled(terms: Iterable[Gates | None], layer: Layer) -> tuple[Gates, ...]:
-    """Zeros in place of recurrent sums to which nothing adds; feed-forward ones have a bias."""
+def _filled(terms: Iterable[Gates | None], own: OwnGates, layer: Layer) -> tuple[Gates, ...]:
+    """All gates: own ones, and zeros in place of recurrent sums to which nothing adds."""
     feedforward, *recurrent = terms
-    assert feedforward is not None
-    zeros = tuple(map(jnp.zeros_like, feedforward[: layer.cell.heard_gates]))
-    return (feedforward, *(zeros if term is None else term for term in recurrent))
+    assert feedforward is not None  # there is a bias
+    zeros = tuple(map(jnp.zeros_like, feedforward))
+    constant = (jnp.broadcast_to(gate, feedforward[0].shape) for gate in own[layer.name])
+    return (*feedforward, *constant), *(zeros if term is None else term for term in recurrent)
 
 
 def _target(component: Component, connection: Connection) -> Layer:
