@@ -283,7 +283,7 @@ register(
 )
 register(Cell("product", formulas.product, separate_sums=True))
 register(Cell("mogrifier", formulas.mogrifier, separate_sums=True))
-# As published with alpha = 1, beta1 = beta2 = 0.5 and b = 0.
+# In the terms of the paper alpha = 1, beta1 = beta2 = 0.5 and b = 0.
 register(
     Cell(
         "mi_tanh",

@@ -84,7 +84,7 @@ def _normalised(sums: Gates) -> Gates:
 def product(feedforward: Gates, recurrent: Gates, carry: Carry) -> Output:
     """What multiplicative RNNs put between a step and the next: (W x) * (U h).
 
-    Sutskever, Martens and Hinton 2011, Generating text with recurrent neural networks, equation 4.
+    Sutskever, Martens and Hinton 2011, Generating text with recurrent neural networks.
     """
     (below,), (before,) = feedforward, recurrent
     return below * before, carry
@@ -118,7 +118,7 @@ def mi_gru(feedforward: Gates, recurrent: Gates, carry: Carry) -> Output:
 
 
 def _integrated(feedforward: Gates, recurrent: jax.Array) -> jax.Array:
-    """Wu and others 2016, On multiplicative integration with recurrent neural networks, equation 4.
+    """Wu and others 2016, On multiplicative integration with recurrent neural networks.
 
     Published is alpha * (W x) * (U h) + beta1 * (U h) + beta2 * (W x) + b. With alpha in W this is
     (W x + beta1) * (U h + beta2) + (b - beta1 * beta2), of fewer parameters and less work: beta1 is
