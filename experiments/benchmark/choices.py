@@ -42,14 +42,17 @@ class Called(Contender):
 
 
 class Training(Contender):
-    """Training steps, so many in a call; a run is ten steps."""
+    """Training steps on random symbols, so many in a call; a run is ten steps."""
 
-    def __init__(self, shape: Shape, steps: int) -> None:
-        network, optimizer = shape.network(), make_optimizer("adam", clip_norm=CLIP_NORM)
-        self.state = start(network, init(network, jax.random.key(0)), optimizer, shape.batch)
-        self.call = make_training_steps(network, optimizer)
-        symbols = jnp.zeros((steps, shape.chunk, shape.batch), int)
-        chunks = Batch(symbols, symbols, symbols > 0)
+    def __init__(
+        self, network: Network, batch: int, chunk: int, steps: int, **options: Any
+    ) -> None:
+        optimizer = make_optimizer("adam", clip_norm=CLIP_NORM)
+        self.state = start(network, init(network, jax.random.key(0)), optimizer, batch)
+        self.call = make_training_steps(network, optimizer, **options)
+        drawn = np.random.default_rng(0).integers(network.input_size, size=(steps, chunk, batch))
+        symbols = jnp.asarray(drawn)
+        chunks = Batch(symbols, symbols % network.size("output"), jnp.zeros(symbols.shape, bool))
         keys = jax.random.split(jax.random.key(0), steps)
         self.rest, self.steps = (chunks, keys, jnp.full(steps, LEARNING_RATE)), steps
 
@@ -123,8 +126,17 @@ def choices(quick: bool) -> dict[str, Callable[[], Contenders]]:
             "autodiff": of_shape(each, options=jaxrnn.Options(plain_autodiff=True)),
         }  # fmt: skip
     found[f"steps a call, {gru.name}"] = lambda: {
-        "ten": Training(gru, STEPS_PER_CALL), "one": Training(gru, 1)
-    }  # fmt: skip
+        name: Training(gru.network(), gru.batch, gru.chunk, steps)
+        for name, steps in (("ten", STEPS_PER_CALL), ("one", 1))
+    }
+    counts = (20, 40) if quick else (1_000, 10_000, 100_000, 1_000_000)
+    found[f"rows of a table, tanh {size} B{batch} T{time}"] = lambda: {
+        f"{rows:,}, {name}": Training(
+            with_vocabulary(size, rows), batch, time, STEPS_PER_CALL, tables=tables
+        )
+        for name, tables in (("by rows", ["input"]), ("whole", []))
+        for rows in counts
+    }
     for steps, lanes, units in ((4, 2, 4),) if quick else ((50, 50, 256), (1024, 16, 256)):
         found[f"linear recurrence, {steps} steps of {lanes} x {units}"] = lambda s=(
             steps, lanes, units

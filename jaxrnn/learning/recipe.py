@@ -24,6 +24,7 @@ from jaxrnn.learning.optimizers import (
     make_optimizer,
     make_schedule,
 )
+from jaxrnn.learning.tables import ngram_tables
 from jaxrnn.learning.training import TrainingState, TrainingSteps, make_training_steps, start
 from jaxrnn.storage.fields import check, setting
 
@@ -171,7 +172,7 @@ class Recipe:
         *,
         shardings: TrainingState | None = None,
     ) -> TrainingSteps:
-        """As from `make_training_steps`."""
+        """As from `make_training_steps`; tables of n-grams are trained by rows."""
         return make_training_steps(
             network,
             self.make_optimizer(),
@@ -181,6 +182,7 @@ class Recipe:
             l1=self.l1,
             l2=self.l2,
             average=self.average,
+            tables=ngram_tables(network),
             options=Options(jnp.bfloat16 if self.dtype == "bfloat16" else None, self.segment),
             shardings=shardings,
         )

@@ -1,11 +1,11 @@
 """Training by rows: a step reads and changes those rows of a table that its symbols look up.
 
-A table is the matrix of a delay-0 connection from a source of symbols: a row a symbol. A step runs
-on a smaller network whose source has as many symbols as the step can touch, with these rows for its
-matrix; so the gradient is dense over them, sums up what falls on one row, and takes part in
-whatever the optimiser does to a gradient as a whole, its clipping say. Rows of parameters and of
-the optimiser's state are then put back where they came from. None of it costs more in a table of a
-million rows than in one of a thousand.
+A table is the matrix of a delay-0 connection from a source of symbols, an input or an n-gram: a row
+a symbol. A step runs on a smaller network whose source has as many symbols as the step can touch,
+with these rows for its matrix; so the gradient is dense over them, sums up what falls on one row,
+and takes part in whatever the optimiser does to a gradient as a whole, its clipping say. Rows of
+parameters and of the optimiser's state are then put back where they came from. None of it costs
+more in a table of a million rows than in one of a thousand.
 """
 
 from collections.abc import Iterable
@@ -17,10 +17,13 @@ import optax
 from jaxtyping import Array, Bool, Int, Integer
 
 from jaxrnn.core.checks import listed, shown
-from jaxrnn.core.engine.arguments import by_name, called
+from jaxrnn.core.engine.arguments import by_name, called, check_arrays
+from jaxrnn.core.engine.delays import ages_since, newest
+from jaxrnn.core.engine.ngrams import ngram_symbols
 from jaxrnn.core.errors import InputError
 from jaxrnn.core.layers import FULL, INPUT
 from jaxrnn.core.network import Network
+from jaxrnn.core.parameters import LayerState, Params, State, state_dtype
 from jaxrnn.learning.batch import Batch
 
 WHOLE = ""  # the owner of what is no table's
@@ -30,55 +33,100 @@ class LookUp(NamedTuple):
     """What a step touches.
 
     Attributes:
-      network: whose sources of tables have as many symbols as rows were looked up.
+      network: whose sources of tables have as many symbols as rows were looked up. N-grams are
+        inputs of it.
       batch: with inputs that number these rows.
+      state: the network's, before the batch.
+      pasts: what the whole network remembers of its inputs after the batch.
       rows: of each such source's tables; in increasing order, without repetition. Those beyond the
         table's end stand for none, where the step's symbols are fewer.
     """
 
     network: Network
     batch: Batch
+    state: State
+    pasts: State
     rows: dict[str, Int[Array, " rows"]]
 
 
+def ngram_tables(network: Network) -> tuple[str, ...]:
+    """The n-grams that can be trained by rows: those that are heard through matrices alone."""
+    elsewise = {c.source for c in network.connections if c.kind != FULL}
+    return tuple(ngram.name for ngram in network.ngrams if ngram.name not in elsewise)
+
+
 def check_tables(network: Network, sources: Iterable[str]) -> tuple[str, ...]:
-    """The sources, each of them an input that is heard through tables alone."""
+    """The sources, each of them an input or an n-gram that is heard through tables alone."""
     names = tuple(listed(sources, "tables"))
+    heard = {connection.source for connection in network.connections}
+    known = [name for name, _ in network.inputs] + [ngram.name for ngram in network.ngrams]
+    known = [name for name in known if name in heard]
     for name in names:
-        if not isinstance(name, str) or not network.is_input(name):
-            known = ", ".join(name for name, _ in network.inputs)
-            raise InputError(f"tables name {shown(name)}, which is no input; inputs are {known}")
+        if name not in known:
+            raise InputError(
+                f"tables name {shown(name)}, which is no input or n-gram that a layer hears; those "
+                f"are {', '.join(known)}"
+            )
         for connection in network.connections:
             if connection.source == name and (connection.delay or connection.kind != FULL):
                 raise InputError(
                     f"connection {connection} is no table; train '{name}' by rows only where all "
                     "that hear it do at once and through a matrix"
                 )
-    return names
+    return tuple(dict.fromkeys(names))
 
 
-def look_up(network: Network, sources: tuple[str, ...], batch: Batch) -> LookUp:
+def look_up(
+    network: Network, sources: tuple[str, ...], params: Params, batch: Batch, state: State
+) -> LookUp:
     """The rows that a batch's symbols touch.
 
-    Symbols that there are not stay such; those beyond a lane's end touch nothing.
+    Symbols that there are not stay such; those beyond a lane's end touch nothing. Since symbols get
+    other numbers, locked dropout of symbols draws other masks than on the whole network.
+
+    Raises:
+      InputError: what is given does not fit the network, or a table's input is no symbols.
     """
     if not sources:
-        return LookUp(network, batch, {})
-    inputs, sizes, rows = dict(by_name(network, batch.inputs)), dict(network.inputs), {}
+        return LookUp(network, batch, state, {}, {})
+    inputs = by_name(network, batch.inputs)
+    check_arrays(network, params, state, inputs, batch.resets)
+    working = state_dtype(params)
+    inputs = {name: x.astype(working) if x.ndim == 3 else x for name, x in inputs.items()}
     for name in sources:
-        symbols = inputs[name]
-        if not jnp.issubdtype(symbols.dtype, jnp.integer):
+        if name in inputs and not jnp.issubdtype(inputs[name].dtype, jnp.integer):
             raise InputError(
-                f"{called(network, name)} are {symbols.dtype}; a table needs symbols, whole numbers"
+                f"{called(network, name)} are {inputs[name].dtype}; a table needs symbols, whole "
+                "numbers"
             )
-        inside = jnp.ones(symbols.shape, bool)
-        if batch.lengths is not None:
-            inside = jnp.arange(symbols.shape[0])[:, None] < batch.lengths
-        rows[name], inputs[name] = _distinct(symbols, sizes[name], inside)
+    steps, lanes = next(iter(inputs.values())).shape[:2]
+    lengths, resets = batch.lengths, batch.resets
+    inside = jnp.ones((steps, lanes), bool)
+    if lengths is not None:
+        inside = jnp.arange(steps)[:, None] < lengths
+        lengths = inside.sum(axis=0, dtype=jnp.int32)
+        resets = ~inside if resets is None else resets | ~inside
+    ages = ages_since(resets)
+    pasts = {
+        name: LayerState(newest(inputs[name], state[name].past, ages, lengths), ())
+        for name in inputs
+        if name in state
+    }
+    inputs |= ngram_symbols(network, inputs, state, ages)
+    heard = {connection.source for connection in network.connections}
+    inputs = {name: sequence for name, sequence in inputs.items() if name in heard}
+    sizes, rows = {name: network.size(name) for name in inputs}, {}
+    for name in sources:
+        rows[name], inputs[name] = _distinct(inputs[name], sizes[name], inside)
         sizes[name] = rows[name].size
     small = Network(sizes, network.layers, network.connections, network.outputs)
-    given = inputs[INPUT] if network.takes_one_array else inputs
-    return LookUp(small, batch._replace(inputs=given), rows)
+    given = inputs[INPUT] if small.takes_one_array else inputs
+    kept = {
+        name: LayerState(own.past[: small.memory(name)], own.carry)
+        for name, own in state.items()
+        if name not in pasts or small.memory(name)
+    }
+    return LookUp(small, batch._replace(inputs=given), kept, pasts, rows)
 
 
 def _distinct(

@@ -136,7 +136,7 @@ def make_training_steps(
         who evaluates applies it too.
       l1: as for `weight_penalty`, which is added to the loss.
       l2: likewise.
-      tables: inputs of symbols whose matrices are trained by rows, as "input": a step reads and
+      tables: inputs and n-grams, by name, whose matrices are trained by rows: a step reads and
         changes only those rows that its symbols look up, at a cost that does not depend on how many
         there are. Whatever the optimiser keeps of the others waits too, but counts steps for all.
         So SGD and Adagrad do what they would do otherwise; Adam, whose means would fade and move a
@@ -150,10 +150,10 @@ def make_training_steps(
         the compiler finds that it does.
 
     Raises:
-      InputError: there is no weight to drop; tables are no inputs, are heard otherwise than through
-        matrices and at once, or are given together with a transform; or, when called, their inputs
-        are no symbols, keys or rates are not one each a step, the optimiser lacks the rates or has
-        no use for them, or the state is one without the average, or with one.
+      InputError: there is no weight to drop; tables are no inputs or n-grams, are heard otherwise
+        than through matrices and at once, or are given together with a transform; or, when called,
+        their inputs are no symbols, keys or rates are not one each a step, the optimiser lacks the
+        rates or has no use for them, or the state is one without the average, or with one.
     """
     optimizer = optax.with_extra_args_support(optimizer)
     check_weight_drop(network, weight_drop)
@@ -186,12 +186,15 @@ def make_training_steps(
         batch, key, rate = x
         current = going_on_from(state.params, state.iterate), state.optimizer_state
         inputs = readable(network, batch.inputs, step_weights(batch))
-        touched, batch, rows = look_up(network, tables, batch._replace(inputs=inputs))
+        touched = look_up(
+            network, tables, state.params, batch._replace(inputs=inputs), state.network_state
+        )
         owned = owners(network, tables, optimizer, current)
-        before = params, optimizer_state = gather(current, owned, rows)
+        before = params, optimizer_state = gather(current, owned, touched.rows)
         (value, (mean, losses, network_state)), gradient = jax.value_and_grad(
             objective, has_aux=True
-        )(params, touched, state.network_state, batch, key)
+        )(params, touched.network, touched.state, touched.batch, key)
+        network_state = network_state | touched.pasts
         given = {} if rate is None else {"learning_rate": rate}
         updates, optimizer_state = optimizer.update(
             gradient, optimizer_state, params, value=value, **given
@@ -213,7 +216,7 @@ def make_training_steps(
         )  # fmt: skip
         restarted = jnp.where(count == 0, len(suspects), count).astype(jnp.int32)
         report = Report(mean, finite, norm, jnp.where(finite, 0, restarted))
-        params, optimizer_state = scatter(current, kept, owned, rows)
+        params, optimizer_state = scatter(current, kept, owned, touched.rows)
         iterate = state.iterate
         if iterate is not None:
             params, iterate = averaged(state.params, iterate, params, average, finite)

@@ -14,6 +14,7 @@ from jaxrnn.learning.batch import Batch, time_and_lanes
 from jaxrnn.learning.loss import Loss
 from jaxrnn.learning.parallel import everywhere, shardings, step_lanes
 from jaxrnn.learning.recipe import Recipe
+from jaxrnn.learning.tables import ngram_tables
 from jaxrnn.learning.training import STEPS_PER_CALL
 from jaxrnn.running.memory import Part, check_memory, free_memory
 
@@ -64,7 +65,10 @@ def training_parts(network: Network, recipe: Recipe, batch: Batch, mesh: Mesh) -
     time, own = time_and_lanes(batch)
     lanes = -(-own // len(mesh.local_devices)) * sharing
     size = 8 if recipe.dtype == "float64" else 4
-    learned = size * network.parameter_count * (2 + _slots(recipe)) * sharing
+    tables = [network.shape(c) for c in network.connections if c.source in ngram_tables(network)]
+    untouched = sum(max(0, rows - time * own) * width for rows, width in filter(None, tables))
+    learned = network.parameter_count * (2 + _slots(recipe)) - untouched  # without a gradient
+    learned *= size * sharing
     # One piece of the outputs for the whole chunk, and of hidden layers for a segment.
     outputs = size * time * lanes * sum(network.size(name) for name in network.outputs)
     hidden = sum(layer.size for layer in network.layers if layer.name not in network.outputs)

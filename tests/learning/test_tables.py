@@ -11,6 +11,7 @@ import pytest
 from jaxrnn import Connection, Dropout, InputError, Layer, Network, Options, init
 from jaxrnn.learning.batch import Batch
 from jaxrnn.learning.optimizers import make_optimizer
+from jaxrnn.learning.recipe import Recipe
 from jaxrnn.learning.training import TrainingState, make_training_steps, start
 from tests.learning.test_parallel import printed_by
 from tests.learning.test_training import assert_different, assert_same_bits, copied, keys_from
@@ -142,6 +143,58 @@ def test_what_does_nothing_without_a_gradient_does_by_rows_what_it_does_otherwis
     assert_close(by_rows, usual, 1e-5)
 
 
+PAIRS = Network(
+    3,
+    [Layer("hidden", 4, "tanh"), Layer("output", CLASSES, "linear")],
+    [
+        Connection("pairs", "hidden"), Connection("triples", "output"),
+        Connection("hidden", "hidden", 1), Connection("hidden", "output"),
+    ],
+    ngrams=[("pairs", 2, 16), ("triples", 3, 30)],
+)  # fmt: skip
+WITH_INPUT = Network(
+    3, PAIRS.layers, [*PAIRS.connections, ("input", "hidden"), ("input", "output", 1)],
+    ngrams=PAIRS.ngrams,
+)  # fmt: skip
+ALL = Network(3, PAIRS.layers, [*PAIRS.connections, ("input", "hidden")], ngrams=PAIRS.ngrams)
+
+
+@pytest.mark.parametrize(
+    ("network", "tables"),
+    [(PAIRS, ["pairs", "triples"]), (WITH_INPUT, ["triples"]), (ALL, ["input", "pairs", "pairs"])],
+    ids=["all", "some", "their input"],
+)
+@pytest.mark.parametrize("special", ["resets", "lengths"])
+def test_n_grams_are_looked_up_across_chunks_and_resets_as_the_engine_has_it(
+    network, tables, special
+):
+    rng = np.random.default_rng(0)
+    symbols = jnp.asarray(rng.integers(3, size=(4, TIME, BATCH)))
+    data = Batch(symbols, (symbols + 1) % CLASSES, jnp.asarray(rng.random(symbols.shape) < 0.2))
+    if special == "lengths":
+        lengths = jnp.array([[4, 2, 0], [1, 3, 4], [2, 2, 2], [0, 0, 1]])
+        data = data._replace(lengths=lengths, resets=None)
+    optimizer, results = optimizer_of("sgd"), []
+    for chosen in (tables, ()):
+        steps = compiled(make_training_steps(network, optimizer, tables=chosen))
+        state = start(network, init(network, jax.random.key(0)), optimizer, BATCH)
+        results.append(steps(state, data, keys_from(0, 4), jnp.full(4, 0.5)))
+    by_rows, usual = results
+    assert by_rows[1].finite.all()
+    assert_close(by_rows, usual, 1e-5)
+
+
+def test_a_recipe_trains_n_grams_by_rows():
+    symbols = jnp.ones((2, TIME, BATCH), int)
+    recipe = Recipe(dropout=0.2, ngram_dropout=0.3)
+    before = recipe.start(WITH_INPUT, BATCH, jax.random.key(0))
+    table = np.array(before.params["hidden"]["pairs@0"])
+    steps = recipe.training_steps(WITH_INPUT)
+    after, _ = steps(before, Batch(symbols, symbols), keys_from(0, 2), jnp.full(2, 0.1))
+    moved = (np.asarray(after.params["hidden"]["pairs@0"]) != table).any(axis=1)
+    assert moved.sum() == 2  # ones after nothing, and after ones
+
+
 @pytest.mark.parametrize("name", ["adam", "adamw", "momentum"])
 def test_rows_that_are_not_looked_up_stay_to_the_bit_and_so_does_what_is_kept_for_them(name):
     before = copied(begin(name))
@@ -220,10 +273,11 @@ LATE = Network(ROWS, NETWORK.layers[-1:], [("input", "output", 2)])
     ("message", "network", "options"),
     [
         (
-            "tables name 'hidden', which is no input; .* words, feat",
+            "tables name 'hidden', which is no input or n-gr.*; those are wor",
             NETWORK,
             {"tables": ["hidden"]},
         ),
+        ("tables name 'input', .* those are pairs, triples", PAIRS, {"tables": ["input"]}),
         ("tables are 'words'; give a list", NETWORK, {"tables": "words"}),
         (r"input -> output \(delay 2\) is no table", LATE, {"tables": ["input"]}),
         ("a transform sees whole", NETWORK, {"tables": ["words"], "transform": lambda x: x}),

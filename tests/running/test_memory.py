@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from jaxrnn.core.errors import InputError
+from jaxrnn.core.layers import Layer
+from jaxrnn.core.network import Network
 from jaxrnn.core.parameters import init
 from jaxrnn.core.stacks import stacked
 from jaxrnn.learning.loss import cross_entropy
@@ -103,6 +105,14 @@ def test_what_is_counted_is_what_training_starts_from(optimizer, average):
     assert activations == 4 * (3 * 4 * 7 + 3 * 4 * (5 + 6))
     assert lanes == nbytes(state.network_state)
     assert data == 10 * 3 * 4 * (4 + 4 + 1)
+
+
+def test_of_a_table_that_is_trained_by_rows_only_what_a_step_touches_has_a_gradient():
+    layers = [Layer("output", 7, "linear")]
+    network = Network(7, layers, [("pairs", "output")], ngrams=[("pairs", 2, 1000)])
+    shapes, mesh = needs.text_shapes(4, 3), data_mesh(4, 1)
+    learned, *_ = needs.training_parts(network, Recipe(), shapes, mesh)
+    assert learned.size == 4 * 7 * (3 * (1000 + 1) + 4 * 3 + 1)
 
 
 def test_the_compiler_is_asked_where_the_count_comes_near(monkeypatch):

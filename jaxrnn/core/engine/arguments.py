@@ -76,7 +76,7 @@ def enter(
         for name, array in by_name(network, inputs).items()
     }
     resets = None if resets is None else jnp.asarray(as_array(resets, "resets"))
-    _check(network, params, state, named, resets)
+    check_arrays(network, params, state, named, resets)
     inside, named = _cut_to(lengths, named)
     for name, array in named.items():
         # NumPy's are known before anything is computed.
@@ -153,7 +153,7 @@ def _cut_to(lengths: Any, arrays: dict[str, Any]) -> tuple[Array | None, dict[st
     return jnp.arange(time)[:, None] < counts[None, :], {n: cut(x) for n, x in arrays.items()}
 
 
-def _check(
+def check_arrays(
     network: Network,
     params: Params,
     state: State,
