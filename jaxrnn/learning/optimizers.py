@@ -29,18 +29,27 @@ FIRST = 0.01  # of the highest rate: where a cosine's rise begins, for at 0 a st
 
 
 def make_optimizer(
-    name: str, *, clip_norm: float | None = None, clip_value: float | None = None
+    direction: str | optax.GradientTransformation,
+    *,
+    clip_norm: float | None = None,
+    clip_value: float | None = None,
 ) -> optax.GradientTransformationExtraArgs:
     """An optimiser that takes its learning rate at each update, as `learning_rate=`.
 
     Args:
-      name: one of `OPTIMIZERS`. AdamW decays matrices, not biases, by 0.01 times the rate;
-        momentum is 0.9, and so is RMSProp's decay.
+      direction: one of `OPTIMIZERS`, by its name. AdamW decays matrices, not biases, by 0.01 times
+        the rate; momentum is 0.9, and so is RMSProp's decay. Or another one, to be multiplied by
+        minus the rate, as from `jaxrnn.learning.muon.muon`.
       clip_norm: scale the gradient down to this global norm (Pascanu and others 2013).
       clip_value: cut each entry of the gradient to [-clip_value, clip_value].
     """
-    if name not in OPTIMIZERS:
-        raise InputError(f"unknown optimiser '{name}'; they are {', '.join(OPTIMIZERS)}")
+    if isinstance(direction, str):
+        if direction not in OPTIMIZERS:
+            raise InputError(
+                f"unknown optimiser '{direction}'; they are {', '.join(OPTIMIZERS)}, or a "
+                "direction, as muon(network)"
+            )
+        direction = OPTIMIZERS[direction]()
     for option, limit in (("norm", clip_norm), ("value", clip_value)):
         if limit is not None and not limit > 0:
             raise InputError(
@@ -50,7 +59,7 @@ def make_optimizer(
     clipping += [] if clip_norm is None else [optax.clip_by_global_norm(clip_norm)]
     # One link of the chain, clipped or not: a run whose clipping changes keeps its state.
     clipped = optax.chain(*clipping) if clipping else optax.identity()
-    return optax.chain(clipped, OPTIMIZERS[name](), scale_by_given_learning_rate())
+    return optax.chain(clipped, direction, scale_by_given_learning_rate())
 
 
 def scale_by_given_learning_rate() -> optax.GradientTransformationExtraArgs:

@@ -17,6 +17,7 @@ from jaxrnn.core.layers import Connection
 from jaxrnn.core.network import Network
 from jaxrnn.core.parameters import INITIALIZERS, Ends, Params, init, parameter_shapes
 from jaxrnn.learning.loss import Loss, cross_entropy
+from jaxrnn.learning.muon import muon
 from jaxrnn.learning.optimizers import (
     OPTIMIZERS,
     SCHEDULES,
@@ -29,6 +30,7 @@ from jaxrnn.learning.training import TrainingState, TrainingSteps, make_training
 from jaxrnn.storage.fields import check, setting
 
 DTYPES = ("float32", "bfloat16", "float64")
+MUON = "muon"  # made for a network, unlike those in `OPTIMIZERS`
 
 
 @dataclass(frozen=True)
@@ -39,8 +41,12 @@ class Recipe:
     are None where gradients are not clipped.
     """
 
-    optimizer: str = setting("adam", "How to walk downhill.", choices=tuple(OPTIMIZERS))
+    optimizer: str = setting("adam", "How to walk downhill.", choices=(*OPTIMIZERS, MUON))
     learning_rate: float = setting(4e-3, "The highest of the schedule.", above=0, overridable=True)
+    muon_rate: float = setting(
+        0.02, "The same, of what muon makes orthogonal; all else has --learning_rate.", above=0,
+        overridable=True,
+    )  # fmt: skip
     schedule: str = setting(
         "cosine", "How the learning rate moves: cosine rises in a warm-up and falls to 0,"
         " exponential falls to a hundredth.",
@@ -106,9 +112,12 @@ class Recipe:
     def __post_init__(self) -> None:
         check(self)
 
-    def make_optimizer(self) -> optax.GradientTransformationExtraArgs:
+    def make_optimizer(self, network: Network) -> optax.GradientTransformationExtraArgs:
         """Takes its learning rate at each update."""
-        return make_optimizer(self.optimizer, clip_norm=self.clip_norm, clip_value=self.clip_value)
+        direction = self.optimizer
+        if direction == MUON:
+            direction = muon(network, self.muon_rate / self.learning_rate)
+        return make_optimizer(direction, clip_norm=self.clip_norm, clip_value=self.clip_value)
 
     def make_schedule(self) -> Schedule:
         """The learning rate as a function of progress."""
@@ -155,7 +164,8 @@ class Recipe:
             learned = jax.tree.map(
                 lambda x, given: jnp.array(given, x.dtype), learned, dict(params)
             )
-        return start(network, learned, self.make_optimizer(), batch, average=self.average > 0)
+        optimizer = self.make_optimizer(network)
+        return start(network, learned, optimizer, batch, average=self.average > 0)
 
     def dropout_on(self, network: Network) -> dict[Connection | Ends, Dropout]:
         """What each connection drops while training."""
@@ -175,7 +185,7 @@ class Recipe:
         """As from `make_training_steps`; tables of n-grams are trained by rows."""
         return make_training_steps(
             network,
-            self.make_optimizer(),
+            self.make_optimizer(network),
             loss=loss,
             dropout=self.dropout_on(network),
             weight_drop=self.weight_drop,

@@ -9,7 +9,8 @@ from jax.sharding import Mesh
 
 from jaxrnn.core.engine.segments import segment_length
 from jaxrnn.core.network import Network
-from jaxrnn.core.parameters import state_shapes
+from jaxrnn.core.parameters import init, state_shapes
+from jaxrnn.core.stacks import stacked
 from jaxrnn.learning.batch import Batch, time_and_lanes
 from jaxrnn.learning.loss import Loss
 from jaxrnn.learning.parallel import everywhere, shardings, step_lanes
@@ -193,7 +194,9 @@ def _is_shape(x: Any) -> bool:
 
 
 def _slots(recipe: Recipe) -> int:
-    """How many numbers the training state keeps for each parameter, beside itself."""
-    one = jax.ShapeDtypeStruct((16, 16), jnp.float32)
-    kept = jax.tree.leaves(jax.eval_shape(recipe.make_optimizer().init, {"matrix": one}))
-    return sum(leaf.size for leaf in kept) // one.size + (recipe.average > 0)
+    """How many numbers the training state keeps for each parameter beside itself, at least."""
+    small = stacked(16, (16,), 16)
+    params = jax.eval_shape(lambda: init(small, jax.random.key(0)))
+    kept = jax.tree.leaves(jax.eval_shape(recipe.make_optimizer(small).init, params))
+    numbers = sum(leaf.size for leaf in kept)
+    return numbers // small.parameter_count + (recipe.average > 0)

@@ -115,6 +115,14 @@ def test_of_a_table_that_is_trained_by_rows_only_what_a_step_touches_has_a_gradi
     assert learned.size == 4 * 7 * (3 * (1000 + 1) + 4 * 3 + 1)
 
 
+def test_of_muon_which_keeps_less_for_some_matrices_no_more_is_counted_than_there_is():
+    network, recipe = stacked(7, (5, 6), 7, "lstm"), Recipe(optimizer="muon")
+    counted = needs.training_parts(network, recipe, needs.text_shapes(4, 3), data_mesh(4, 1))[0]
+    state = jax.eval_shape(lambda: recipe.start(network, 4, jax.random.key(0)))
+    kept = nbytes(state.optimizer_state)
+    assert nbytes(state.params) < counted.size <= 2 * nbytes(state.params) + kept
+
+
 def test_the_compiler_is_asked_where_the_count_comes_near(monkeypatch):
     network, shapes = stacked(7, (64,), 7, "relu"), needs.text_shapes(64, 32)
     arguments = network, cross_entropy, Recipe(), shapes, data_mesh(64, 1)

@@ -81,7 +81,7 @@ def test_without_a_directory_nothing_is_written_and_no_signal_is_caught(tmp_path
 
 
 def test_a_training_in_a_directory_that_goes_on_equals_one_in_memory(tmp_path):
-    recipe = Recipe(schedule="constant", dropout=0.2, average=0.9)
+    recipe = Recipe(optimizer="muon", schedule="constant", dropout=0.2, average=0.9)
     whole = train(NETWORK, PROBLEM, recipe, steps=40, evaluate_every=20)
     train(NETWORK, PROBLEM, recipe, steps=20, evaluate_every=20, workdir=tmp_path / "run")
     again = train(NETWORK, PROBLEM, recipe, steps=40, evaluate_every=20, workdir=tmp_path / "run")

@@ -27,9 +27,10 @@ def test_a_name_means_one_setting():
 
 
 OUT_OF_BOUNDS = {
-    "seed": (-1, 2**32), "chunk": (0,), "batch": (0,), "learning_rate": (0.0,), "clip_norm": (0.0,),
-    "clip_value": (0.0,), "dropout": (-0.1, 1.0), "input_dropout": (1.0,), "ngram_dropout": (1.0,),
-    "output_dropout": (1.0,), "recurrent_dropout": (1.0,), "weight_drop": (1.0,),
+    "seed": (-1, 2**32), "chunk": (0,), "batch": (0,), "learning_rate": (0.0,), "muon_rate": (0.0,),
+    "clip_norm": (0.0,), "clip_value": (0.0,), "dropout": (-0.1, 1.0), "input_dropout": (1.0,),
+    "ngram_dropout": (1.0,), "output_dropout": (1.0,), "recurrent_dropout": (1.0,),
+    "weight_drop": (1.0,),
     "l1": (-0.1,), "l2": (-0.1,), "segment": (-1,),
     "optimizer": ("sdg",), "schedule": ("linear",), "initializer": ("ones",),
     "recurrent_initializer": ("ones",), "dtype": ("float16",), "steps": (0,),
@@ -59,10 +60,10 @@ def test_what_does_not_decide_what_is_trained_may_change_in_a_run():
 
 def test_what_may_be_overridden_leaves_every_array_of_a_checkpoint_what_it_is():
     others = {
-        "learning_rate": 0.1, "schedule": "constant", "clip_norm": None, "clip_value": 0.5,
-        "dropout": 0.5, "input_dropout": 0.5, "ngram_dropout": 0.5, "output_dropout": 0.5,
-        "recurrent_dropout": 0.5, "locked": True, "weight_drop": 0.5, "l1": 0.1, "l2": 0.1,
-        "segment": 8,
+        "learning_rate": 0.1, "muon_rate": 0.1, "schedule": "constant", "clip_norm": None,
+        "clip_value": 0.5, "dropout": 0.5, "input_dropout": 0.5, "ngram_dropout": 0.5,
+        "output_dropout": 0.5, "recurrent_dropout": 0.5, "locked": True, "weight_drop": 0.5,
+        "l1": 0.1, "l2": 0.1, "segment": 8,
     }  # fmt: skip
     assert {leaf.name for leaf in leaves(Settings) if leaf.meaning.overridable} == others.keys()
 
@@ -76,7 +77,7 @@ def test_what_may_be_overridden_leaves_every_array_of_a_checkpoint_what_it_is():
 
     for name, value in others.items():
         assert arrays(Settings().but(**{name: value})) == arrays(Settings()), name
-    for name, value in (("optimizer", "momentum"), ("batch", 7)):
+    for name, value in (("optimizer", "momentum"), ("average", 0.9), ("batch", 7)):
         assert arrays(Settings().but(**{name: value})) != arrays(Settings()), name
 
 
