@@ -25,6 +25,7 @@ from jaxrnn.learning.optimizers import (
     make_optimizer,
     make_schedule,
 )
+from jaxrnn.learning.row_adagrad import with_row_adagrad
 from jaxrnn.learning.tables import ngram_tables
 from jaxrnn.learning.training import TrainingState, TrainingSteps, make_training_steps, start
 from jaxrnn.storage.fields import check, setting
@@ -45,6 +46,10 @@ class Recipe:
     learning_rate: float = setting(4e-3, "The highest of the schedule.", above=0, overridable=True)
     muon_rate: float = setting(
         0.02, "The same, of what muon makes orthogonal; all else has --learning_rate.", above=0,
+        overridable=True,
+    )  # fmt: skip
+    ngram_rate: float = setting(
+        0.06, "The same, of n-grams' tables, which go by Adagrad with one number a row.", above=0,
         overridable=True,
     )  # fmt: skip
     schedule: str = setting(
@@ -114,9 +119,13 @@ class Recipe:
 
     def make_optimizer(self, network: Network) -> optax.GradientTransformationExtraArgs:
         """Takes its learning rate at each update."""
-        direction = self.optimizer
-        if direction == MUON:
+        if self.optimizer == MUON:
             direction = muon(network, self.muon_rate / self.learning_rate)
+        else:
+            direction = OPTIMIZERS[self.optimizer]()
+        if tables := ngram_tables(network):
+            factor = self.ngram_rate / self.learning_rate
+            direction = with_row_adagrad(network, tables, direction, factor)
         return make_optimizer(direction, clip_norm=self.clip_norm, clip_value=self.clip_value)
 
     def make_schedule(self) -> Schedule:

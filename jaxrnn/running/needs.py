@@ -67,8 +67,10 @@ def training_parts(network: Network, recipe: Recipe, batch: Batch, mesh: Mesh) -
     lanes = -(-own // len(mesh.local_devices)) * sharing
     size = 8 if recipe.dtype == "float64" else 4
     tables = [network.shape(c) for c in network.connections if c.source in ngram_tables(network)]
-    untouched = sum(max(0, rows - time * own) * width for rows, width in filter(None, tables))
-    learned = network.parameter_count * (2 + _slots(recipe)) - untouched  # without a gradient
+    in_tables = sum(math.prod(shape) for shape in filter(None, tables))
+    learned = (network.parameter_count - in_tables) * (2 + _slots(recipe)) + in_tables
+    # Of a table a number is kept for each row, and the rows that a step touches have a gradient.
+    learned += sum(rows + min(rows, time * own) * width for rows, width in filter(None, tables))
     learned *= size * sharing
     # One piece of the outputs for the whole chunk, and of hidden layers for a segment.
     outputs = size * time * lanes * sum(network.size(name) for name in network.outputs)

@@ -1,8 +1,11 @@
 """Adagrad by rows, against a loop in NumPy."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxrnn import Layer, Network, init
+from jaxrnn.learning.recipe import Recipe
 from jaxrnn.learning.row_adagrad import scale_by_row_adagrad
 
 
@@ -23,3 +26,18 @@ def test_each_row_is_divided_by_the_root_of_the_mean_squares_it_has_had():
 
 def test_it_keeps_one_number_a_row():
     assert scale_by_row_adagrad().init(jnp.ones((9, 64))).shape == (9, 1)
+
+
+def test_a_recipe_moves_tables_by_it_at_a_rate_of_their_own():
+    layers = [Layer("hidden", 3, "linear"), Layer("output", 4, "linear")]
+    connections = [("pairs", "hidden"), ("input", "hidden"), ("hidden", "output")]
+    network = Network(4, layers, connections, ngrams=[("pairs", 2, 25)])
+    params = init(network, jax.random.key(0))
+    for name in ("adam", "muon"):
+        recipe = Recipe(optimizer=name, learning_rate=0.01, ngram_rate=0.5, clip_norm=None)
+        optimizer = recipe.make_optimizer(network)
+        gradient = jax.tree.map(jnp.ones_like, params)
+        state = optimizer.init(params)
+        updates, _ = optimizer.update(gradient, state, params, learning_rate=0.005)  # half way
+        np.testing.assert_allclose(updates["hidden"]["pairs@0"], -0.25, rtol=1e-5)
+        np.testing.assert_allclose(updates["hidden"]["bias"], -0.005, rtol=1e-4)

@@ -28,6 +28,7 @@ def test_a_name_means_one_setting():
 
 OUT_OF_BOUNDS = {
     "seed": (-1, 2**32), "chunk": (0,), "batch": (0,), "learning_rate": (0.0,), "muon_rate": (0.0,),
+    "ngram_rate": (0.0,),
     "clip_norm": (0.0,), "clip_value": (0.0,), "dropout": (-0.1, 1.0), "input_dropout": (1.0,),
     "ngram_dropout": (1.0,), "output_dropout": (1.0,), "recurrent_dropout": (1.0,),
     "weight_drop": (1.0,),
@@ -60,7 +61,8 @@ def test_what_does_not_decide_what_is_trained_may_change_in_a_run():
 
 def test_what_may_be_overridden_leaves_every_array_of_a_checkpoint_what_it_is():
     others = {
-        "learning_rate": 0.1, "muon_rate": 0.1, "schedule": "constant", "clip_norm": None,
+        "learning_rate": 0.1, "muon_rate": 0.1, "ngram_rate": 0.1,
+        "schedule": "constant", "clip_norm": None,
         "clip_value": 0.5, "dropout": 0.5, "input_dropout": 0.5, "ngram_dropout": 0.5,
         "output_dropout": 0.5, "recurrent_dropout": 0.5, "locked": True, "weight_drop": 0.5,
         "l1": 0.1, "l2": 0.1, "segment": 8,
