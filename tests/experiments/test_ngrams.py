@@ -1,6 +1,8 @@
 """A model that hears n-grams, by the commands: trained, resumed, judged, written with, gone on."""
 
 import json
+import os
+import signal
 from functools import partial
 from itertools import pairwise
 
@@ -9,11 +11,12 @@ import numpy as np
 import pytest
 
 from jaxrnn import initial_state, step
+from jaxrnn.running import fitting
 from jaxrnn.text.language_model import load_language_model
 from tests.experiments.launching import (
     assert_refused,
-    assert_same_state,
     but,
+    last_state,
     launched,
     network_of,
     result,
@@ -22,7 +25,7 @@ from tests.experiments.launching import (
 from tests.networks import compiled
 
 NGRAMS = ("--ngrams=2,3", "--ngram_rows=400", "--ngram_size=5")
-SHORT = ("--schedule=constant", "--steps=20", "--evaluate_every=10", "--checkpoint_every=10")
+SHORT = ("--steps=20", "--evaluate_every=10", "--checkpoint_every=10")
 
 
 @pytest.fixture(scope="module")
@@ -35,12 +38,19 @@ def trained(command, tmp_path_factory):
     return flags, workdir
 
 
-def test_a_run_with_n_grams_resumes_to_the_bit(trained, tmp_path):
+def test_a_run_with_n_grams_that_is_stopped_goes_on(trained, tmp_path, monkeypatch):
     flags, workdir = trained
     again = f"--workdir={tmp_path / 'run'}"
-    assert launched("char_lm", *but(flags, "--steps=10"), again).code == 0
-    assert launched("char_lm", *but(flags, "--steps=20"), again).code == 0
-    assert_same_state(tmp_path / "run", workdir)
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            fitting, "_count_skipped", lambda *_: os.kill(os.getpid(), signal.SIGTERM)
+        )  # at the end of the first call
+        assert launched("char_lm", *flags, again).code == 143
+    assert launched("char_lm", *flags, again).code == 0
+    (steps, arrays), (expected_steps, others) = map(last_state, (tmp_path / "run", workdir))
+    assert steps == expected_steps
+    for array, expected in zip(arrays, others, strict=True):
+        np.testing.assert_allclose(array, expected, rtol=1e-4, atol=1e-6)
 
 
 def test_its_network_has_a_layer_that_hears_a_table_for_each_length(trained):
