@@ -22,7 +22,7 @@ from jaxrnn.text.problem import text_problem
 TEXT = np.random.default_rng(0).integers(5, size=400)
 VALID = np.random.default_rng(1).integers(5, size=130)
 NETWORK = stacked(5, [4], 5, "gru")
-RECIPE, DROPPING = Recipe(), Recipe(dropout=0.3)
+RECIPE, DROPPING = Recipe(), Recipe(dropout=0.3, input_dropout=0.3)
 PROBLEM = text_problem(TEXT, VALID, batch=3, chunk=4, cut=CUT)
 SEEDS, RATES = (0, 7), (0.01, 0.05)
 
