@@ -174,7 +174,10 @@ class Recipe:
                 lambda x, given: jnp.array(given, x.dtype), learned, dict(params)
             )
         optimizer = self.make_optimizer(network)
-        return start(network, learned, optimizer, batch, average=self.average > 0)
+        return start(
+            network, learned, optimizer, batch, average=self.average > 0,
+            tables=ngram_tables(network),
+        )  # fmt: skip
 
     def dropout_on(self, network: Network) -> dict[Connection | Ends, Dropout]:
         """What each connection drops while training."""

@@ -201,7 +201,8 @@ def test_every_schedule_that_is_named_can_be_made():
     [
         (
             lambda: make_optimizer("lion"),
-            "unknown optimiser 'lion'; they are adam, adamw, adagrad, rmsprop, sgd, momentum",
+            "unknown optimiser 'lion'; they are adam, adamw, adagrad, rmsprop, sgd, momentum, or a "
+            "direction, as muon(network)",
         ),
         (
             lambda: make_optimizer("adam", clip_norm=0.0),
