@@ -18,7 +18,6 @@ from jaxrnn.text import EncodedText
 from jaxrnn.text.adapting import Adaptation, adapted, root_mean_squares
 from jaxrnn.text.language_model import LanguageModel
 from jaxrnn.text.mixing import cross_fitted, fitted, mean, mixed, with_counts
-from jaxrnn.text.sampling import check_finite
 from jaxrnn.text.scoring import Scores, Tally, score_texts
 from jaxrnn.text.vocabulary import Text
 
@@ -105,7 +104,11 @@ class Judge:
             return scores.log_probabilities
         pieces, done = [np.zeros(0, np.float32)], 0
         for piece in adapted(network, params, self._rms[i], heard, self.adaptation):
-            check_finite(piece)
+            if not np.isfinite(piece).all():
+                raise InputError(
+                    f"what the model learns from the text at a rate of {self.adaptation.rate:g} "
+                    "(--adapt_rate) is not finite; give a lower one"
+                )
             pieces.append(piece)
             done += len(piece)
             if self.show:

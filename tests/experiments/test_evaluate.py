@@ -233,6 +233,7 @@ def test_of_several_models_the_mean_of_their_probabilities_is_evaluated(
         (["--adapt_rate=0.1"], "--adapt"),
         (["--adapt", "--adapt_rate=0"], "above 0"),
         (["--adapt", "--adapt_decay=2"], "from 0 to 1"),
+        (["--adapt", "--adapt_rate=1e38"], "give a lower one"),
         (["--adapt", "--text=sea", "--workdir={}"], "export"),
         (["--counts", "--text=sea", "--workdir={}"], "export"),
     ],
