@@ -72,7 +72,7 @@ def plain_nats(params, state, chunk):
     return nats.mean(), (nats, state)
 
 
-gradient_of = jax.grad(plain_nats, has_aux=True)
+gradient_of = jax.jit(jax.grad(plain_nats, has_aux=True))
 
 
 def test_dynamic_evaluation_is_that_of_a_plain_loop_that_scores_before_it_learns(monkeypatch):
