@@ -180,15 +180,19 @@ class Settings:
         return replaced(self, **leaves)
 
 
-QUICK = Settings().but(learning_rate=8e-3)
+PLAIN = Settings().but(learning_rate=8e-3)
 PRESETS = {
-    "quick": QUICK,
-    "seed": QUICK.but(
+    "quick": PLAIN.but(
+        ngrams=(2, 3, 4, 5, 6), ngram_rows=2**17, ngram_size=32, ngram_dropout=0.25,
+        dropout=0.1, optimizer="muon", batch=64, chunk=64, steps=2200, evaluate_every=200,
+        checkpoint_every=400,
+    ),
+    "seed": PLAIN.but(
         lowercase=True, collapse_whitespace=True, cell="elu", hidden=(128, 128), chunk=16,
         random_chunks=True, steps=20_000, learning_rate=1e-3, schedule="constant", clip_norm=None,
         evaluate_every=2000,
     ),
-    "best": QUICK.but(
+    "best": PLAIN.but(
         hidden=(320, 320), skip=True, chunk=64, steps=12_000, learning_rate=4e-3
     ),
 }  # fmt: skip

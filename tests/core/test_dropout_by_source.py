@@ -1,7 +1,5 @@
 """Which connections of which networks drop by which rate."""
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,7 +8,6 @@ import pytest
 from jaxrnn import (
     Connection,
     Dropout,
-    InputError,
     Layer,
     Network,
     NGram,
@@ -119,8 +116,7 @@ def test_one_rate_is_for_layers_and_the_output_and_leaves_symbols_and_the_past_a
     assert not np.array_equal(plain["hidden2"], dropped["hidden2"])
 
 
-@pytest.mark.parametrize("place", ["recurrent", "n-gram"])
-def test_a_rate_for_what_a_network_does_not_have_is_refused(place):
-    rates: Any = {"recurrent": {"recurrent_rate": 0.2}, "n-gram": {"ngram_rate": 0.2}}[place]
-    with pytest.raises(InputError, match=f"the {place} dropout is 0.2, but the network has no"):
-        dropout_by_source(stacked(5, [3], 5, "min_gru"), 0.5, **rates)
+def test_a_rate_for_what_a_network_does_not_have_drops_nothing():
+    network = stacked(5, [3], 5, "min_gru")
+    rates = dropout_by_source(network, 0.5, recurrent_rate=0.2, ngram_rate=0.2)
+    assert rates == dropout_by_source(network, 0.5)

@@ -21,7 +21,8 @@ DISK_IS_FULL = "open('/dev/full', 'w').write('record' * 10_000)"
 @pytest.fixture(scope="module")
 def flags(corpus: Path) -> tuple[str, ...]:
     return (
-        f"--corpus={corpus}", "--hidden=8", "--batch=4", "--chunk=8", "--steps=100000",
+        f"--corpus={corpus}", "--hidden=8", "--ngrams=0", "--optimizer=adam", "--batch=4",
+        "--chunk=8", "--steps=100000",
         "--evaluate_every=200", "--checkpoint_every=50",
     )  # fmt: skip
 

@@ -22,7 +22,14 @@ from tests.experiments.launching import (
     result,
 )
 
-HOW = ("--batch=4", "--chunk=8", "--schedule=constant", "--evaluate_every=30")
+HOW = (
+    "--ngrams=0",
+    "--optimizer=adam",
+    "--batch=4",
+    "--chunk=8",
+    "--schedule=constant",
+    "--evaluate_every=30",
+)
 
 
 @pytest.fixture(scope="module")

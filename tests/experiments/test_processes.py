@@ -22,7 +22,8 @@ from tests.experiments.launching import (
 from tests.experiments.several import CHAR_LM, Ended, ended, on_devices, signalled, two_of
 
 FLAGS = (
-    "--hidden=8", "--batch=8", "--chunk=8", "--dropout=0.3", "--schedule=constant",
+    "--hidden=8", "--ngrams=0", "--optimizer=adam", "--batch=8", "--chunk=8",
+    "--dropout=0.3", "--schedule=constant",
     "--evaluate_every=30", "--checkpoint_every=10",
 )  # fmt: skip
 ALL = "--steps=60"

@@ -1,7 +1,6 @@
 """Dropout by what is heard: rates for inputs, n-grams, other layers and the past."""
 
 from jaxrnn.core.engine.dropout import Dropout
-from jaxrnn.core.errors import InputError
 from jaxrnn.core.layers import IDENTITY, Connection
 from jaxrnn.core.network import Network
 from jaxrnn.core.parameters import Ends
@@ -19,6 +18,8 @@ def dropout_by_source(
 ) -> dict[Connection | Ends, Dropout]:
     """What each connection drops, as `unroll` takes it. Identities hear all.
 
+    A rate for what the network does not have drops nothing.
+
     An embedding is a linear layer that hears nothing but inputs and n-grams. What it puts out
     enters, and is dropped as that; what it hears of inputs is not, else it would be dropped twice.
 
@@ -31,9 +32,6 @@ def dropout_by_source(
         Ghahramani 2016).
       output_rate: before the network's outputs, where masks are always fresh; None: as `rate`.
       locked: whether masks between layers, and of what enters, are locked, as of `Dropout`.
-
-    Raises:
-      InputError: a rate is given for n-grams or delayed connections, and the network has none.
     """
     by_place = {
         "input": Dropout(input_rate, locked),
@@ -43,12 +41,6 @@ def dropout_by_source(
         "between": Dropout(rate, locked),
     }
     places = {c: _place(network, c) for c in network.connections if c.kind != IDENTITY}
-    for place in {"n-gram", "recurrent"} - {*places.values()}:
-        if by_place[place].rate:
-            raise InputError(
-                f"the {place} dropout is {by_place[place].rate}, but the network has no {place} "
-                "connection; leave it out"
-            )
     return {c: by_place[place] for c, place in places.items() if place is not None}
 
 
