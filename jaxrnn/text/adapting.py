@@ -7,7 +7,8 @@ chunk's mean nats and rms the root of the mean square of such gradients on the t
     params += -rate * g / (rms + eps) + min(decay * rms / mean(rms), 1) * (trained - params)
 
 by element; the mean is over all parameters. The parameters change most where training changed them
-least, and go back to the trained ones fastest where the gradient is large.
+least, and go back to the trained ones fastest where the gradient is large. Tables of n-grams stay
+as they are: a text meets few of their rows, and to change a table costs as much as it is large.
 """
 
 from collections.abc import Iterator
@@ -51,6 +52,8 @@ def root_mean_squares(
 ) -> Params:
     """Of the gradients of chunks from places all over the training text, each parameter's own.
 
+    Of all but the tables of n-grams.
+
     Raises:
       InputError: the text is shorter than a chunk.
     """
@@ -59,12 +62,13 @@ def root_mean_squares(
     state = initial_state(network, lanes, state_dtype(params))
     # Chunk by chunk as the text is adapted to: a lane is a batch of its own.
     state = jax.tree.map(lambda array: array[:, None], state)
-    sums = jax.tree.map(jnp.zeros_like, params)
+    learning, tables = _parts(network, params)
+    sums = jax.tree.map(jnp.zeros_like, learning)
     apart = (len(train) - 1) // lanes
     for i in range(chunks):
         places = np.arange(lanes)[:, None] * apart + i * CHUNK + np.arange(CHUNK + 1)
         chunk = jnp.asarray(train[places], jnp.int32)
-        sums, state = _sum_of_squares(network, params, sums, state, chunk)
+        sums, state = _sum_of_squares(network, learning, tables, sums, state, chunk)
     return jax.tree.map(lambda total: jnp.sqrt(total / (lanes * chunks)), sums)
 
 
@@ -87,7 +91,9 @@ def adapted(
       adaptation: how fast.
     """
     pairs = len(heard) - 1
-    params, state = trained, initial_state(network, 1, state_dtype(trained))
+    state = initial_state(network, 1, state_dtype(trained))
+    trained, tables = _parts(network, trained)
+    params = trained
     for start in range(0, pairs, CALL * CHUNK):
         length = min(CALL * CHUNK, pairs - start)
         chunks = CALL if start else -(-length // CHUNK)
@@ -95,7 +101,7 @@ def adapted(
         piece = np.zeros(chunks * CHUNK + 1, np.int32)
         piece[: length + 1] = heard[start : start + length + 1]
         nats, params, state = _adapted(
-            network, params, state, trained, rms, jnp.asarray(piece), adaptation
+            network, params, tables, state, trained, rms, jnp.asarray(piece), adaptation
         )
         yield -np.asarray(nats)[:length]
 
@@ -104,6 +110,7 @@ def adapted(
 def _sum_of_squares(
     network: Network,
     params: Params,
+    tables: Params,
     sums: Params,
     states: State,
     chunks: Int[Array, "lanes time_and_1"],
@@ -111,7 +118,9 @@ def _sum_of_squares(
     """With each lane's gradient squared and added, and the states afterwards."""
 
     def add(sums: Params, lane: tuple[State, Array]) -> tuple[Params, State]:
-        gradient, (_, state) = jax.grad(_mean_nats, argnums=1, has_aux=True)(network, params, *lane)
+        gradient, (_, state) = jax.grad(_mean_nats, argnums=1, has_aux=True)(
+            network, params, tables, *lane
+        )
         return jax.tree.map(lambda total, g: total + jnp.square(g), sums, gradient), state
 
     return jax.lax.scan(add, sums, (states, chunks))
@@ -121,6 +130,7 @@ def _sum_of_squares(
 def _adapted(
     network: Network,
     params: Params,
+    tables: Params,
     state: State,
     trained: Params,
     rms: Params,
@@ -138,7 +148,7 @@ def _adapted(
     def learn(carried: tuple[Params, State], chunk: Array) -> tuple[tuple[Params, State], Array]:
         params, state = carried
         gradient, (nats, state) = jax.grad(_mean_nats, argnums=1, has_aux=True)(
-            network, params, state, chunk
+            network, params, tables, state, chunk
         )
         return (jax.tree.map(moved, params, gradient, trained, rms), state), nats
 
@@ -149,9 +159,27 @@ def _adapted(
 
 
 def _mean_nats(
-    network: Network, params: Params, state: State, chunk: Int[Array, " time_and_1"]
+    network: Network,
+    params: Params,
+    tables: Params,
+    state: State,
+    chunk: Int[Array, " time_and_1"],
 ) -> tuple[Float[Array, ""], tuple[Float[Array, " time"], State]]:
     """Of all symbols but the first; then of each of them, and the state afterwards."""
-    logits, state = unroll(network, params, state, chunk[:-1, None])
+    whole = {layer: {**params[layer], **tables[layer]} for layer in params}
+    logits, state = unroll(network, whole, state, chunk[:-1, None])
     nats = cross_entropy(logits, chunk[1:, None])[:, 0]
     return nats.mean(), (nats, state)
+
+
+def _parts(network: Network, params: Params) -> tuple[Params, Params]:
+    """Of each layer what learns, and the tables of n-grams."""
+    tables = {(c.target, c.key) for c in network.connections if network.is_ngram(c.source)}
+    learning, still = (
+        {
+            layer: {n: array for n, array in arrays.items() if ((layer, n) in tables) == is_table}
+            for layer, arrays in params.items()
+        }
+        for is_table in (False, True)
+    )
+    return learning, still

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxrnn import initial_state, unroll
+from jaxrnn import Layer, Network, init, initial_state, unroll
 from jaxrnn.core.errors import InputError
 from jaxrnn.text import EncodedText, adapting, mixing
 from jaxrnn.text.adapting import Adaptation, adapted, root_mean_squares
@@ -105,6 +105,26 @@ def test_dynamic_evaluation_is_that_of_a_plain_loop_that_scores_before_it_learns
     np.testing.assert_allclose(np.concatenate(pieces), -np.array(nats), rtol=1e-3)
     static = ABC.tally_split(heard).nats
     assert abs(static - sum(nats)) > 0.1  # the parameters did change
+
+
+def test_what_is_learned_from_a_text_leaves_tables_of_n_grams_as_they_are(monkeypatch):
+    monkeypatch.setattr(adapting, "CHUNK", 6)
+    layers = [Layer("output", 3, "linear")]
+    network = Network(3, layers, [("single", "output")], ngrams=[("single", 1, 10)])
+    params = init(network, jax.random.key(0))
+    table, trained = (np.asarray(params["output"][n], np.float64) for n in ("single@0", "bias"))
+    heard = np.random.default_rng(0).integers(3, size=13)
+    bias, nats = trained.copy(), []
+    for chunk in (heard[:7], heard[6:13]):  # a symbol's row is that of its number and one
+        logits = table[chunk[:-1] + 1] + bias
+        shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+        nats += [-np.log(row[symbol]) for row, symbol in zip(shares, chunk[1:], strict=True)]
+        gradient = (shares - np.eye(3)[chunk[1:]]).mean(axis=0)
+        bias += 0.1 * (trained - bias) - 0.05 * gradient / (0.5 + adapting.EPSILON * 0.5)
+    rms = {"output": {"bias": jnp.full(3, 0.5)}}
+    found = np.concatenate(list(adapted(network, params, rms, heard, ADAPTATION)))
+    np.testing.assert_allclose(found, -np.array(nats), rtol=1e-4)
+    assert list(root_mean_squares(network, params, heard)["output"]) == ["bias"]
 
 
 def test_a_model_mixed_with_counts_is_that_of_dictionaries_and_plain_sums(monkeypatch):
