@@ -118,7 +118,7 @@ def test_a_corpus_that_cannot_be_used_is_refused(name, content, named, refused, 
 
 
 def without_hidden(command: tuple[str, ...], *flags: str) -> list[str]:
-    return [*(flag for flag in command if not flag.startswith("--hidden")), *flags]
+    return [*(flag for flag in command if not flag.startswith(("--hidden", "--ngrams"))), *flags]
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,7 @@ def test_the_configuration_is_resolved_and_says_what_computed(finished, corpus):
     assert config.keys() == {"settings", "network", "vocabulary", "text", "surroundings"}
     assert settings_of(finished[0]) == PRESETS["quick"].but(
         corpus=(str(corpus),), hidden=(8,), batch=4, chunk=8, steps=300, evaluate_every=100,
-        checkpoint_every=50,
+        checkpoint_every=50, ngrams=(), optimizer="adam", dropout=0.0,
     )  # fmt: skip
     assert config["text"]["length"] == len(corpus.read_text())
     assert config["vocabulary"]["symbols"] == "".join(sorted(set(corpus.read_text())))
@@ -171,7 +171,7 @@ def test_a_network_from_a_file_may_have_feedback_and_leave_sizes_out(command, tm
     layers = [{"name": name, "size": 3, "cell": name} for name in names]
     graph = {"layers": [*layers, {"name": "output", "cell": "linear"}], "connections": connections}
     (tmp_path / "graph.json").write_text(json.dumps(graph))
-    flags = [flag for flag in command if not flag.startswith("--hidden")]
+    flags = [flag for flag in command if not flag.startswith(("--hidden", "--ngrams"))]
     flags += [f"--network={tmp_path / 'graph.json'}", f"--workdir={tmp_path / 'run'}"]
     outcome = launched("char_lm", *flags, "--steps=20")
     assert outcome.code == 0, outcome.err
