@@ -133,12 +133,21 @@ def _distinct(
     symbols: Integer[Array, "time batch"], size: int, inside: Bool[Array, "time batch"]
 ) -> tuple[Int[Array, " rows"], Int[Array, "time batch"]]:
     """The symbols that there are, each once, and at each step which of these it is."""
-    count = min(symbols.size, size)
+    count, steps = min(symbols.size, size), symbols.size
     symbols = symbols.astype(jnp.promote_types(symbols.dtype, jnp.int32))
     known = inside & (symbols >= 0) & (symbols < size)
-    rows, places = jnp.unique(
-        jnp.where(known, symbols, size), size=count, fill_value=size, return_inverse=True
-    )
+    given, at = jnp.where(known, symbols, size).ravel(), jnp.arange(steps)
+    if (size + 1) * steps <= 2**32:
+        # Both in one number: to sort these takes a fifth of the time.
+        pairs = jnp.sort(given.astype(jnp.uint32) * steps + at.astype(jnp.uint32))
+        given, at = (pairs // steps).astype(given.dtype), pairs % steps
+    else:
+        given, at = jax.lax.sort((given, at), num_keys=1)
+    number = jnp.cumsum(jnp.diff(given, prepend=given[:1]) != 0, dtype=jnp.int32)
+    places = jnp.zeros(steps, jnp.int32).at[at].set(number, unique_indices=True)
+    places = places.reshape(symbols.shape)
+    # What is no symbol comes last: where there are as many others as rows it has none.
+    rows = jnp.full(count, size, given.dtype).at[number].set(given, mode="drop")
     # Each of those that stand for none is another one, since indices are said to be.
     rows = jnp.where(rows < size, rows, size + jnp.arange(count))
     return rows, jnp.where(known, places, count)
