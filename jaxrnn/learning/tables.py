@@ -55,6 +55,13 @@ def ngram_tables(network: Network) -> tuple[str, ...]:
     return tuple(ngram.name for ngram in network.ngrams if ngram.name not in elsewise)
 
 
+def table_shapes(network: Network) -> list[tuple[int, int]]:
+    """Rows and widths of the tables of the n-grams that can be trained by rows."""
+    sources = ngram_tables(network)
+    shapes = (network.shape(c) for c in network.connections if c.source in sources)
+    return [(rows, width) for rows, width in filter(None, shapes)]
+
+
 def check_tables(network: Network, sources: Iterable[str]) -> tuple[str, ...]:
     """The sources, each of them an input or an n-gram that is heard through tables alone."""
     names = tuple(listed(sources, "tables"))

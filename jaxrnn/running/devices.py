@@ -1,5 +1,6 @@
 """Which devices a run takes: a policy; where arrays then lie is `jaxrnn.learning.parallel`'s."""
 
+import math
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -9,6 +10,7 @@ import jax
 from jaxrnn.core.errors import InputError
 from jaxrnn.core.network import Network
 from jaxrnn.learning.parallel import by_process, data_mesh, largest_divisor
+from jaxrnn.learning.tables import table_shapes
 
 _FORCED = "xla_force_host_platform_device_count"
 
@@ -63,7 +65,9 @@ def worthwhile_devices(network: Network, batch: int, chunk: int) -> int | None:
     if jax.default_backend() != "cpu":
         return None
     most = MOST_PARAMETERS_A_CHARACTER * batch * chunk
-    if not LEAST_PARAMETERS <= network.parameter_count <= most:
+    # Of tables that are trained by rows devices exchange a step's rows alone.
+    exchanged = network.parameter_count - sum(map(math.prod, table_shapes(network)))
+    if not LEAST_PARAMETERS <= exchanged <= most:
         return 1
     share = batch // jax.process_count()
     most = max(1, min(share // LEAST_LANES, *map(len, by_process())))

@@ -15,7 +15,7 @@ from jaxrnn.learning.batch import Batch, time_and_lanes
 from jaxrnn.learning.loss import Loss
 from jaxrnn.learning.parallel import everywhere, shardings, step_lanes
 from jaxrnn.learning.recipe import Recipe
-from jaxrnn.learning.tables import ngram_tables
+from jaxrnn.learning.tables import table_shapes
 from jaxrnn.learning.training import STEPS_PER_CALL
 from jaxrnn.running.memory import Part, check_memory, free_memory
 
@@ -66,11 +66,11 @@ def training_parts(network: Network, recipe: Recipe, batch: Batch, mesh: Mesh) -
     time, own = time_and_lanes(batch)
     lanes = -(-own // len(mesh.local_devices)) * sharing
     size = 8 if recipe.dtype == "float64" else 4
-    tables = [network.shape(c) for c in network.connections if c.source in ngram_tables(network)]
-    in_tables = sum(math.prod(shape) for shape in filter(None, tables))
+    tables = table_shapes(network)
+    in_tables = sum(map(math.prod, tables))
     learned = (network.parameter_count - in_tables) * (2 + _slots(recipe)) + in_tables
     # Of a table a number is kept for each row, and the rows that a step touches have a gradient.
-    learned += sum(rows + min(rows, time * own) * width for rows, width in filter(None, tables))
+    learned += sum(rows + min(rows, time * own) * width for rows, width in tables)
     learned *= size * sharing
     # One piece of the outputs for the whole chunk, and of hidden layers for a segment.
     outputs = size * time * lanes * sum(network.size(name) for name in network.outputs)

@@ -101,6 +101,8 @@ facts["sizes"] = [
     devices.worthwhile_devices(stacked(9, [n], 9), 64, chunk)
     for n, chunk in ((16, 16), (256, 16), (1500, 16), (1500, 160))
 ]
+tables = stacked(9, [256], 9, ngrams=(2,), ngram_rows=10**6, ngram_size=4)
+facts["tables"] = devices.worthwhile_devices(tables, 64, 16)
 facts["taken again"] = devices.use_cores()
 print(json.dumps(facts))
 """
@@ -163,6 +165,7 @@ def test_of_a_cpu_as_many_cores_are_taken_as_are_kept_busy():
     lanes = {"8": 1, "31": 1, "32": 2, "50": 2, "60": 3, "64": 4, "640": 4}
     assert facts["lanes"] == lanes
     assert facts["sizes"] == [1, 4, 1, 4]  # too small, right, too large for so short a chunk, right
+    assert facts["tables"] == 4  # as if its tables were not there
 
 
 def test_what_the_user_says_of_cpu_devices_holds():
