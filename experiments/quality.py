@@ -32,8 +32,8 @@ from jaxrnn.text.settings import PRESETS
 
 # What is taken away from the default, and given back one by one.
 PLAIN = {
-    "batch": 32, "chunk": 32, "steps": 8500, "optimizer": "adam", "ngrams": [0],
-    "ngram_dropout": 0.0, "dropout": 0.0,
+    "hidden": [256], "batch": 32, "chunk": 32, "steps": 8500, "optimizer": "adam", "ngrams": [0],
+    "ngram_dropout": 0.0,
 }  # fmt: skip
 FULL = {
     # A preset, and settings in which a rung differs from it.

@@ -183,9 +183,9 @@ class Settings:
 PLAIN = Settings().but(learning_rate=8e-3)
 PRESETS = {
     "quick": PLAIN.but(
-        ngrams=(2, 3, 4, 5, 6), ngram_rows=2**17, ngram_size=32, ngram_dropout=0.25,
-        dropout=0.1, optimizer="muon", batch=64, chunk=64, steps=2100, evaluate_every=300,
-        checkpoint_every=300,
+        hidden=(320,), ngrams=(2, 3, 4, 5, 6), ngram_rows=2**17, ngram_size=32, ngram_dropout=0.1,
+        optimizer="muon", batch=64, chunk=64, steps=1090, evaluate_every=200,
+        checkpoint_every=200,
     ),
     "seed": PLAIN.but(
         lowercase=True, collapse_whitespace=True, cell="elu", hidden=(128, 128), chunk=16,

@@ -12,7 +12,7 @@ from tests.experiments.launching import EXPERIMENTS, Outcome, launched, read
 WORDS = "the sun and moon rose over quiet hills while rivers ran to sea"
 TINY = (
     "--hidden=8", "--batch=4", "--chunk=8", "--steps=300", "--evaluate_every=100",
-    "--checkpoint_every=50", "--ngrams=0", "--optimizer=adam", "--dropout=0",
+    "--checkpoint_every=50", "--ngrams=0", "--optimizer=adam",
 )  # fmt: skip
 
 

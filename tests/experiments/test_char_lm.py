@@ -50,7 +50,7 @@ def test_the_configuration_is_resolved_and_says_what_computed(finished, corpus):
     assert config.keys() == {"settings", "network", "vocabulary", "text", "surroundings"}
     assert settings_of(finished[0]) == PRESETS["quick"].but(
         corpus=(str(corpus),), hidden=(8,), batch=4, chunk=8, steps=300, evaluate_every=100,
-        checkpoint_every=50, ngrams=(), optimizer="adam", dropout=0.0,
+        checkpoint_every=50, ngrams=(), optimizer="adam",
     )  # fmt: skip
     assert config["text"]["length"] == len(corpus.read_text())
     assert config["vocabulary"]["symbols"] == "".join(sorted(set(corpus.read_text())))
