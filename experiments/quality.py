@@ -32,7 +32,7 @@ from jaxrnn.text.settings import PRESETS
 
 # What is taken away from the default, and given back one by one.
 PLAIN = {
-    "hidden": [256], "batch": 32, "chunk": 32, "steps": 8500, "optimizer": "adam", "ngrams": [0],
+    "hidden": [256], "batch": 32, "chunk": 32, "steps": 8500, "optimizer": "adam", "ngrams": [],
     "ngram_dropout": 0.0,
 }  # fmt: skip
 FULL = {
@@ -40,7 +40,7 @@ FULL = {
     "rungs": {
         "the seed's ELU network": ["seed", {}],
         "a GRU, its state carried on": ["quick", PLAIN],
-        "longer chunks, more lanes": ["quick", {"optimizer": "adam", "ngrams": [0],
+        "longer chunks, more lanes": ["quick", {"optimizer": "adam", "ngrams": [],
                                                 "ngram_dropout": 0.0}],
         "n-grams": ["quick", {"optimizer": "adam"}],
         "Muon: the default": ["quick", {}],
@@ -52,7 +52,7 @@ FULL = {
 }  # fmt: skip
 QUICK = {
     "rungs": {
-        "a small GRU": ["quick", {"hidden": [16], "steps": 20, "ngrams": [0],
+        "a small GRU": ["quick", {"hidden": [16], "steps": 20, "ngrams": [],
                                   "ngram_dropout": 0.0}],
         "n-grams": ["quick", {"hidden": [16], "steps": 20, "ngram_rows": 256, "ngram_size": 8}],
     },
