@@ -110,8 +110,8 @@ def test_exports_and_other_precisions_are_models_to_start_from(finished, corpus,
 @pytest.mark.parametrize(
     ("flags", "named"),
     [
-        (("--hidden=9",), "--hidden=9 is not the network of the model in"),
-        (("--cell=lstm", "--hidden=8"), "--cell=lstm --hidden=8 is not the network"),
+        (("--hidden=9",), "--hidden=9 --ngrams=0 is not the network of the model in"),
+        (("--cell=lstm", "--hidden=8"), "--cell=lstm --hidden=8 --ngrams=0 is not the network"),
         (("--lowercase",), "--lowercase is not how the model in"),
         (("--bytes",), "it was trained with --nobytes, so leave the flag out"),
         (("--init_from=nowhere",), "nowhere: there is no directory"),
