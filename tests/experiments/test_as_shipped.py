@@ -38,7 +38,7 @@ def trained(
 ) -> subprocess.CompletedProcess:
     flags = (
         f"--workdir={workdir}", f"--corpus={corpus}", "--steps=250", "--evaluate_every=100",
-        "--checkpoint_every=50", "--dropout=0.1",
+        "--checkpoint_every=50", "--dropout=0.1", "--batch=32", "--chunk=32", "--ngram_rows=4096",
     )  # fmt: skip
     return subprocess.run(
         [sys.executable, *(program or ("-m", "experiments.char_lm")), *flags],

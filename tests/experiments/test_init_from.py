@@ -23,7 +23,6 @@ from tests.experiments.launching import (
 )
 
 HOW = (
-    "--ngrams=0",
     "--optimizer=adam",
     "--batch=4",
     "--chunk=8",
@@ -110,8 +109,8 @@ def test_exports_and_other_precisions_are_models_to_start_from(finished, corpus,
 @pytest.mark.parametrize(
     ("flags", "named"),
     [
-        (("--hidden=9",), "--hidden=9 --ngrams=0 is not the network of the model in"),
-        (("--cell=lstm", "--hidden=8"), "--cell=lstm --hidden=8 --ngrams=0 is not the network"),
+        (("--hidden=9",), "--hidden=9 is not the network of the model in"),
+        (("--cell=lstm", "--hidden=8"), "--cell=lstm --hidden=8 is not the network"),
         (("--lowercase",), "--lowercase is not how the model in"),
         (("--bytes",), "it was trained with --nobytes, so leave the flag out"),
         (("--init_from=nowhere",), "nowhere: there is no directory"),
@@ -155,7 +154,7 @@ def test_another_run_in_the_work_directory_stays_as_it_is(finished, further, oth
 
 
 def test_rare_characters_are_read_as_unknown_and_said_so(other, tmp_path):
-    flags = (f"--corpus={other}", "--hidden=8", *HOW, "--steps=10")
+    flags = (f"--corpus={other}", "--hidden=8", "--ngrams=0", *HOW, "--steps=10")
     workdir = tmp_path / "run"
     outcome = launched("char_lm", *flags, "--minimum_count=2", f"--workdir={workdir}")
     assert (outcome.code, outcome.err) == (0, "")
