@@ -86,9 +86,11 @@ def trials(bench: Bench) -> dict[str, Any]:
 
 def network_of(cell: str, layers: int, wiring: str, symbols: int, parameters: int) -> Network:
     """A network of the setting, whose layers are as large as so many parameters allow."""
-    more = {} if wiring == "plain" else {wiring: True}
     return nearest(
-        lambda units: stacked(symbols, evenly(units, layers), symbols, cell, **more),
+        lambda units: stacked(
+            symbols, evenly(units, layers), symbols, cell,
+            skip=wiring == "skip", feedback=wiring == "feedback",
+        ),
         parameters, least=layers,
     )  # fmt: skip
 
