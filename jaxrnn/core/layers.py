@@ -1,12 +1,14 @@
 """What a network is made of: layers, the connections between them, and n-grams of its symbols."""
 
 from dataclasses import dataclass
-from typing import Any, SupportsIndex
+from typing import Any, SupportsIndex, TypeVar
 
 from jaxrnn.core import cells
 from jaxrnn.core.cells import Cell
 from jaxrnn.core.checks import check_is_name, listed, shown, whole_number
 from jaxrnn.core.errors import InputError
+
+Part = TypeVar("Part")
 
 INPUT = "input"  # the source that stands for what the network is given
 OUTPUT = "output"  # the layer whose output is the network's output
@@ -149,26 +151,23 @@ class NGram:
 
 def as_layer(given: Any) -> Layer:
     """The layer that was given, as such or as a tuple of its fields."""
-    if isinstance(given, tuple | list) and 3 <= len(given) <= 5:
-        return Layer(*given)
-    if not isinstance(given, Layer):
-        raise InputError(f"{shown(given)} is no layer; give Layer(name, size, cell)")
-    return given
+    return _as(Layer, given, (3, 5), "layer; give Layer(name, size, cell)")
 
 
 def as_connection(given: Any) -> Connection:
     """The connection that was given, as such or as a tuple of its fields."""
-    if isinstance(given, tuple | list) and 2 <= len(given) <= 4:
-        return Connection(*given)
-    if not isinstance(given, Connection):
-        raise InputError(f"{shown(given)} is no connection; give Connection(source, target, delay)")
-    return given
+    return _as(Connection, given, (2, 4), "connection; give Connection(source, target, delay)")
 
 
 def as_ngram(given: Any) -> NGram:
     """The n-gram that was given, as such or as a tuple of its fields."""
-    if isinstance(given, tuple | list) and 3 <= len(given) <= 5:
-        return NGram(*given)
-    if not isinstance(given, NGram):
-        raise InputError(f"{shown(given)} is no n-gram; give NGram(name, length, size)")
+    return _as(NGram, given, (3, 5), "n-gram; give NGram(name, length, size)")
+
+
+def _as(kind: type[Part], given: Any, lengths: tuple[int, int], advice: str) -> Part:
+    least, most = lengths
+    if isinstance(given, tuple | list) and least <= len(given) <= most:
+        return kind(*given)
+    if not isinstance(given, kind):
+        raise InputError(f"{shown(given)} is no {advice}")
     return given

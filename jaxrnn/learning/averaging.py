@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.tree_util import DictKey
 from jaxtyping import Array, Bool, Float, Integer
 
 from jaxrnn.core.errors import InputError
 from jaxrnn.core.network import Network
+from jaxrnn.learning.tables import table_paths
 
 
 class Iterate(NamedTuple):
@@ -30,9 +30,7 @@ class Iterate(NamedTuple):
 
 def begin_average(network: Network, params: Any, tables: tuple[str, ...]) -> Iterate:
     """Before the first step; copies, so that iterate and average can both be donated."""
-    left_out = {
-        (DictKey(c.target), DictKey(c.key)) for c in network.connections if c.source in tables
-    }
+    left_out = table_paths(network, tables)
     copies = jax.tree.map_with_path(
         lambda path, array: None if path in left_out else jnp.array(array), params
     )

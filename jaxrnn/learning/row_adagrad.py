@@ -10,10 +10,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import optax
-from jax.tree_util import DictKey
 from jaxtyping import Array
 
 from jaxrnn.core.network import Network
+from jaxrnn.learning.tables import table_paths
 
 
 def with_row_adagrad(
@@ -30,8 +30,7 @@ def with_row_adagrad(
       others: a direction too.
       factor: how many times the learning rate that is given that of tables is.
     """
-    tables = {(DictKey(c.target), DictKey(c.key)) for c in network.connections
-              if c.source in sources}  # fmt: skip
+    tables = table_paths(network, sources)
 
     def labels(params: optax.Params) -> Any:
         return jax.tree.map_with_path(

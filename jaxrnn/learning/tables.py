@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
+from jax.tree_util import DictKey
 from jaxtyping import Array, Bool, Int, Integer
 
 from jaxrnn.core.checks import listed, shown
@@ -60,6 +61,12 @@ def table_shapes(network: Network) -> list[tuple[int, int]]:
     sources = ngram_tables(network)
     shapes = (network.shape(c) for c in network.connections if c.source in sources)
     return [(rows, width) for rows, width in filter(None, shapes)]
+
+
+def table_paths(network: Network, sources: Iterable[str]) -> set[tuple[DictKey, DictKey]]:
+    """Where, among the parameters, the matrices of connections from the sources are."""
+    names = set(sources)
+    return {(DictKey(c.target), DictKey(c.key)) for c in network.connections if c.source in names}
 
 
 def check_tables(network: Network, sources: Iterable[str]) -> tuple[str, ...]:

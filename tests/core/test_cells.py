@@ -94,15 +94,20 @@ def test_a_gru_layer_is_that_of_the_literature(name):
         z = sigmoid(x @ w["z"] + h @ u["z"] + b["z"])
         h = z * h + (1 - z) * np.tanh(x @ w["h"] + b["h"] + r * (h @ u["h"] + recurrent_bias))
         expected.append(h)
+    assert_close(outputs_of(name, params, inputs), np.array(expected))
+
+
+def outputs_of(name, params, inputs):
+    """In float64, of two lanes from the zero state."""
     with jax.enable_x64(True):
         network = one_layer(name)
         state = initial_state(network, 2, jnp.float64)
         outputs, _ = compiled(partial(unroll, network))(params, state, inputs)
-    assert_close(outputs, np.array(expected))
+    return outputs
 
 
 def integrated(below, before, alpha, beta1, beta2, b):
-    """Wu and others 2016, equation 4."""
+    """Wu and others 2016, On multiplicative integration with recurrent neural networks."""
     return alpha * below * before + beta1 * before + beta2 * below + b
 
 
@@ -135,11 +140,7 @@ def test_multiplicative_integration_is_that_of_the_literature(name, gates):
             z = sigmoid(total("z"))
             h = z * h + (1 - z) * np.tanh(total("h", by=sigmoid(total("r"))))
         expected.append(h)
-    with jax.enable_x64(True):
-        network = one_layer(name)
-        state = initial_state(network, 2, jnp.float64)
-        outputs, _ = compiled(partial(unroll, network))(params, state, inputs)
-    assert_close(outputs, np.array(expected))
+    assert_close(outputs_of(name, params, inputs), np.array(expected))
 
 
 def test_multiplicative_integration_begins_at_one_product_and_half_of_each_sum():
