@@ -63,7 +63,7 @@ def table_shapes(network: Network) -> list[tuple[int, int]]:
     return [(rows, width) for rows, width in filter(None, shapes)]
 
 
-def table_paths(network: Network, sources: Iterable[str]) -> set[tuple[DictKey, DictKey]]:
+def table_paths(network: Network, sources: Iterable[str]) -> set[tuple[Any, ...]]:
     """Where, among the parameters, the matrices of connections from the sources are."""
     names = set(sources)
     return {(DictKey(c.target), DictKey(c.key)) for c in network.connections if c.source in names}
