@@ -98,6 +98,10 @@ class Recipe:
     l2: float = setting(
         0.0, "Weight of half the sum of squared weights in the loss.", at_least=0, overridable=True
     )
+    ngram_l2: float = setting(
+        0.0, "The same, of the rows of n-grams' tables: the rarer one is the less of it is left.",
+        at_least=0,
+    )  # fmt: skip
     initializer: str | None = setting(
         None, "For matrices from below [as the cell recommends].", choices=tuple(INITIALIZERS)
     )
@@ -125,7 +129,9 @@ class Recipe:
             direction = OPTIMIZERS[self.optimizer]()
         if tables := ngram_tables(network):
             factor = self.ngram_rate / self.learning_rate
-            direction = with_row_adagrad(network, tables, direction, factor)
+            direction = with_row_adagrad(
+                network, tables, direction, factor, l2=self.ngram_l2, rate=self.ngram_rate
+            )
         return make_optimizer(direction, clip_norm=self.clip_norm, clip_value=self.clip_value)
 
     def make_schedule(self) -> Schedule:

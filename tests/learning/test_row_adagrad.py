@@ -25,7 +25,38 @@ def test_each_row_is_divided_by_the_root_of_the_mean_squares_it_has_had():
 
 
 def test_it_keeps_one_number_a_row():
-    assert scale_by_row_adagrad().init(jnp.ones((9, 64))).shape == (9, 1)
+    state = scale_by_row_adagrad().init(jnp.ones((9, 64)))
+    assert [leaf.shape for leaf in jax.tree.leaves(state)] == [(9, 1)]
+
+
+def test_with_a_penalty_rows_settle_where_it_and_their_loss_are_least():
+    """Each pulled to 1, but by half a square every 1, 3, 20 steps: to 1 / (1 + every * l2)."""
+    every, l2, rate = np.array([1, 3, 20]), 0.1, 0.2
+    optimizer = scale_by_row_adagrad(l2, rate)
+    rows = jnp.full((3, 2), 5.0)
+    state = optimizer.init(rows)
+
+    @jax.jit
+    def after(i, rows, state):
+        comes = i % every[:, None] == 0
+        update, new = optimizer.update(jnp.where(comes, rows - 1, 0), state, rows)
+
+        def kept(array, old):  # of a row that does not come up nothing is changed
+            return jnp.where(comes, array, old) if old.shape == (3, 1) else array
+
+        return jnp.where(comes, rows - rate * update, rows), jax.tree.map(kept, new, state)
+
+    for i in range(1, 3001):
+        rows, state = after(i, rows, state)
+    np.testing.assert_allclose(rows, np.repeat(1 / (1 + every * l2), 2).reshape(3, 2), rtol=0.02)
+
+
+def test_no_penalty_makes_a_row_overshoot():
+    """A step is proximal: where there is no gradient, at most to zero."""
+    optimizer = scale_by_row_adagrad(1e9, 0.5)
+    rows = jnp.array([[1.0, -2.0], [3.0, 0.0]])
+    update, _ = optimizer.update(jnp.zeros((2, 2)), optimizer.init(rows), rows)
+    np.testing.assert_allclose(rows - 0.5 * update, jnp.zeros((2, 2)), atol=1e-6)
 
 
 def test_a_recipe_moves_tables_by_it_at_a_rate_of_their_own():

@@ -32,7 +32,7 @@ OUT_OF_BOUNDS = {
     "clip_norm": (0.0,), "clip_value": (0.0,), "dropout": (-0.1, 1.0), "input_dropout": (1.0,),
     "ngram_dropout": (1.0,), "output_dropout": (1.0,), "recurrent_dropout": (1.0,),
     "weight_drop": (1.0,),
-    "l1": (-0.1,), "l2": (-0.1,), "segment": (-1,),
+    "l1": (-0.1,), "l2": (-0.1,), "ngram_l2": (-0.1,), "segment": (-1,),
     "optimizer": ("sdg",), "schedule": ("linear",), "initializer": ("ones",),
     "recurrent_initializer": ("ones",), "dtype": ("float16",), "steps": (0,),
     "epochs": (0.0,), "minutes": (0.0,), "patience": (-1,),
