@@ -29,16 +29,18 @@ def contiguous_lanes(
     """Lanes that read on: in each, this step's chunk starts where the last step's ended.
 
     An epoch is `steps_per_epoch` steps, one reading of the text; then the lanes start anew. With a
-    seed, each epoch begins at another place, drawn from the seed and the epoch's number, and reads
-    around the end of the text (where a reset is set), so that the cuts fall elsewhere each time;
-    without one every epoch is the same. The pairs left over, less than one step's, are skipped.
+    seed, the first begins at a place drawn from it, and reads around the end of the text (where a
+    reset is set); the others begin less than a chunk further on, drawn too, so that the cuts fall
+    elsewhere each time, and yet what is read was last read an epoch ago: to meet again what was
+    just learned by heart teaches nothing. Without a seed every epoch is the same. The pairs left
+    over, less than one step's, are skipped.
     `lanes` are those of the batch that are wanted. Raises `InputError` if the text is too short for
     one step.
     """
     steps = steps_per_epoch(len(tokens), batch=batch, chunk=chunk)
     epoch, step_in_epoch = divmod(step, steps)
     pairs = len(tokens) - 1
-    start = _epoch_start(seed, epoch, pairs) + step_in_epoch * chunk
+    start = _epoch_start(seed, epoch, pairs, chunk) + step_in_epoch * chunk
     positions = (_lanes(batch, chunk, steps)[:, lanes] + start) % pairs
     resets = positions == 0 if seed is not None else np.zeros(positions.shape, np.bool_)
     resets[0] |= step_in_epoch == 0
@@ -134,7 +136,11 @@ def _lanes(batch: int, chunk: int, steps: int) -> Int64[np.ndarray, "time batch"
 
 
 @lru_cache(maxsize=8)
-def _epoch_start(seed: int | None, epoch: int, pairs: int) -> int:
+def _epoch_start(seed: int | None, epoch: int, pairs: int, chunk: int) -> int:
     if seed is None:
         return 0
-    return int(generator(seed, epoch, "start of an epoch").integers(pairs))
+
+    def drawn(epoch: int, below: int) -> int:
+        return int(generator(seed, epoch, "start of an epoch").integers(below))
+
+    return drawn(0, pairs) + (drawn(epoch, chunk) if epoch else 0)

@@ -63,17 +63,22 @@ def test_an_epoch_from_any_place_reads_no_pair_twice_and_skips_less_than_a_step(
     assert len(tokens) - 1 - len(seen) < batch * chunk
 
 
-def test_epochs_with_a_seed_begin_at_different_places_and_depend_on_nothing_but_the_numbers():
+def test_readings_begin_less_than_a_chunk_apart_and_depend_on_nothing_but_the_numbers():
+    """So that what is read was last read an epoch ago, and cut elsewhere."""
     tokens = text(1000)
     steps = steps_per_epoch(1000, batch=4, chunk=10)
-    first = [
-        contiguous_lanes(tokens, batch=4, chunk=10, step=epoch * steps, seed=seed).inputs[0, 0]
-        for seed in (1, 3)
-        for epoch in range(5)
-    ]
-    assert len(set(first)) == 10
-    again = contiguous_lanes(tokens, batch=4, chunk=10, step=2 * steps, seed=1)
-    assert again.inputs[0, 0] == first[2]
+
+    def begins(seed: int, epoch: int) -> int:
+        batch = contiguous_lanes(tokens, batch=4, chunk=10, step=epoch * steps, seed=seed)
+        return int(batch.inputs[0, 0])
+
+    starts = {seed: [begins(seed, epoch) for epoch in range(9)] for seed in range(5)}
+    assert len({first for first, *_ in starts.values()}) == 5
+    for first, *others in starts.values():
+        shifts = {(other - first) % 999 for other in others}
+        assert shifts <= set(range(10))
+        assert len(shifts) > 1
+    assert starts[1][2] == begins(1, 2)
 
 
 def test_a_text_too_short_for_one_step_is_refused_with_the_lengths():
