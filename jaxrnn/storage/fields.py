@@ -70,7 +70,7 @@ class Leaf(NamedTuple):
 
     def as_flag(self, value: Any) -> str:
         """A value as one would type it."""
-        if value is None:
+        if value is None or (self.many and not value):
             return f"no --{self.flag}"
         if self.kind is bool:
             return f"--{'' if value else 'no'}{self.flag}"

@@ -66,6 +66,7 @@ def test_a_value_is_shown_as_it_is_typed():
     assert flags == [
         "--eggs=2", "--times=5,10", "--nosugar", "--heat=180.0", "no --share", "--mode=fan"
     ]  # fmt: skip
+    assert next(leaf for leaf in leaves(Recipe) if leaf.name == "times").as_flag(()) == "no --times"
 
 
 WRONG = {
