@@ -252,7 +252,7 @@ def test_a_result_names_the_best_state_and_the_last_one(run, command):
     before = result(run)
     assert (before["best_step"], before["best_characters_trained"]) == (300, 9600)
     assert before["last_valid_bits_per_character"] == before["valid_bits_per_character"]
-    flags = (*command, f"--workdir={run}", "--steps=400", "--learning_rate=3", "--override")
+    flags = (*command, f"--workdir={run}", "--steps=400", "--learning_rate=100", "--override")
     outcome = launched("char_lm", *flags)
     assert outcome.code == 0, outcome.err
     figures = result(run)
