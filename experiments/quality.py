@@ -44,9 +44,9 @@ FULL = {
                                                 "ngram_dropout": 0.0}],
         "n-grams": ["quick", {"optimizer": "adam"}],
         "Muon: the default": ["quick", {}],
-        "two layers, an hour: best": ["best", {}],
+        "two layers, four readings: best": ["best", {}],
     },
-    "once": ["two layers, an hour: best"],  # from the first seed alone
+    "once": ["two layers, four readings: best"],  # from the first seed alone
     "longest": 12,  # characters that counts look back
     "prime": "ROMEO:\n", "length": 300,
 }  # fmt: skip

@@ -193,6 +193,13 @@ PRESETS = {
         evaluate_every=2000,
     ),
     "best": PLAIN.but(
-        hidden=(320, 320), skip=True, chunk=64, steps=12_000, learning_rate=4e-3
+        hidden=(384, 384), skip=True, ngrams=(2, 3, 4, 5, 6), ngram_rows=2**17, ngram_size=32,
+        ngram_dropout=0.2, ngram_l2=1e-4, dropout=0.1, optimizer="muon", batch=64, chunk=100,
+        steps=2600, evaluate_every=200, checkpoint_every=200,
+    ),
+    "small": PLAIN.but(
+        hidden=(320, 320), skip=True, ngrams=(2, 3, 4), ngram_rows=2**13, ngram_size=48,
+        ngram_dropout=0.3, ngram_l2=2e-4, dropout=0.45, locked=True, weight_drop=0.2,
+        optimizer="muon", batch=64, chunk=64, steps=None, epochs=8.0, evaluate_every=240,
     ),
 }  # fmt: skip

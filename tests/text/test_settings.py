@@ -8,13 +8,21 @@ import pytest
 from jaxrnn import stacked
 from jaxrnn.core.errors import InputError
 from jaxrnn.storage.fields import from_dict, leaves, to_dict
+from jaxrnn.text.from_settings import make_network
 from jaxrnn.text.settings import PRESETS, LengthSettings, NetworkSettings, Settings
+from jaxrnn.text.vocabulary import Vocabulary
 
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_presets_are_kept_in_json(name):
     record = json.loads(json.dumps(to_dict(PRESETS[name])))
     assert from_dict(Settings, record, Path("config.json")) == PRESETS[name]
+
+
+def test_the_small_preset_has_at_most_four_million_parameters_whatever_the_alphabet():
+    """Of up to 300 symbols, as no text of one language has; tables counted."""
+    vocabulary = Vocabulary("".join(map(chr, range(32, 331))))
+    assert make_network(PRESETS["small"].network, vocabulary).parameter_count <= 4_000_000
 
 
 def test_a_name_means_one_setting():
