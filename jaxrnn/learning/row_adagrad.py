@@ -73,7 +73,7 @@ def scale_by_row_adagrad(l2: float = 0.0, rate: float = 1.0) -> optax.GradientTr
       rate: the highest learning rate that steps are taken at, which that step depends on.
     """
 
-    def init(params: optax.Params) -> RowAdagrad:
+    def init(params: optax.Params) -> Any:
         sums = jax.tree.map(lambda table: jnp.zeros((len(table), 1), table.dtype), params)
         if not l2:
             return RowAdagrad(sums, None, None)
@@ -81,8 +81,8 @@ def scale_by_row_adagrad(l2: float = 0.0, rate: float = 1.0) -> optax.GradientTr
         return RowAdagrad(sums, jnp.zeros((), jnp.int32), last)
 
     def update(
-        updates: optax.Updates, state: RowAdagrad, params: optax.Params | None = None
-    ) -> tuple[optax.Updates, RowAdagrad]:
+        updates: optax.Updates, state: Any, params: optax.Params | None = None
+    ) -> tuple[optax.Updates, Any]:
         sums = jax.tree.map(
             lambda old, rows: old + jnp.square(rows).mean(axis=-1, keepdims=True),
             state.sums, updates,
