@@ -45,7 +45,7 @@ def reversed_lanes(sequence, lengths):
 
 
 @given(case=cases(dropout=False))
-@examples(5)
+@examples(8)
 def test_a_backward_network_is_the_forward_one_on_reversed_lanes(case):
     """Outputs, and the gradient by everything that goes in; the state is returned as it was."""
     inputs = {(c.source, c.target) for c in case.network.connections if c.source == "input"}

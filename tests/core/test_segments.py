@@ -19,7 +19,7 @@ NETWORK = stacked(3, [4], 2, cell="gru")
 
 @pytest.mark.parametrize("segment", [1, 2, 4])
 @given(case=cases(dropout=False))
-@examples(4)
+@examples(5)
 def test_segments_give_the_outputs_state_and_gradients_of_textbook_bptt(case, segment):
     arguments = case.params, case.state, case.inputs
 

@@ -62,7 +62,7 @@ def by_reference(case, params, state, inputs):
     ids=["as it comes", "plain autodiff", "stepwise"],
 )
 @given(case=cases())
-@examples(4)
+@examples(5)
 def test_outputs_state_and_gradients_are_those_of_textbook_bptt(case, options):
     arguments = case.params, case.state, case.inputs
     with jax.enable_x64(True):
@@ -124,7 +124,7 @@ def test_the_engine_s_gradient_is_every_finite_difference():
 
 
 @given(case=cases(dropout=False))
-@examples(4)
+@examples(8)
 def test_unroll_is_repeated_step(case):
     take = compiled(partial(step, case.network))
     with jax.enable_x64(True):
@@ -139,7 +139,7 @@ def test_unroll_is_repeated_step(case):
 
 
 @given(case=cases(dropout=False), data=st.data())
-@examples(4)
+@examples(8)
 def test_a_chunk_is_the_same_chunk_cut_in_two(case, data):
     cut = data.draw(st.integers(0, case.time))
 
@@ -162,7 +162,7 @@ def test_a_chunk_is_the_same_chunk_cut_in_two(case, data):
 
 
 @given(case=cases(dropout=False))
-@examples(4)
+@examples(8)
 def test_a_packed_stream_is_the_separate_sequences(case):
     resets = case.rng.random((case.time, case.batch)) < 0.4
     resets[0] = True
@@ -181,7 +181,7 @@ def test_a_packed_stream_is_the_separate_sequences(case):
 
 
 @given(case=cases())
-@examples(4)
+@examples(8)
 def test_symbols_are_one_hot_vectors(case):
     """Dropout keeps or drops each symbol as a whole; what is remembered are one-hot vectors."""
     network, size = case.network, case.network.input_size
@@ -237,7 +237,7 @@ def test_unroll_layers_returns_every_layer_and_not_the_input():
     ids=["as it comes", "plain autodiff", "stepwise", "in segments"],
 )  # fmt: skip
 @given(case=cases(dropout=False))
-@examples(4)
+@examples(5)
 def test_every_layer_s_outputs_and_carries_are_textbook_bptt_s_and_so_are_gradients_of_them(
     case, options
 ):
