@@ -44,9 +44,9 @@ FULL = {
                                                 "ngram_dropout": 0.0}],
         "n-grams": ["quick", {"optimizer": "adam"}],
         "Muon: the default": ["quick", {}],
-        "two layers, four readings: best": ["best", {}],
+        "two layers, more readings: best": ["best", {}],
     },
-    "once": ["two layers, four readings: best"],  # from the first seed alone
+    "once": ["two layers, more readings: best"],  # from the first seed alone
     "longest": 12,  # characters that counts look back
     "prime": "ROMEO:\n", "length": 300,
 }  # fmt: skip

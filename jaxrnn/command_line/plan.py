@@ -29,9 +29,9 @@ from jaxrnn.text.starting import Start, agreed, find_start, taken_over
 
 PRESET = flags.DEFINE_enum(
     "preset", None, list(PRESETS), "Settings to start from; other flags override them. quick: a"
-    " few minutes on two CPU cores; best: a larger network, about an hour; small: for texts of"
-    " about a million characters, some half an hour; seed: a small plain network without tricks"
-    " [those of the run in --workdir; else quick]."
+    " few minutes on two CPU cores; best: a larger network, 75 minutes on one core; small: for"
+    " texts of about a million characters, half an hour on one core; seed: a small plain network"
+    " without tricks [those of the run in --workdir; else quick]."
 )  # fmt: skip
 WORKDIR = flags.DEFINE_string(
     "workdir", None, "Where the run is kept; a run that is there goes on [runs/PRESET]."

@@ -19,8 +19,8 @@ def test_presets_are_kept_in_json(name):
     assert from_dict(Settings, record, Path("config.json")) == PRESETS[name]
 
 
-def test_the_small_preset_has_at_most_four_million_parameters_whatever_the_alphabet():
-    """Of up to 300 symbols, as no text of one language has; tables counted."""
+def test_the_small_preset_has_at_most_four_million_parameters_with_300_symbols():
+    """Tables counted."""
     vocabulary = Vocabulary("".join(map(chr, range(32, 331))))
     assert make_network(PRESETS["small"].network, vocabulary).parameter_count <= 4_000_000
 
