@@ -8,8 +8,9 @@ with these or learns from what it reads: modes of which each has a column of its
 """
 
 import dataclasses
+import signal
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -19,6 +20,9 @@ from experiments.laboratory import statistics as stats
 from experiments.laboratory.divergence import finite
 from experiments.laboratory.plots import COLORS, draw_figures, figure
 from experiments.laboratory.study import Bench, Results, Study, Table, conduct
+from jaxrnn.running.directory import InDirectory
+from jaxrnn.running.opening import open_workdir
+from jaxrnn.running.signals import STOPPING
 from jaxrnn.running.training import train
 from jaxrnn.text import EncodedText
 from jaxrnn.text.adapting import Adaptation
@@ -28,6 +32,7 @@ from jaxrnn.text.judging import Judge
 from jaxrnn.text.language_model import LanguageModel
 from jaxrnn.text.problem import text_problem
 from jaxrnn.text.sampling import Choice
+from jaxrnn.text.saved_run import consequences
 from jaxrnn.text.settings import PRESETS
 
 # What is taken away from the default, and given back one by one.
@@ -70,11 +75,11 @@ def trials(bench: Bench) -> dict[str, Any]:
     bench.begin(1 + sum(map(len, runs.values())))
     counts = bench.trial("counts", lambda: count(text, sizes["longest"]))
     rows, last = [], list(sizes["rungs"])[-1]
-    for name, rung in sizes["rungs"].items():
+    for name in sizes["rungs"]:
         found = []
         for seed in runs[name]:
             modes = list(MODES) if name == last and seed == runs[name][0] else []
-            job = partial(climb, rung, seed, text, sizes["prime"], sizes["length"], modes)
+            job = partial(climb, bench, name, seed, text, modes)
             found.append(bench.trial(f"{name}, seed {seed}", job))
         rows.append({
             "name": name, "bits": [run["bits"] for run in found],
@@ -87,7 +92,9 @@ def trials(bench: Bench) -> dict[str, Any]:
 def cut(bench: Bench) -> EncodedText:
     """The text, or so much of its training and validation splits as the settings say."""
     text, sizes = bench.text(), bench.settings
-    train, valid = text.train[: sizes.get("train")], text.valid[: sizes.get("valid")]
+    if "train" not in sizes:
+        return text
+    train, valid = text.train[: sizes["train"]], text.valid[: sizes["valid"]]
     end = len(train) + len(valid)
     return dataclasses.replace(
         text, tokens=np.concatenate([train, valid]), train_end=len(train), valid_end=end
@@ -95,39 +102,41 @@ def cut(bench: Bench) -> EncodedText:
 
 
 def count(text: EncodedText, longest: int) -> dict[str, Any]:
-    began = time.process_time()
+    began = time.monotonic()
     (found,) = counted(text.train, [text.valid], symbols=text.vocabulary.size, longest=longest)
     bits = -np.log2(found.probabilities[:, 1:]).mean(axis=1)
-    return {"bits": bits.round(4).tolist(), "training": time.process_time() - began}
+    return {"bits": bits.round(4).tolist(), "training": time.monotonic() - began}
 
 
 def climb(
-    rung: tuple[str, Mapping[str, Any]],
-    seed: int,
-    text: EncodedText,
-    prime: str,
-    length: int,
-    modes: Sequence[str],
+    bench: Bench, name: str, seed: int, text: EncodedText, modes: Sequence[str]
 ) -> dict[str, Any]:
-    """Trains by a preset but for some settings; what the best state comes to, and writes."""
-    preset, but = rung
+    """Trains by a preset but for some settings; what the best state comes to, and writes.
+
+    The run has a work directory of its own, as char_lm makes it, from which it goes on.
+    """
+    sizes = bench.settings
+    preset, but = sizes["rungs"][name]
     leaves = {key: tuple(x) if isinstance(x, list) else x for key, x in but.items()}
-    settings = PRESETS[preset].but(seed=seed, **leaves)
+    settings = PRESETS[preset].but(seed=seed, corpus=tuple(sizes["corpus"]), **leaves)
     network = make_network(settings.network, text.vocabulary)
     problem = text_problem(
         text.train, text.valid, batch=settings.text.batch, chunk=settings.text.chunk,
         carried=not settings.text.random_chunks,
     )  # fmt: skip
-    began = time.process_time()
-    fitted = train(
-        network, problem, settings.recipe, seed=seed,
-        **make_stopping(settings, text)._asdict(),
-        evaluate_every=settings.length.evaluate_every,
-    )  # fmt: skip
-    used = time.process_time() - began
+    folder = bench.workdir.path / "runs" / f"{list(sizes['rungs']).index(name)}-{seed}"
+    with open_workdir(folder, consequences(network, text), settings) as workdir:
+        fitted = train(
+            network, problem, settings.recipe, seed=seed,
+            **make_stopping(settings, text)._asdict(),
+            evaluate_every=settings.length.evaluate_every,
+            checkpoint_every=settings.length.checkpoint_every, workdir=InDirectory(workdir),
+        )  # fmt: skip
+    if fitted.reason in STOPPING:  # it is saved, and now the signal stops the study
+        signal.raise_signal(signal.Signals[fitted.reason])
     model = LanguageModel(network, fitted.best, text.vocabulary)
     (written,) = model.texts(
-        length, prime=prime, choice=Choice(temperature=0.7), seed=settings.seed
+        sizes["length"], prime=sizes["prime"], choice=Choice(temperature=0.7), seed=seed
     )
     judged = {}
     for mode in modes:
@@ -139,7 +148,7 @@ def climb(
         "bits": fitted.progress.best,
         "parameters": network.parameter_count,
         "characters": fitted.progress.step * settings.text.batch * settings.text.chunk,
-        "training": used, "sample": written, "modes": judged,
+        "training": fitted.progress.seconds, "sample": written, "modes": judged,
     }  # fmt: skip
 
 
@@ -165,7 +174,7 @@ def table(results: Results) -> Table:
             "model": "{name}",
             "parameters": whole("parameters"),
             "characters read": whole("characters"),
-            "CPU seconds": lambda row: f"{row['training']:,.0f}",
+            "seconds": lambda row: f"{row['training']:,.0f}",
             "static": lambda row: stats.shown(row["bits"]),
             **{name: mode(name) for name in list(MODES)[1:]},
         },
@@ -211,7 +220,7 @@ def draw(results: Results) -> Any:
         row = summary["rows"][-1]
         if name in row["modes"]:
             axes.plot(row["training"], row["modes"][name], marker, color="black", label=name)
-    axes.set(xscale="log", xlabel="CPU seconds of training", ylabel="validation bits per character")
+    axes.set(xscale="log", xlabel="seconds of training", ylabel="validation bits per character")
     axes.legend(frameon=False, fontsize="small")
     return picture
 
