@@ -8,6 +8,8 @@ import jax
 import pytest
 from jaxtyping import config, install_import_hook
 
+from tests.xla_flags import FAST_COMPILING, are_known, with_flags
+
 install_import_hook("jaxrnn", "beartype.beartype")
 
 # What is put in the background may ignore Ctrl-C, or a hangup; some tests send them.
@@ -15,6 +17,8 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # The tests spend their time on compiling: little effort for each program, and none a second time.
+if "PYTEST_XDIST_WORKER" not in os.environ and are_known(FAST_COMPILING):  # workers inherit it
+    os.environ["XLA_FLAGS"] = with_flags(FAST_COMPILING)["XLA_FLAGS"]
 JAX_OPTIONS = {
     "jax_disable_most_optimizations": True,
     "jax_persistent_cache_min_compile_time_secs": 0,

@@ -1,7 +1,6 @@
 """The engine and training on an explicit mesh of four devices, and inside `shard_map`."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -22,6 +21,7 @@ from jaxrnn.core.parameters import parameter_shapes
 from jaxrnn.text.sampling import read, write
 from jaxrnn.learning.batch import Batch
 from jaxrnn.learning.training import make_training_steps, start
+from tests.xla_flags import with_flags
 
 NETWORK = Network(
     5,
@@ -165,7 +165,7 @@ print(json.dumps(facts))
 
 @pytest.fixture(scope="module")
 def facts() -> dict[str, Any]:
-    environment = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=4"}
+    environment = with_flags("--xla_force_host_platform_device_count=4")
     outcome = subprocess.run(
         [sys.executable, "-c", FOUR_DEVICES], cwd=ROOT, env=environment, capture_output=True,
         text=True, timeout=300,

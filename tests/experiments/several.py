@@ -1,6 +1,5 @@
 """Several processes, started as a user or a cluster's launcher would, on this machine."""
 
-import os
 import socket
 import subprocess
 import sys
@@ -16,6 +15,7 @@ CHAR_LM = ("-m", "experiments.char_lm")
 # Runs char_lm, and does something when a function is called for the n-th time.
 ACTING = """
 import functools, importlib, itertools, os, runpy, signal, sys, time
+from tests.xla_flags import with_flags
 module, path, count = sys.argv.pop(1).split(":")
 act = compile(sys.argv.pop(1), "<what is done>", "exec")
 *owners, function = path.split(".")
@@ -42,11 +42,9 @@ def signalled(moment: str, name: str) -> tuple[str, ...]:
 
 def on_devices(count: int | None, *command: str) -> subprocess.Popen:
     """Starts a process of its own that sees so many devices; None: as JAX finds them."""
-    forced = f" --xla_force_host_platform_device_count={count}" if count else ""
-    flags = (os.environ.get("XLA_FLAGS", "") + forced).strip()
+    forced = f"--xla_force_host_platform_device_count={count}" if count else ""
     return subprocess.Popen(
-        [sys.executable, *command], cwd=ROOT, text=True,
-        env=os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"},
+        [sys.executable, *command], cwd=ROOT, text=True, env=with_flags(forced),
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
 

@@ -26,6 +26,7 @@ from tests.experiments.launching import (
     settings_of,
 )
 from tests.experiments.several import signalled
+from tests.xla_flags import with_flags
 
 
 def stopped_at(moment: str, name: str, *flags: str) -> subprocess.CompletedProcess:
@@ -42,10 +43,10 @@ import os, runpy
 os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 runpy.run_module("experiments.char_lm", run_name="__main__", alter_sys=True)
 """
-    told = {"XLA_FLAGS": f"--xla_force_host_platform_device_count={there}"}
     return subprocess.run(
         [sys.executable, "-c", script, *flags], cwd=ROOT, capture_output=True, text=True,
-        timeout=120, check=False, env=os.environ | told,
+        timeout=120, check=False,
+        env=with_flags(f"--xla_force_host_platform_device_count={there}"),
     )  # fmt: skip
 
 

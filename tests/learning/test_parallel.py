@@ -1,7 +1,6 @@
 """Training on four devices: what crosses between them, and that the numbers are those of one."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -91,6 +90,7 @@ import json
 import jax
 from jaxrnn import stacked
 from jaxrnn.running import devices
+from tests.xla_flags import with_flags
 
 devices.cores = lambda: 4
 facts = {"taken": devices.use_cores(), "devices": jax.device_count()}
@@ -115,11 +115,9 @@ def facts() -> dict[str, Any]:
 
 def printed_by(program: str, flags: str) -> dict[str, Any]:
     """What a program prints, on a CPU, with more XLA flags."""
-    flags = f"{os.environ.get('XLA_FLAGS', '')} {flags}".strip()
-    environment = os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
     done = subprocess.run(
         [sys.executable, "-c", program],
-        cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False,
+        cwd=ROOT, env=with_flags(flags), capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
