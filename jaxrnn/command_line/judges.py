@@ -19,8 +19,9 @@ ADAPT = flags.DEFINE_boolean(
     " run's own text, the validation and the test split."
 )  # fmt: skip
 RATE = flags.DEFINE_float(
-    "adapt_rate", None, f"How fast it is learned from [{Adaptation().rate:g}]."
-)
+    "adapt_rate", None, f"How fast it is learned: the nats that a step takes from its {CHUNK}"
+    f" characters' mean, to first order [{Adaptation().rate:g}]."
+)  # fmt: skip
 DECAY = flags.DEFINE_float(
     "adapt_decay", None, "How fast parameters go back to the trained ones, by chunk of"
     f" {CHUNK} characters [{Adaptation().decay:g}]."

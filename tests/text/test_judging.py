@@ -18,7 +18,7 @@ from tests.text.test_counts import SYMBOLS, Counted, drawn
 from tests.text.test_scoring import ABC, texts_of
 
 OTHER = LanguageModel(ABC.network, jax.tree.map(lambda a: -a, ABC.params), ABC.vocabulary)
-ADAPTATION = Adaptation(rate=0.05, decay=0.1)
+ADAPTATION = Adaptation(rate=0.2, decay=0.1)
 MODES = [
     ([ABC], None, False),
     ([ABC], None, True),
@@ -75,9 +75,11 @@ def plain_nats(params, state, chunk):
 gradient_of = jax.jit(jax.grad(plain_nats, has_aux=True))
 
 
-def test_dynamic_evaluation_is_that_of_a_plain_loop_that_scores_before_it_learns(monkeypatch):
-    for name, size in {"CHUNK": 6, "CALL": 2, "SAMPLED": (3, 2)}.items():
+@pytest.mark.parametrize("most", [0.7, 8.0])
+def test_dynamic_evaluation_is_that_of_a_plain_loop_that_scores_before_it_learns(monkeypatch, most):
+    for name, size in {"CHUNK": 6, "CALL": 2, "SAMPLED": (3, 2), "MOST": most}.items():
         monkeypatch.setattr(adapting, name, size)
+    adapting._adapted.clear_cache()  # whose programs hold these sizes
     train, heard = (ABC.vocabulary.encode(text) for text in texts_of([61, 34]))
     found = root_mean_squares(ABC.network, ABC.params, train)
     squares = []
@@ -89,20 +91,28 @@ def test_dynamic_evaluation_is_that_of_a_plain_loop_that_scores_before_it_learns
     rms = jax.tree.map(lambda *each: np.sqrt(np.mean(each, axis=0)), *squares)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4), found, rms)
 
-    mean = np.concatenate([array.ravel() for array in jax.tree.leaves(rms)]).mean()
-    params, state, nats = ABC.params, initial_state(ABC.network, 1), []
+    numbers = np.concatenate([array.ravel() for array in jax.tree.leaves(rms)])
+    mean = numbers.mean()
+    divisors = numbers + adapting.EPSILON * mean
+    params, state, nats, sizes = ABC.params, initial_state(ABC.network, 1), [], []
     for start in range(0, 33, 6):
         gradient, (own, state) = gradient_of(params, state, heard[start : start + 7])
         nats += own.tolist()
+        steep = np.concatenate([array.ravel() for array in jax.tree.leaves(gradient)]) ** 2
+        falls = [(squares / divisors).sum() for squares in (numbers**2, steep)]
+        sizes.append((0.2 / falls[0], 0.2 * most / falls[1]))
+        size = min(sizes[-1])
         params = jax.tree.map(
-            lambda p, g, trained, r: (
-                p - 0.05 * g / (r + adapting.EPSILON * mean)
+            lambda p, g, trained, r, size=size: (
+                p - size * g / (r + adapting.EPSILON * mean)
                 + np.minimum(0.1 * r / mean, 1) * (trained - p)
             ),
             params, gradient, ABC.params, rms,
         )  # fmt: skip
     pieces = list(adapted(ABC.network, ABC.params, found, heard, ADAPTATION))
     np.testing.assert_allclose(np.concatenate(pieces), -np.array(nats), rtol=1e-3)
+    assert any(usual < most for usual, most in sizes) or most < 1
+    assert any(usual > most for usual, most in sizes) or most > 1
     static = ABC.tally_split(heard).nats
     assert abs(static - sum(nats)) > 0.1  # the parameters did change
 
@@ -120,7 +130,8 @@ def test_what_is_learned_from_a_text_leaves_tables_of_n_grams_as_they_are(monkey
         shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
         nats += [-np.log(row[symbol]) for row, symbol in zip(shares, chunk[1:], strict=True)]
         gradient = (shares - np.eye(3)[chunk[1:]]).mean(axis=0)
-        bias += 0.1 * (trained - bias) - 0.05 * gradient / (0.5 + adapting.EPSILON * 0.5)
+        falls = 3 * 0.5**2, (gradient**2).sum() / adapting.MOST  # but for the divisor of both
+        bias += 0.1 * (trained - bias) - 0.2 * gradient / max(falls)
     rms = {"output": {"bias": jnp.full(3, 0.5)}}
     found = np.concatenate(list(adapted(network, params, rms, heard, ADAPTATION)))
     np.testing.assert_allclose(found, -np.array(nats), rtol=1e-4)
