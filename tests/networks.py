@@ -4,7 +4,6 @@ import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cache
 from typing import Any
 
 import jax
@@ -208,20 +207,3 @@ def equations(jaxpr: Any) -> Iterator[Any]:
 
 def _is_program(value: Any) -> bool:
     return hasattr(getattr(value, "jaxpr", value), "eqns")
-
-
-def compiled(function):
-    """`jax.jit`, with less effort spent on a program that runs once."""
-    return jax.jit(function, compiler_options=_quick_options())
-
-
-@cache
-def _quick_options() -> dict[str, Any]:
-    """Of a network's gradient, compiling takes 0.4 s instead of 2.4 s (JAX 0.10, one core)."""
-    options: dict[str, Any] = {"xla_backend_optimization_level": 0}
-    fewer = options | {"xla_cpu_use_fusion_emitters": False}
-    try:
-        jax.jit(lambda x: x, compiler_options=fewer)(0.0)
-    except jax.errors.JaxRuntimeError:  # a newer XLA has no such option
-        return options
-    return fewer

@@ -24,7 +24,7 @@ from jaxrnn import (
 )  # fmt: skip
 from jaxrnn.core import cells
 from jaxrnn.core.cells import CELLS, elman, find
-from tests.networks import compiled, equations, made, random_params
+from tests.networks import equations, made, random_params
 from tests.reference import ACTIVATIONS, assert_close, sigmoid
 
 RNG = np.random.default_rng(0)
@@ -71,7 +71,7 @@ def test_an_lstm_layer_is_that_of_the_literature():
     with jax.enable_x64(True):
         network = one_layer("lstm")
         state = initial_state(network, 2, jnp.float64)
-        outputs, state = compiled(partial(unroll, network))(params, state, inputs)
+        outputs, state = jax.jit(partial(unroll, network))(params, state, inputs)
     assert_close(outputs, np.array(expected))
     assert_close(state["output"].carry[0], c)
 
@@ -102,7 +102,7 @@ def outputs_of(name, params, inputs):
     with jax.enable_x64(True):
         network = one_layer(name)
         state = initial_state(network, 2, jnp.float64)
-        outputs, _ = compiled(partial(unroll, network))(params, state, inputs)
+        outputs, _ = jax.jit(partial(unroll, network))(params, state, inputs)
     return outputs
 
 
@@ -202,7 +202,7 @@ def test_an_lstm_and_the_layer_before_it_are_those_of_the_literature(name):
         expected.append(h @ params["output"]["hidden1@0"] + params["output"]["bias"])
     with jax.enable_x64(True):
         state = initial_state(network, 2, jnp.float64)
-        outputs, _ = compiled(partial(unroll, network))(params, state, inputs)
+        outputs, _ = jax.jit(partial(unroll, network))(params, state, inputs)
     assert_close(outputs, np.array(expected))
 
 
@@ -250,11 +250,11 @@ def test_a_cell_of_one_s_own_needs_a_function_and_a_name():
 
     params, state = made(network)
     inputs = RNG.normal(size=(4, 2, 3)).astype(np.float32)
-    outputs, final = compiled(partial(unroll, network))(params, state, inputs)
+    outputs, final = jax.jit(partial(unroll, network))(params, state, inputs)
     w, layer = params["output"], params["hidden1"]
     h = trace = np.zeros((2, 4))
     stepped = state
-    take = compiled(partial(step, network))
+    take = jax.jit(partial(step, network))
     for t, x in enumerate(inputs):
         drive = layer["bias"] + x @ layer["input@0"] + h @ layer["hidden1@1"]
         trace = 0.9 * trace + 0.1 * drive
@@ -271,7 +271,7 @@ def test_a_cell_of_one_s_own_needs_a_function_and_a_name():
         )
         return jnp.sum(outputs**2)
 
-    ours, plain = (compiled(jax.grad(partial(loss, plain=p)))(params) for p in (False, True))
+    ours, plain = (jax.jit(jax.grad(partial(loss, plain=p)))(params) for p in (False, True))
     assert_close(ours, plain, 1e-4)
     assert init(network, jax.random.key(0))["hidden1"]["input@0"].shape == (3, 4)
 

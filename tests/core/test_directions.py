@@ -21,7 +21,7 @@ from jaxrnn import (
     unroll,
     unroll_layers,
 )
-from tests.networks import cases, compiled, examples, made, random_params
+from tests.networks import cases, examples, made, random_params
 from tests.reference import assert_close
 
 BOTH_WAYS = Network(
@@ -66,7 +66,7 @@ def test_a_backward_network_is_the_forward_one_on_reversed_lanes(case):
 
         def run(network, *arguments):
             function = jax.value_and_grad(partial(loss, network), (1, 2, 3), has_aux=True)
-            return compiled(function)(*arguments)
+            return jax.jit(function)(*arguments)
 
         (_, (outputs, after)), grads = run(backward, weights, params, state, case.inputs)
         turned = (reversed_lanes(x, lengths) for x in (weights, case.inputs))

@@ -10,7 +10,7 @@ import pytest
 from jaxrnn import Connection, Dropout, InputError, Layer, Network, Options, stacked, unroll
 from tests import reference
 from tests.core.test_unroll import by_reference, run_and_differentiate
-from tests.networks import Case, compiled, made, random_params
+from tests.networks import Case, made, random_params
 from tests.reference import assert_close
 
 EDGES = [
@@ -63,10 +63,10 @@ def test_a_traced_rate_is_that_rate(locked, segment):
             options=Options(segment=segment),
         )  # fmt: skip
 
-    known = compiled(partial(run, 0.3))()
-    assert_close(compiled(run)(jnp.float32(0.3)), known, 1e-5)
+    known = jax.jit(partial(run, 0.3))()
+    assert_close(jax.jit(run)(jnp.float32(0.3)), known, 1e-5)
     without, _ = unroll(NETWORK, params, state, inputs)
-    assert_close(compiled(run)(jnp.float32(0))[0], without, 1e-5)
+    assert_close(jax.jit(run)(jnp.float32(0))[0], without, 1e-5)
 
 
 def test_dropout_of_a_connection_that_there_is_not_is_refused():

@@ -11,7 +11,7 @@ from hypothesis import given
 from jaxrnn import InputError, Options, unroll, unroll_layers
 from tests import reference
 from tests.core.test_unroll_inputs import MIXED
-from tests.networks import Case, cases, compiled, examples, made
+from tests.networks import Case, cases, examples, made
 from tests.reference import assert_close, one_hot
 
 
@@ -58,7 +58,7 @@ def test_each_lane_is_the_lane_alone_and_so_are_gradients(case, options):
     padding = np.arange(case.time)[:, None] >= lengths
     inputs = np.where(padding[..., None], case.rng.choice([np.nan, np.inf, 1e300]), case.inputs)
 
-    @compiled
+    @jax.jit
     def run(arguments, lengths, cotangents):
         run = partial(unroll, case.network, **case.options, options=options, lengths=lengths)
         result, pull = jax.vjp(run, *arguments)
@@ -79,7 +79,7 @@ def test_symbols_beyond_an_end_may_be_none_at_all():
     padded = np.where(np.arange(6)[:, None] < lengths, symbols, 77)
     expected = unroll(MIXED, params, state, jnp.asarray(one_hot(symbols, 5)), lengths=lengths)
     assert_close(unroll(MIXED, params, state, padded, lengths=lengths), expected, 1e-5)
-    traced = compiled(lambda x, n: unroll(MIXED, params, state, x, lengths=n))
+    traced = jax.jit(lambda x, n: unroll(MIXED, params, state, x, lengths=n))
     assert_close(traced(padded, lengths), expected, 1e-5)
     padded[1, 1] = 77
     with pytest.raises(InputError, match="the inputs hold 77"):

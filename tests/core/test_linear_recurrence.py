@@ -9,7 +9,7 @@ from jaxrnn import Connection, Layer, Network, init, initial_state, stacked, unr
 from jaxrnn.core.cells import CELLS
 from jaxrnn.core.engine.linear_recurrence import _as_prefix_sum, _in_a_loop, linear_recurrence
 from jaxrnn.core.formulas import _root
-from tests.networks import compiled, made
+from tests.networks import made
 from tests.reference import LINEAR, assert_close
 
 RNG = np.random.default_rng(0)
@@ -42,14 +42,14 @@ WAYS = [_in_a_loop, _as_prefix_sum, linear_recurrence]
 def test_every_way_to_run_it_is_the_recurrence(run, resets):
     with jax.enable_x64(True):
         arguments = terms(resets)
-        assert_close(compiled(run)(*jax.tree.map(jnp.asarray, arguments)), in_numpy(*arguments))
+        assert_close(jax.jit(run)(*jax.tree.map(jnp.asarray, arguments)), in_numpy(*arguments))
 
 
 def gradients(run, decay, drive, initial, resets, weights):
     def loss(decay, drive, initial):
         return (run(decay, drive, initial, resets) * weights).sum()
 
-    return compiled(jax.grad(loss, argnums=(0, 1, 2)))(decay, drive, initial)
+    return jax.jit(jax.grad(loss, argnums=(0, 1, 2)))(decay, drive, initial)
 
 
 @pytest.mark.parametrize("resets", [False, True])
@@ -74,9 +74,9 @@ def test_a_reset_forgets_what_is_not_finite(run, bad):
         weights = jnp.asarray(RNG.normal(size=(TIME, BATCH, SIZE))).at[:2, 0].set(0)
         clean = decay, drive, initial, resets
         dirty = decay, drive.at[1, 0].set(bad), initial.at[0].set(bad), resets
-        values = compiled(run)(*dirty)
-        assert_close(values[2:], compiled(run)(*clean)[2:])
-        assert_close(values[:, 1], compiled(run)(*clean)[:, 1])
+        values = jax.jit(run)(*dirty)
+        assert_close(values[2:], jax.jit(run)(*clean)[2:])
+        assert_close(values[:, 1], jax.jit(run)(*clean)[:, 1])
         assert not np.isfinite(values[1, 0]).any()
         assert np.isfinite(values[0]).all()  # of a lane that forgets its initial carry
         for got, expected in zip(

@@ -23,7 +23,7 @@ from jaxrnn import (
 )
 from jaxrnn.core.engine.delays import ages_since
 from jaxrnn.core.engine.ngrams import NO_SYMBOL, ngram_symbols
-from tests.networks import compiled, made
+from tests.networks import made
 from tests.reference import assert_close
 
 SYMBOLS, TIME, BATCH = 5, 9, 3
@@ -93,11 +93,11 @@ def symbols_in(network, symbols, state=None, resets=None):
     def find(symbols, state, resets):
         return ngram_symbols(network, {"input": symbols}, state, ages_since(resets))
 
-    return compiled(find)(jnp.asarray(symbols), state, resets)
+    return jax.jit(find)(jnp.asarray(symbols), state, resets)
 
 
 def run(network, params, state, inputs, **given):
-    return compiled(partial(unroll, network))(params, state, inputs, **given)
+    return jax.jit(partial(unroll, network))(params, state, inputs, **given)
 
 
 def test_ngrams_are_those_of_the_text_whose_pieces_are_cut_and_reset_anywhere(chunk):
@@ -175,7 +175,7 @@ def test_a_network_with_n_grams_is_one_that_is_given_them_as_inputs(chunk, optio
         return jnp.sum(outputs**2), (outputs, after["h"])
 
     found, expected = (
-        compiled(jax.value_and_grad(partial(loss, network), has_aux=True))(params, inputs)
+        jax.jit(jax.value_and_grad(partial(loss, network), has_aux=True))(params, inputs)
         for network, inputs in ((NETWORK, symbols), (EXPLICIT, explicit))
     )
     assert_close(found, expected, 1e-5)
@@ -185,7 +185,7 @@ def test_stepping_one_symbol_at_a_time_is_the_chunk(chunk):
     symbols, resets = chunk
     params, state = made(NETWORK, BATCH)
     whole, end = run(NETWORK, params, state, symbols, resets=resets)
-    take = compiled(partial(step, NETWORK))
+    take = jax.jit(partial(step, NETWORK))
     for t in range(TIME):
         output, state = take(params, state, symbols[t], resets=resets[t])
         assert_close(output, whole[t], 1e-5)
@@ -263,7 +263,7 @@ def test_backward_layers_hear_the_n_grams_of_the_text_as_it_is_read(chunk):
     params, _ = made(network)
     given = {"n": expected_symbols(symbols)["2-grams"]}
     found, expected = (
-        compiled(partial(unroll_layers, each))(
+        jax.jit(partial(unroll_layers, each))(
             params, initial_state(each, BATCH), inputs, lengths=np.array([4, TIME, 2])
         )
         for each, inputs in ((network, symbols), (explicit, given))

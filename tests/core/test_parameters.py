@@ -20,14 +20,14 @@ from jaxrnn import (
     stacked,
 )
 from jaxrnn.core.engine.dropout import dropped_on
-from tests.networks import compiled, examples, networks
+from tests.networks import examples, networks
 
 LSTM = stacked(30, [20], 5, "lstm")
 
 
 @cache
 def draw(network: Network, seed: int = 0, **options) -> dict:
-    params = compiled(lambda key: init(network, key, **options))(jax.random.key(seed))
+    params = jax.jit(lambda key: init(network, key, **options))(jax.random.key(seed))
     return jax.tree.map(np.asarray, params)
 
 

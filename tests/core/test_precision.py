@@ -20,7 +20,7 @@ from jaxrnn import (
     unroll,
 )
 from jaxrnn.learning.loss import cross_entropy
-from tests.networks import compiled, equations, made
+from tests.networks import equations, made
 
 HALF = jnp.bfloat16
 SYMBOLS = 79
@@ -141,7 +141,7 @@ def test_outputs_and_state_have_the_precision_that_state_dtype_tells(dtype):
         assert kind == (dtype if dtype in (jnp.float32, jnp.float64) else jnp.float32)
         state = initial_state(MIXED, 2, kind)
         for inputs in (jnp.zeros((3, 2), int), jnp.ones((3, 2, 5), HALF), jnp.ones((3, 2, 5))):
-            run = compiled(partial(unroll, MIXED))
+            run = jax.jit(partial(unroll, MIXED))
             outputs, after = run(params, state, inputs)
             assert {x.dtype for x in jax.tree.leaves((outputs, after))} == {kind}
             run(params, after, inputs)

@@ -9,7 +9,7 @@ from jaxrnn import Cell, Connection, InputError, Layer, Network, initial_state, 
 from jaxrnn.core import cells
 from jaxrnn.core.engine.probes import output_gradients
 from tests import reference
-from tests.networks import CELLS, compiled, made, random_params
+from tests.networks import CELLS, made, random_params
 from tests.reference import assert_close
 
 TIME, BATCH = 4, 2
@@ -58,7 +58,7 @@ def test_gradients_are_finite_differences_of_the_reference(monkeypatch, network)
     inputs = rng.normal(size=(TIME, BATCH, 2))
     weights = rng.normal(size=(TIME, BATCH, 2))
     with jax.enable_x64(True):
-        gradients = compiled(
+        gradients = jax.jit(
             lambda params, state, inputs: output_gradients(
                 network, params, state, inputs, lambda y: jnp.sum(weights * jnp.tanh(y))
             )
@@ -90,7 +90,7 @@ def gradients_of(cell):
     rng = np.random.default_rng(0)
     params = jax.tree.map(jnp.float32, random_params(network, rng))
     inputs = jnp.float32(rng.normal(size=(TIME, BATCH, 2)))
-    return compiled(
+    return jax.jit(
         lambda params: output_gradients(
             network, params, initial_state(network, BATCH), inputs, lambda y: jnp.sum(y**2)
         )

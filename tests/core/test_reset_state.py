@@ -11,7 +11,7 @@ from hypothesis import given
 
 from jaxrnn import InputError, Options, initial_state, stacked, step, unroll
 from tests import reference
-from tests.networks import Case, cases, compiled, examples, made
+from tests.networks import Case, cases, examples, made
 from tests.reference import assert_close
 
 
@@ -67,7 +67,7 @@ def test_a_piece_after_a_reset_is_one_begun_in_the_state_given_and_so_are_gradie
     count = case.rng.choice([1, case.batch])  # one for all lanes, or for each
     given = case.noise(jax.tree.map(lambda x: x[:count], case.state))
 
-    @compiled
+    @jax.jit
     def run(arguments, cotangents):
         def run(params, state, inputs, reset_state):
             return unroll(

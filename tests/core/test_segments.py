@@ -11,7 +11,7 @@ from hypothesis import given
 from jaxrnn import Dropout, InputError, Options, stacked, unroll
 from jaxrnn.core.engine.segments import segment_length
 from tests import reference
-from tests.networks import cases, compiled, examples, made
+from tests.networks import cases, examples, made
 from tests.reference import assert_close
 
 NETWORK = stacked(3, [4], 2, cell="gru")
@@ -23,7 +23,7 @@ NETWORK = stacked(3, [4], 2, cell="gru")
 def test_segments_give_the_outputs_state_and_gradients_of_textbook_bptt(case, segment):
     arguments = case.params, case.state, case.inputs
 
-    @compiled
+    @jax.jit
     def run(arguments, cotangents):
         result, pull = jax.vjp(
             lambda *a: unroll(case.network, *a, **case.options, options=Options(segment=segment)),

@@ -19,7 +19,7 @@ from jaxrnn import (
     unroll,
     unroll_layers,
 )
-from tests.networks import compiled, random_params
+from tests.networks import random_params
 from tests.reference import assert_close
 
 LAYERS = [Layer("h", 4, "gru"), Layer("output", 2, "tanh"), Layer("value", 1, "linear")]
@@ -76,7 +76,7 @@ def test_several_inputs_are_one_that_holds_them_side_by_side(given, segment):
 
     with jax.enable_x64(True):
         several, joined = (
-            compiled(jax.value_and_grad(partial(loss, network), argnums=0, has_aux=True))(*one)
+            jax.jit(jax.value_and_grad(partial(loss, network), argnums=0, has_aux=True))(*one)
             for network, one in zip((SEVERAL, JOINED), given, strict=True)
         )
     assert_close(several[0], joined[0])

@@ -29,7 +29,7 @@ from jaxrnn.core.engine.components import run_order
 from jaxrnn.core.engine.dropout import draw_masks, dropped_on
 from jaxrnn.core.parameters import LayerState
 from tests import reference
-from tests.networks import Case, cases, compiled, equations, examples, made, random_params
+from tests.networks import Case, cases, equations, examples, made, random_params
 from tests.reference import assert_close, inner, one_hot, shifted
 
 ELMAN = stacked(3, [4], 2)
@@ -42,7 +42,7 @@ def run_and_differentiate(case, **options):
     def run(params, state, inputs):
         return unroll(case.network, params, state, inputs, **case.options, **options)
 
-    @compiled
+    @jax.jit
     def both(arguments, cotangents):
         result, pull = jax.vjp(run, *arguments)
         return result, pull(cotangents)
@@ -117,18 +117,18 @@ def test_the_engine_s_gradient_is_every_finite_difference():
             return jnp.sum(outputs * weights) + sum(map(jnp.sum, jax.tree.leaves(final)))
 
         steps = 1e-6 * jnp.eye(flat.size)
-        slopes = compiled(lambda f: (jax.vmap(loss)(f + steps) - jax.vmap(loss)(f - steps)) / 2e-6)
+        slopes = jax.jit(lambda f: (jax.vmap(loss)(f + steps) - jax.vmap(loss)(f - steps)) / 2e-6)
         np.testing.assert_allclose(
-            compiled(jax.grad(loss))(flat), slopes(flat), rtol=1e-6, atol=1e-7
+            jax.jit(jax.grad(loss))(flat), slopes(flat), rtol=1e-6, atol=1e-7
         )
 
 
 @given(case=cases(dropout=False))
 @examples(8)
 def test_unroll_is_repeated_step(case):
-    take = compiled(partial(step, case.network))
+    take = jax.jit(partial(step, case.network))
     with jax.enable_x64(True):
-        run = compiled(partial(unroll, case.network, **case.options))
+        run = jax.jit(partial(unroll, case.network, **case.options))
         expected = run(case.params, case.state, case.inputs)
         state, outputs = case.state, []
         for t, x in enumerate(case.inputs):
@@ -147,7 +147,7 @@ def test_a_chunk_is_the_same_chunk_cut_in_two(case, data):
         resets = None if case.resets is None else jnp.array(case.resets[span])
         return unroll(case.network, params, state, jnp.array(case.symbols[span]), resets=resets)
 
-    @compiled
+    @jax.jit
     def both(params, state):
         whole = run(params, state, slice(None))
         if cut in (0, case.time):  # nothing to cut
@@ -166,7 +166,7 @@ def test_a_chunk_is_the_same_chunk_cut_in_two(case, data):
 def test_a_packed_stream_is_the_separate_sequences(case):
     resets = case.rng.random((case.time, case.batch)) < 0.4
     resets[0] = True
-    run = compiled(partial(unroll, case.network))
+    run = jax.jit(partial(unroll, case.network))
     with jax.enable_x64(True):
         outputs, final = run(case.params, case.state, case.inputs, resets=resets)
         blank = jax.tree.map(lambda x: np.zeros((1, *x.shape[1:])), case.state)
@@ -189,7 +189,7 @@ def test_symbols_are_one_hot_vectors(case):
         past = case.rng.integers(size, size=(len(case.state["input"].past), case.batch))
         case.state["input"] = LayerState(tuple(one_hot(past, size)), ())
 
-    @compiled
+    @jax.jit
     def by_symbols(params, state, cotangents):
         run = partial(unroll, network, inputs=jnp.array(case.symbols), **case.options)
         result, pull = jax.vjp(lambda p, s: run(p, s), params, state)
@@ -213,7 +213,7 @@ def test_a_reset_hides_what_delayed_connections_from_the_input_would_still_hear(
     params = {"output": {"bias": jnp.zeros(1)} | {f"input@{k}": jnp.eye(1) for k in range(3)}}
     inputs = jnp.array([1.0, 10, 100, 1000, 10000])[:, None, None]
     resets = jnp.array([False, False, False, True, False])[:, None]
-    run = compiled(partial(unroll, network))
+    run = jax.jit(partial(unroll, network))
     outputs, state = run(params, initial_state(network, 1), inputs, resets=resets)
     np.testing.assert_array_equal(outputs[:, 0, 0], [1, 11, 111, 1000, 11000])
     np.testing.assert_array_equal(jnp.array(state["input"].past)[:, 0, 0], [10000, 1000])
@@ -223,10 +223,10 @@ def test_unroll_layers_returns_every_layer_and_not_the_input():
     network = stacked(3, [4, 5], 2, "gru")
     params, state = made(network)
     inputs = jnp.ones((3, 2, 3))
-    outputs, _, after = compiled(partial(unroll_layers, network))(params, state, inputs)
+    outputs, _, after = jax.jit(partial(unroll_layers, network))(params, state, inputs)
     shapes = {name: output.shape for name, output in outputs.items()}
     assert shapes == {"hidden1": (3, 2, 4), "hidden2": (3, 2, 5), "output": (3, 2, 2)}
-    expected, _ = compiled(partial(unroll, network))(params, state, inputs)
+    expected, _ = jax.jit(partial(unroll, network))(params, state, inputs)
     assert_close(outputs["output"], expected, 1e-6)
     assert_close(after["hidden2"].past[0], outputs["hidden2"][-1])
 
@@ -253,7 +253,7 @@ def test_every_layer_s_outputs_and_carries_are_textbook_bptt_s_and_so_are_gradie
         carries = {name: tuple(map(np.stack, zip(*after[name], strict=True))) for name in names}
         return outputs, carries, tape.state
 
-    @compiled
+    @jax.jit
     def run(arguments, cotangents):
         run = partial(unroll_layers, case.network, **case.options, options=options)
         result, pull = jax.vjp(lambda *a: tuple(run(*a)), *arguments)
@@ -276,7 +276,7 @@ def mask_layer(size=1000, rate=0.25, key=0, locked=False, time=4):
     params = {"output": {"bias": jnp.zeros(size), "input@0": jnp.eye(size)}}
     dropout = Dropout(rate, locked)
     inputs = jnp.ones((time, 3, size))
-    run = compiled(partial(unroll, network, dropout=dropout))
+    run = jax.jit(partial(unroll, network, dropout=dropout))
     outputs, _ = run(params, {}, inputs, dropout_key=jax.random.key(key))
     return np.asarray(outputs)
 
@@ -319,7 +319,7 @@ def test_dropout_leaves_delayed_connections_alone(cell, locked, stepwise):
     def run(dropout):
         options = {"dropout": dropout, "dropout_key": jax.random.key(2)}
         options["options"] = Options(stepwise=stepwise)
-        return compiled(partial(unroll, network, **options))(params, state, inputs)
+        return jax.jit(partial(unroll, network, **options))(params, state, inputs)
 
     jax.tree.map(np.testing.assert_array_equal, run(Dropout(0.9, locked)), run(None))
 
@@ -334,7 +334,7 @@ def test_recurrent_dropout_touches_delayed_connections_and_leaves_the_other_mask
 
     def run(dropout):
         options = {"dropout": dropout, "dropout_key": jax.random.key(2)}
-        return compiled(partial(unroll, network, **options))(params, state, inputs)[0]
+        return jax.jit(partial(unroll, network, **options))(params, state, inputs)[0]
 
     plain, recurrent = run(Dropout(0.5)), run(Dropout(0.5, recurrent=True))
     np.testing.assert_array_equal(recurrent[0], plain[0])  # before the first step there are zeros
@@ -348,7 +348,7 @@ def test_dropout_draws_a_mask_for_each_delay_0_connection():
     network = Network(50, layers, edges)
     params = {name: {"bias": jnp.zeros(50), "input@0": jnp.eye(50)} for name in ("copy", "output")}
     options = {"dropout": Dropout(0.5), "dropout_key": jax.random.key(0)}
-    run = compiled(partial(unroll_layers, network, **options))
+    run = jax.jit(partial(unroll_layers, network, **options))
     outputs = run(params, {}, jnp.ones((1, 1, 50))).outputs
     assert 0.2 < np.mean(outputs["copy"] == outputs["output"]) < 0.8
 
@@ -542,8 +542,8 @@ def test_networks_trained_side_by_side_under_vmap_are_those_trained_alone():
         gradient = jax.grad(loss)(params, inputs, RESETS)
         return jax.tree.map(lambda p, g: p - 0.5 * g, params, gradient)
 
-    alone = jax.tree.map(lambda *x: jnp.stack(x), *map(compiled(train), keys))
-    assert_close(compiled(jax.vmap(train))(keys), alone, 1e-5)
+    alone = jax.tree.map(lambda *x: jnp.stack(x), *map(jax.jit(train), keys))
+    assert_close(jax.jit(jax.vmap(train))(keys), alone, 1e-5)
 
 
 def test_a_network_is_a_static_argument_of_jit_and_equal_ones_share_a_program():
@@ -573,9 +573,9 @@ def test_plain_autodiff_allows_second_derivatives():
     with jax.enable_x64(True):
         params = jax.tree.map(jnp.float64, made(ELMAN)[0])
         direction = jax.tree.map(jnp.cos, params)
-        _, curvature = compiled(lambda p, d: jax.jvp(gradient, (p,), (d,)))(params, direction)
+        _, curvature = jax.jit(lambda p, d: jax.jvp(gradient, (p,), (d,)))(params, direction)
         above, below = (shifted(params, direction, h) for h in (1e-5, -1e-5))
-        ends = map(compiled(gradient), (above, below))
+        ends = map(jax.jit(gradient), (above, below))
         assert_close(curvature, jax.tree.map(lambda a, b: (a - b) / 2e-5, *ends), 1e-6)
 
 
@@ -590,7 +590,7 @@ def test_half_precision_parameters_keep_sums_state_and_outputs_in_float32(symbol
     inputs = inputs if symbols else jax.nn.one_hot(inputs, 3)
     options = {"dropout": Dropout(0.2), "dropout_key": jax.random.key(1), "resets": RESETS}
 
-    @compiled
+    @jax.jit
     def run(params):
         result, pull = jax.vjp(lambda p: unroll(network, p, state, inputs, **options), params)
         return result, pull(jax.tree.map(jnp.ones_like, result))
@@ -609,5 +609,5 @@ def test_float32_networks_stay_so_where_float64_is_enabled():
     with jax.enable_x64(True):
         params, state = made(network)
         symbols = jnp.array([[0, 1], [2, 0]])
-        result = compiled(partial(unroll, network, **options))(params, state, symbols)
+        result = jax.jit(partial(unroll, network, **options))(params, state, symbols)
     assert {x.dtype for x in jax.tree.leaves(result)} == {jnp.dtype("float32")}

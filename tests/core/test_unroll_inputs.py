@@ -21,7 +21,7 @@ from jaxrnn import (
     unroll,
     unroll_layers,
 )
-from tests.networks import compiled, made
+from tests.networks import made
 from tests.reference import assert_close
 
 SIZE = 5
@@ -45,7 +45,7 @@ INPUTS = pytest.mark.parametrize("inputs", [SYMBOLS, FEATURES], ids=["symbols", 
 @INPUTS
 def test_numpy_parameters_and_lists_are_as_good_as_jax_s_arrays(inputs):
     params, state = made(SMALL, 3)
-    expected = compiled(partial(unroll, SMALL))(params, state, inputs)
+    expected = jax.jit(partial(unroll, SMALL))(params, state, inputs)
     plain = jax.tree.map(np.asarray, params), jax.tree.map(np.asarray, state)
     given = inputs.tolist()
     assert_close(unroll(SMALL, *plain, inputs), expected, 1e-5)
@@ -57,7 +57,7 @@ def test_numpy_parameters_and_lists_are_as_good_as_jax_s_arrays(inputs):
 @INPUTS
 def test_numpy_parameters_can_be_closed_over_by_what_is_traced(inputs):
     params, state = made(SMALL, 3)
-    expected, _ = compiled(partial(unroll, SMALL))(params, state, inputs)
+    expected, _ = jax.jit(partial(unroll, SMALL))(params, state, inputs)
     plain = jax.tree.map(np.asarray, params)
     assert_close(jax.jit(lambda x: unroll(SMALL, plain, state, x)[0])(inputs), expected, 1e-5)
 
@@ -77,7 +77,7 @@ def test_a_symbol_that_there_is_not_makes_its_lane_nan_until_a_reset(symbol, rat
     symbols = jnp.asarray(SYMBOLS).at[1, 1].set(symbol)
     resets = jnp.zeros((6, 3), bool).at[4, 1].set(True)
     options = {"dropout": Dropout(rate), "dropout_key": jax.random.key(0), "resets": resets}
-    run = compiled(partial(unroll, MIXED, **options))
+    run = jax.jit(partial(unroll, MIXED, **options))
     clean, _ = run(params, state, jnp.asarray(SYMBOLS))
     outputs, final = run(params, state, symbols)
     bad = np.zeros((6, 3), bool)
@@ -92,7 +92,7 @@ def test_a_chunk_with_such_a_symbol_is_the_same_chunk_cut_in_two(symbol):
     params, state = made(MIXED, 3)
     symbols = jnp.asarray(SYMBOLS).at[1, 1].set(symbol)
 
-    @compiled
+    @jax.jit
     def both(params, state):
         whole = unroll(MIXED, params, state, symbols)
         first, middle = unroll(MIXED, params, state, symbols[:2])
@@ -149,7 +149,7 @@ def test_a_chunk_without_a_lane_puts_out_nothing(inputs, options):
     params, state = made(MIXED, 0)
     given = {"inputs": jnp.asarray(inputs[:, :0]), "resets": jnp.zeros((6, 0), bool)}
 
-    @compiled
+    @jax.jit
     def run(params):
         run = partial(unroll, MIXED, state=state, **given, **options)
         (outputs, after), pull = jax.vjp(run, params)
@@ -277,7 +277,7 @@ def test_a_reset_forgets_a_state_that_is_not_finite_in_values_and_gradients(inpu
     )
     run = partial(unroll, MIXED, inputs=jnp.asarray(inputs), resets=resets, options=options)
 
-    @compiled
+    @jax.jit
     def both(params, state):
         def loss(params, state):
             outputs, after = run(params, state)

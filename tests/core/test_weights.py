@@ -21,7 +21,7 @@ from jaxrnn.core.weights.exchange import (
 )
 from tests.core import record_peers
 from tests.core.record_peers import BATCH, CASES, INPUTS, SIZE, filled, in_pairs, nested, sequences
-from tests.networks import compiled, made
+from tests.networks import made
 from tests.reference import sigmoid
 
 RECORD = json.loads(record_peers.RECORD.read_text(encoding="utf-8"))["cases"]
@@ -157,7 +157,7 @@ def exchange(case):
 
 def run(network, params, inputs):
     state = initial_state(network, BATCH, jax.tree.leaves(params)[0].dtype)
-    return compiled(partial(unroll, network))(params, state, inputs)[0]
+    return jax.jit(partial(unroll, network))(params, state, inputs)[0]
 
 
 @pytest.mark.parametrize("case", CASES)

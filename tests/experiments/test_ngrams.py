@@ -22,7 +22,6 @@ from tests.experiments.launching import (
     result,
     settings_of,
 )
-from tests.networks import compiled
 
 NGRAMS = ("--ngrams=2,3", "--ngram_rows=400", "--ngram_size=5")
 SHORT = ("--steps=20", "--evaluate_every=10", "--checkpoint_every=10")
@@ -79,7 +78,7 @@ def test_its_best_state_is_judged_and_writes_alike_as_a_run_and_as_an_export(tra
         assert one.out == other.out.replace(str(tmp_path / "export"), str(workdir))
     text = launched("sample", *greedy, f"--workdir={workdir}").out
     symbols, state = model.vocabulary.encode("the sun"), initial_state(model.network, 1)
-    take, expected = compiled(partial(step, model.network)), []
+    take, expected = jax.jit(partial(step, model.network)), []
     for symbol in symbols:
         logits, state = take(model.params, state, jnp.asarray([symbol], jnp.int32))
     for _ in range(10):

@@ -8,7 +8,6 @@ import pytest
 from experiments.laboratory.forgetting import bits, passages, resets_every
 from jaxrnn import init, initial_state, stacked
 from tests import reference
-from tests.networks import compiled
 
 
 @pytest.mark.parametrize("k", [1, 3, None])
@@ -16,7 +15,7 @@ def test_who_forgets_every_k_characters_reads_pieces_of_k(k):
     network = stacked(5, [3], 5)
     params = init(network, jax.random.key(0))
     lanes = np.random.default_rng(0).integers(5, size=(13, 2))
-    figure = compiled(lambda p, x: bits(network, p, x, resets_every(12, k), 6))(
+    figure = jax.jit(lambda p, x: bits(network, p, x, resets_every(12, k), 6))(
         params, jnp.asarray(lanes)
     )
     pieces = []

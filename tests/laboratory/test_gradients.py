@@ -7,7 +7,6 @@ import numpy as np
 from experiments.laboratory.gradients import gradients_back, passages, reach, relative_norms
 from experiments.laboratory.statistics import listed
 from jaxrnn import init, stacked
-from tests.networks import compiled
 
 
 def test_a_matrix_that_halves_halves_the_gradient_at_each_step():
@@ -16,7 +15,7 @@ def test_a_matrix_that_halves_halves_the_gradient_at_each_step():
     for layer in ("hidden1", "hidden2"):
         params[layer][f"{layer}@1"] = jnp.eye(4) / 2
     inputs, targets = np.random.default_rng(0).integers(3, size=(2, 12, 5))
-    gradients = compiled(lambda *arrays: gradients_back(network, *arrays, 3))(
+    gradients = jax.jit(lambda *arrays: gradients_back(network, *arrays, 3))(
         params, jnp.asarray(inputs), jnp.asarray(targets[0])
     )
     ks = np.arange(9)

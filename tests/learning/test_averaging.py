@@ -9,7 +9,6 @@ from jaxrnn import InputError, init, stacked
 from jaxrnn.learning.batch import Batch
 from jaxrnn.learning.optimizers import make_optimizer
 from jaxrnn.learning.training import make_training_steps, start
-from tests.networks import compiled
 from tests.reference import assert_close
 
 NETWORK = stacked(4, [3], 4)
@@ -32,8 +31,8 @@ def taken(steps, state, count: int, begin: int = 0):
 
 def test_the_average_is_numpys_and_the_iterate_that_of_a_training_without_one():
     """A skipped step leaves both as they were; and calls may be cut anywhere."""
-    plain = compiled(make_training_steps(NETWORK, OPTIMIZER))
-    averaging = compiled(make_training_steps(NETWORK, OPTIMIZER, average=DECAY))
+    plain = jax.jit(make_training_steps(NETWORK, OPTIMIZER))
+    averaging = jax.jit(make_training_steps(NETWORK, OPTIMIZER, average=DECAY))
     state, expected, count = begun(False), init(NETWORK, jax.random.key(0)), 0
     expected = jax.tree.map(np.float64, expected)
     for step, rate in enumerate(RATES):
@@ -63,7 +62,7 @@ def test_tables_that_are_trained_by_rows_stand_as_they_are():
     params = init(NETWORK, jax.random.key(0))
     found = []
     for tables in ((), ("input",)):
-        steps = compiled(make_training_steps(NETWORK, sgd, average=DECAY, tables=tables))
+        steps = jax.jit(make_training_steps(NETWORK, sgd, average=DECAY, tables=tables))
         state = start(NETWORK, jax.tree.map(jnp.array, params), sgd, 2, average=True, tables=tables)
         found.append(taken(steps, state, 4)[0])
     whole, by_rows = found

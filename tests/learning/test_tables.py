@@ -15,7 +15,6 @@ from jaxrnn.learning.recipe import Recipe
 from jaxrnn.learning.training import TrainingState, make_training_steps, start
 from tests.learning.test_parallel import printed_by
 from tests.learning.test_training import assert_different, assert_same_bits, copied, keys_from
-from tests.networks import compiled
 from tests.reference import assert_close
 
 ROWS, CLASSES, TIME, BATCH = 12, 3, 4, 3
@@ -45,7 +44,7 @@ def optimizer_of(name: str) -> optax.GradientTransformationExtraArgs:
 
 @cache
 def steps_of(name: str, tables=("words",), **options):
-    return compiled(make_training_steps(NETWORK, optimizer_of(name), tables=tables, **options))
+    return jax.jit(make_training_steps(NETWORK, optimizer_of(name), tables=tables, **options))
 
 
 def begin(name: str) -> TrainingState:
@@ -82,7 +81,7 @@ def test_adam_by_rows_is_numpy_s_lazy_adam():
         optimizer = make_optimizer("adam", clip_norm=limit)
         params = init(network, jax.random.key(0), dtype=jnp.float64)
         arrays = {name: np.array(array) for name, array in params["output"].items()}
-        steps = compiled(make_training_steps(network, optimizer, tables=("input",)))
+        steps = jax.jit(make_training_steps(network, optimizer, tables=("input",)))
         after, report = steps(
             start(network, params, optimizer, 2), Batch(jnp.asarray(words), jnp.asarray(targets)),
             keys_from(0, 3), jnp.full(3, rate),
@@ -176,7 +175,7 @@ def test_n_grams_are_looked_up_across_chunks_and_resets_as_the_engine_has_it(
         data = data._replace(lengths=lengths, resets=None)
     optimizer, results = optimizer_of("sgd"), []
     for chosen in (tables, ()):
-        steps = compiled(make_training_steps(network, optimizer, tables=chosen))
+        steps = jax.jit(make_training_steps(network, optimizer, tables=chosen))
         state = start(network, init(network, jax.random.key(0)), optimizer, BATCH)
         results.append(steps(state, data, keys_from(0, 4), jnp.full(4, 0.5)))
     by_rows, usual = results

@@ -26,7 +26,7 @@ from jaxrnn.learning.loss import squared_error
 from jaxrnn.learning.optimizers import OPTIMIZERS, make_optimizer
 from jaxrnn.learning.training import make_training_steps, start
 from tests import reference
-from tests.networks import compiled, random_params
+from tests.networks import random_params
 from tests.reference import assert_close, inner, one_hot
 
 SYMBOLS, BATCH, TIME = 4, 2, 5
@@ -50,7 +50,7 @@ def params_of(network: Network = NETWORK, seed: int = 0) -> dict:
 
 @cache
 def steps_of(network: Network, optimizer, **options):
-    return compiled(make_training_steps(network, optimizer, **options))
+    return jax.jit(make_training_steps(network, optimizer, **options))
 
 
 def begin(optimizer, params: dict, network: Network = NETWORK, batch: int = BATCH):
@@ -147,7 +147,7 @@ def test_a_step_with_dropout_is_one_of_jax_grad_and_optax():
         likelihoods = (jax.nn.log_softmax(logits) * jax.nn.one_hot(targets, SYMBOLS)).sum(axis=-1)
         return -likelihoods.mean()
 
-    nats, gradient = compiled(jax.value_and_grad(loss))(params)
+    nats, gradient = jax.jit(jax.value_and_grad(loss))(params)
     adam = optax.adam(0.1)
     expected = optax.apply_updates(params, adam.update(gradient, adam.init(params))[0])
     optimizer = make_optimizer("adam")
@@ -230,12 +230,12 @@ def test_any_optimiser_of_optax_walks_as_in_a_loop_of_optax_s_own(optimizer):
         nats = optax.softmax_cross_entropy_with_integer_labels(logits, targets).mean()
         return nats + 0.05 * sum((a**2).sum() for a in jax.tree.leaves(params) if a.ndim > 1), state
 
-    grad = compiled(jax.value_and_grad(loss, has_aux=True))
+    grad = jax.jit(jax.value_and_grad(loss, has_aux=True))
     for i in range(5):
         (value, state), gradient = grad(expected, state, *(x[i] for x in chunks[:3]))
         updates, theirs = optimizer.update(gradient, theirs, expected, value=value)
         expected = optax.apply_updates(expected, updates)
-    steps = compiled(make_training_steps(NETWORK, optimizer, l2=0.1))
+    steps = jax.jit(make_training_steps(NETWORK, optimizer, l2=0.1))
     after, report = steps(begin(optimizer, params), chunks, keys)
     assert report.finite.all()
     assert_close(after.params, expected, 1e-4)
@@ -383,7 +383,7 @@ def test_an_optimiser_state_that_would_not_be_finite_is_not_kept():
     optimizer = optax.adagrad(0.1, initial_accumulator_value=3.4e38)
     params = explosive_params(entrance=1e18, recurrent=0.0, output=(0.0, 0.0))
     state = begin(optimizer, params, EXPLOSIVE, 1)
-    steps = compiled(make_training_steps(EXPLOSIVE, optimizer))
+    steps = jax.jit(make_training_steps(EXPLOSIVE, optimizer))
     after, report = steps(state, chunks_of([1, 1, 1, 1], [0, 0, 0, 0]), keys_from(0, 2))
     assert np.isfinite([report.losses[0], report.norms[0]]).all()
     assert report.finite.tolist() == [False, True]

@@ -1,6 +1,6 @@
 """Sampling against NumPy: by formula, by naive loops, and by counting what is written."""
 
-from functools import cache, partial
+from functools import partial
 from itertools import islice
 
 import jax
@@ -24,7 +24,7 @@ from jaxrnn.text.sampling import (
     write_by_selection,
 )
 from tests import reference
-from tests.networks import compiled, examples, random_params
+from tests.networks import examples, random_params
 from tests.reference import one_hot
 
 SYMBOLS = 5
@@ -41,20 +41,6 @@ CHOICES = [
     Choice(top_p=0.7),
     Choice(temperature=0.7, top_k=3, top_p=0.8, banned=(2,)),
 ]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _quickly_compiled():
-    """The tests spend their time on compiling: a quarter of it with little effort."""
-    real = sampling._write
-
-    @cache
-    def program(network, choice, length):
-        return compiled(lambda *traced: real(network, *traced, choice, length))
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sampling, "_write", lambda n, p, at, k, c, x: program(n, c, x)(p, at, k))
-        yield
 
 
 def logits_after(symbols: np.ndarray) -> np.ndarray:
@@ -268,7 +254,7 @@ def test_banned_symbols_are_never_written():
 def test_reading_and_writing_is_a_loop_of_single_steps_with_the_same_noise(choice):
     streams, key = 3, jax.random.key(5)
     state = initial_state(NETWORK, streams)
-    take = compiled(partial(step, NETWORK))
+    take = jax.jit(partial(step, NETWORK))
     for symbol in PRIME:
         logits, state = take(PARAMS, state, jnp.full(streams, symbol))
     position = read(NETWORK, PARAMS, PRIME, streams)
@@ -343,7 +329,7 @@ def test_a_population_without_comparisons_returns_the_likeliest_of_its_streams()
     _, nats = selected(BLOCK, interval=BLOCK)
     write_key = derive(jax.random.fold_in(jax.random.key(0), 0), "symbols")
     noise = jax.random.gumbel(write_key, (BLOCK, 8, SYMBOLS))
-    take, texts = compiled(partial(step, NETWORK)), []
+    take, texts = jax.jit(partial(step, NETWORK)), []
     logits, state = position.logits, position.state
     for row in noise:
         texts.append(np.asarray(logits + row).argmax(axis=1))
