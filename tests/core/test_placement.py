@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from tests.xla_flags import with_flags
+
 ROOT = Path(__file__).parents[2]
 
 # Run where there are four devices; prints the largest differences from one device.
@@ -21,7 +23,6 @@ from jaxrnn.core.parameters import parameter_shapes
 from jaxrnn.text.sampling import read, write
 from jaxrnn.learning.batch import Batch
 from jaxrnn.learning.training import make_training_steps, start
-from tests.xla_flags import with_flags
 
 NETWORK = Network(
     5,
@@ -77,17 +78,13 @@ def run(params, state, inputs, resets, **options):
     return result, gradients
 
 
-def quick(function):
-    return jax.jit(function, compiler_options={"xla_backend_optimization_level": 0})
-
-
 facts = {"explicit": {}, "shard_map": {}, "types": []}
 for kind, given in inputs.items():
     for name, chosen in [("", {})] if kind == "features" else [("dropout in segments", cut)]:
-        alone = quick(partial(run, **chosen))(params, state, given, resets)
+        alone = jax.jit(partial(run, **chosen))(params, state, given, resets)
         with jax.set_mesh(mesh):
             spread = everywhere(params), states(state), lanes(given), lanes(resets)
-            together = quick(partial(run, **chosen))(*spread)
+            together = jax.jit(partial(run, **chosen))(*spread)
             facts["explicit"][f"{kind} {name}"] = difference(alone, together)
             facts["types"] += [str(jax.typeof(x)) for x in jax.tree.leaves(together[0])]
         if name:  # of dropout, a mask is drawn for each device's lanes
@@ -102,7 +99,7 @@ for kind, given in inputs.items():
                 sharded, in_specs=(P(), P("data"), P(None, "data"), P(None, "data")),
                 out_specs=((P(None, "data"), P("data")), P(), P("data")),
             )
-            result, gradient, past = quick(program)(params, state, given, resets)
+            result, gradient, past = jax.jit(program)(params, state, given, resets)
             facts["shard_map"][f"{kind} {name}"] = difference(alone, (result, (gradient, past)))
 
 both = Network(
@@ -114,7 +111,7 @@ both = Network(
 )
 counts = jnp.asarray(rng.integers(TIME + 1, size=BATCH))
 both_params, both_state = drawn_for(both), initial_state(both, BATCH)
-run_both = quick(partial(unroll, both))
+run_both = jax.jit(partial(unroll, both))
 alone = run_both(both_params, both_state, inputs, resets=resets, lengths=counts)
 with jax.set_mesh(mesh):
     together = run_both(
@@ -129,14 +126,14 @@ def from_zero(params, given):
     return jax.lax.psum(jnp.sum(outputs**2), "data")
 
 blank = initial_state(NETWORK, BATCH)
-alone = quick(
+alone = jax.jit(
     jax.grad(lambda p: jnp.sum(unroll(NETWORK, p, blank, inputs["symbols"])[0] ** 2))
 )(params)
 with jax.set_mesh(jax.make_mesh((4,), ("data",), axis_types=(AxisType.Auto,))):
     program = jax.shard_map(
         jax.grad(from_zero), in_specs=(P(), P(None, "data")), out_specs=P()
     )
-    facts["from zero"] = difference(alone, quick(program)(params, inputs["symbols"]))
+    facts["from zero"] = difference(alone, jax.jit(program)(params, inputs["symbols"]))
 
 steps = 3
 chunks = Batch(

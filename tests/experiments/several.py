@@ -9,13 +9,13 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 from tests.experiments.launching import ROOT
+from tests.xla_flags import with_flags
 
 CHAR_LM = ("-m", "experiments.char_lm")
 
 # Runs char_lm, and does something when a function is called for the n-th time.
 ACTING = """
 import functools, importlib, itertools, os, runpy, signal, sys, time
-from tests.xla_flags import with_flags
 module, path, count = sys.argv.pop(1).split(":")
 act = compile(sys.argv.pop(1), "<what is done>", "exec")
 *owners, function = path.split(".")

@@ -11,6 +11,7 @@ import pytest
 
 from jaxrnn import InputError
 from jaxrnn.learning.parallel import data_mesh, own_lanes, placement
+from tests.xla_flags import with_flags
 
 ROOT = Path(__file__).parents[2]
 
@@ -90,7 +91,6 @@ import json
 import jax
 from jaxrnn import stacked
 from jaxrnn.running import devices
-from tests.xla_flags import with_flags
 
 devices.cores = lambda: 4
 facts = {"taken": devices.use_cores(), "devices": jax.device_count()}
