@@ -183,8 +183,8 @@ def table(results: Results) -> Table:
             **{name: mode(name) for name in list(MODES)[1:]},
         },
         notes=[f"A rung adds to the one before it. {', '.join(results['settings']['once'])}: from "
-               "one seed. Seconds are those of the fastest seed. Rows of n-grams are parameters, of "
-               "which a step touches few."],
+               "one seed. Seconds are those of the fastest seed. Rows of n-grams are parameters, "
+               "of which a step touches few."],
     )  # fmt: skip
 
 
