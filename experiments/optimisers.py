@@ -3,9 +3,9 @@ must one know the learning rate?
 
 Elman networks of two tanh layers learn Shakespeare by SGD, momentum, Adagrad, RMSProp, Adam and
 AdamW, each with the gradient clipped to a global norm of 1 and without. All see equally many
-characters, each at the lowest of the learning rates that are nearly the best in short runs, of many
-around those at which it usually works: what just holds in a short run may diverge in a long one. How
-those runs fare at the others says how forgiving an optimiser is.
+characters. Short runs try many learning rates around those at which an optimiser usually works; the
+lowest that is nearly the best of them counts, for what just holds in a short run may diverge in a
+long one. How they fare at the others says how forgiving the optimiser is.
 """
 
 from collections.abc import Mapping
