@@ -152,7 +152,7 @@ def climb(
         "parameters": network.parameter_count,
         "characters": fitted.progress.step * settings.text.batch * settings.text.chunk,
         "training": fitted.progress.seconds, "sample": written, "modes": judged,
-        "before": before,
+        "seconds_before": before,
     }  # fmt: skip
 
 

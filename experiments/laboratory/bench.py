@@ -125,7 +125,7 @@ class Bench:
         """What `compute` returns, as JSON holds it; it is called only if that is not yet known.
 
         What is not finite becomes None. A trial that went on from what an interrupted study left
-        says how many seconds it took `before`.
+        says how many seconds that had taken (`seconds_before`).
         """
         self._done += 1
         self._count = max(self._count, self._done)
@@ -136,7 +136,8 @@ class Bench:
             began, used = time.monotonic(), time.process_time()
             record = {"trial": name, **compute()}
             seconds = time.monotonic() - began
-            record["seconds"] = round(time.process_time() - used + record.get("before", 0.0), 2)
+            used = time.process_time() - used + record.get("seconds_before", 0.0)
+            record["seconds"] = round(used, 2)
             self._known[name] = self.workdir.append("trials.jsonl", record)
             self._elapsed, self._computed = self._elapsed + seconds, self._computed + 1
             if self._bar.disable:

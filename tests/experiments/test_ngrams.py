@@ -6,6 +6,7 @@ import signal
 from functools import partial
 from itertools import pairwise
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
