@@ -178,7 +178,7 @@ def _adapted(
 
 def _total(params: Params) -> Array:
     """The sum of all numbers."""
-    return sum((array.sum() for array in jax.tree.leaves(params)), jnp.float32(0))
+    return jax.tree.reduce(jnp.add, jax.tree.map(jnp.sum, params))
 
 
 def _mean_nats(
