@@ -142,10 +142,10 @@ def draw(results: Results) -> Any:
             rates, bits = stats.numbers(row["tried"]).T
             sensitivity.plot(rates / row["rate"], bits, marker=".", **style)
         title = f"clipped to norm {CLIP_NORM:g}" if clipped else "not clipped"
-        label_learning(curves, f"{title}: best learning rates", (lowest - 0.1, lowest + 1.5))
+        label_learning(curves, f"{title}: at the rate taken", (lowest - 0.1, lowest + 1.5))
         least = min((x for row in own for x in finite([bits for _, bits in row["tried"]])),
                     default=0.0)  # fmt: skip
-        sensitivity.set(title=f"{title}: short runs", xlabel="learning rate / best learning rate",
+        sensitivity.set(title=f"{title}: short runs", xlabel="learning rate / the one taken",
                         ylabel="validation bits per character", xscale="log", xlim=(1 / 64, 64),
                         ylim=(least - 0.1, least + 1.5))  # fmt: skip
         curves.legend(frameon=False)
