@@ -68,12 +68,13 @@ def open_workdir(
             f"another run is using {path}; wait for it, or give another --workdir"
         ) from None
     except NotImplementedError:  # what filelock raises where the system cannot lock a file
+        _remove_made(path, missing)
         raise InputError(
             f"the file system of {path} has no locks, which keep two runs apart; give a --workdir "
             "on another one"
         ) from None
     except OSError as error:
-        _remove_empty(missing)
+        _remove_made(path, missing)
         raise InputError(
             f"the work directory {path} cannot be written ({error.strerror}); "
             "give another --workdir"
@@ -212,13 +213,15 @@ def _undo(path: Path, before: bytes | None, made: list[Path]) -> None:
                 shutil.rmtree(path / name)
             else:
                 (path / name).unlink(missing_ok=True)
+        _remove_made(path, made)
+
+
+def _remove_made(path: Path, made: list[Path]) -> None:
+    """The folders, if they are empty but for the lock of a directory that is one of them."""
+    with contextlib.suppress(OSError):
         if path in made:
             (path / ".lock").unlink(missing_ok=True)
-        _remove_empty(made)
-
-
-def _remove_empty(folders: list[Path]) -> None:
-    for folder in folders:
+    for folder in made:
         with contextlib.suppress(OSError):
             folder.rmdir()
 

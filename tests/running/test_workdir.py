@@ -349,3 +349,17 @@ def test_after_a_crash_in_mid_line_no_measurement_is_lost_but_that_one(tmp_path)
     assert [record["step"] for record in workdir.metrics()] == [10, 30]
     workdir.forget_after(30)
     assert [record["step"] for record in workdir.metrics()] == [10, 30]
+
+
+def test_where_files_cannot_be_locked_nothing_is_left(tmp_path, monkeypatch):
+    def refuse(lock, *_, **__):
+        (tmp_path / "runs" / "first" / ".lock").touch()  # as it does before it knows
+        raise NotImplementedError
+
+    monkeypatch.setattr(filelock.FileLock, "acquire", refuse)
+    with (
+        pytest.raises(InputError, match="has no locks"),
+        open_workdir(tmp_path / "runs" / "first", CONFIG),
+    ):
+        pass
+    assert not list(tmp_path.iterdir())
