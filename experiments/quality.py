@@ -27,10 +27,9 @@ from jaxrnn.running.training import train
 from jaxrnn.text import EncodedText
 from jaxrnn.text.adapting import Adaptation
 from jaxrnn.text.counts import counted
-from jaxrnn.text.from_settings import make_network, make_stopping
+from jaxrnn.text.from_settings import make_network, make_problem, make_stopping
 from jaxrnn.text.judging import Judge
 from jaxrnn.text.language_model import LanguageModel
-from jaxrnn.text.problem import text_problem
 from jaxrnn.text.sampling import Choice
 from jaxrnn.text.saved_run import consequences
 from jaxrnn.text.settings import PRESETS
@@ -121,15 +120,11 @@ def climb(
     leaves = {key: tuple(x) if isinstance(x, list) else x for key, x in but.items()}
     settings = PRESETS[preset].but(seed=seed, corpus=tuple(sizes["corpus"]), **leaves)
     network = make_network(settings.network, text.vocabulary)
-    problem = text_problem(
-        text.train, text.valid, batch=settings.text.batch, chunk=settings.text.chunk,
-        carried=not settings.text.random_chunks,
-    )  # fmt: skip
     folder = bench.workdir.path / "runs" / f"{list(sizes['rungs']).index(name)}-{seed}"
     began = time.monotonic()
     with open_workdir(folder, consequences(network, text), settings) as workdir:
         fitted = train(
-            network, problem, settings.recipe, seed=seed,
+            network, make_problem(settings.text, text), settings.recipe, seed=seed,
             **make_stopping(settings, text)._asdict(),
             evaluate_every=settings.length.evaluate_every,
             checkpoint_every=settings.length.checkpoint_every, workdir=InDirectory(workdir),

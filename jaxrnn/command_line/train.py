@@ -39,8 +39,8 @@ from jaxrnn.running.processes import (
 )
 from jaxrnn.running.workdir import WorkDirectory, surroundings_before
 from jaxrnn.storage.checkpoints import Checkpoints
+from jaxrnn.text.from_settings import make_problem
 from jaxrnn.text.language_model import LanguageModel
-from jaxrnn.text.problem import text_problem
 from jaxrnn.text.saved_run import consequences
 from jaxrnn.text.settings import PRESETS, Settings
 from jaxrnn.text.starting import describe_start, first_params
@@ -138,10 +138,7 @@ def devices_so_far(workdir: Path, batch: int) -> int | None:
 def train_model(plan: Plan, mesh: Mesh, workdir: WorkDirectory, display: Unfailing) -> Fitted:
     """Trains, or goes on, until told to stop."""
     settings, text, start = plan.settings, plan.text, plan.start
-    problem = text_problem(
-        text.train, text.valid, batch=settings.text.batch, chunk=settings.text.chunk,
-        carried=not settings.text.random_chunks, level=text.vocabulary.level,
-    )  # fmt: skip
+    problem = make_problem(settings.text, text)
 
     def write(step: int, params: Params) -> None:
         model = LanguageModel(plan.network, params, text.vocabulary)

@@ -154,8 +154,10 @@ def _adapted(
     def fall(gradient: Params) -> Array:
         return _total(jax.tree.map(lambda g, scale: g * g * scale, gradient, scale))
 
+    usual = fall(rms)
+
     def moved(params: Params, gradient: Params) -> Params:
-        size = adaptation.rate / jnp.maximum(fall(rms), fall(gradient) / MOST)
+        size = adaptation.rate / jnp.maximum(usual, fall(gradient) / MOST)
         return jax.tree.map(
             lambda param, g, trained, scale, back: (
                 param - size * g * scale + back * (trained - param)

@@ -1,4 +1,4 @@
-"""What the settings of a run describe: its text, its network, and when it ends."""
+"""What the settings of a run describe: its text, its network, its problem, and when it ends."""
 
 import math
 from pathlib import Path
@@ -7,6 +7,7 @@ from typing import cast
 from jaxrnn.core.errors import InputError
 from jaxrnn.core.network import Network
 from jaxrnn.core.stacks import stacked
+from jaxrnn.learning.problem import Problem
 from jaxrnn.running.stopping import Stopping
 from jaxrnn.text.batches import steps_per_epoch
 from jaxrnn.text.encoded import EncodedText
@@ -14,6 +15,7 @@ from jaxrnn.text.encoding import encode_corpus
 from jaxrnn.text.extending import extended_network
 from jaxrnn.text.language_model import check_predicts
 from jaxrnn.text.own_cells import naming_the_flag
+from jaxrnn.text.problem import text_problem
 from jaxrnn.text.reading.corpora import Corpus, Markup, open_corpus
 from jaxrnn.text.saved_run import Origin
 from jaxrnn.text.settings import NetworkSettings, Settings, TextSettings
@@ -58,6 +60,14 @@ def make_network(
             skip=bool(settings.skip), feedback=bool(settings.feedback), ngrams=settings.ngrams,
             ngram_rows=settings.ngram_rows, ngram_size=settings.ngram_size,
         )  # fmt: skip
+
+
+def make_problem(settings: TextSettings, text: EncodedText) -> Problem:
+    """To predict the text, in the lanes and chunks of the settings."""
+    return text_problem(
+        text.train, text.valid, batch=settings.batch, chunk=settings.chunk,
+        carried=not settings.random_chunks, level=text.vocabulary.level,
+    )  # fmt: skip
 
 
 def make_stopping(settings: Settings, text: EncodedText) -> Stopping:
