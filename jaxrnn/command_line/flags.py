@@ -4,15 +4,14 @@ or the run that is gone on with.
 A flag that was not given is None, and that is what tells it from one that was.
 """
 
-from collections.abc import Callable, Mapping
 from typing import Any
 
 from absl import flags
 
 from jaxrnn.command_line.launch import group
-from jaxrnn.command_line.lists import define_list
+from jaxrnn.command_line.setting_flags import define_flag, value_given
 from jaxrnn.core.errors import InputError
-from jaxrnn.storage.fields import Leaf, leaves
+from jaxrnn.storage.fields import leaves
 from jaxrnn.storage.files import user_path
 from jaxrnn.text import own_cells
 from jaxrnn.text.reading.corpora import resolved
@@ -33,7 +32,7 @@ def define_flags(*first: flags.FlagHolder) -> None:
     Args:
       first: flags that come before them in `--help`.
     """
-    every = {leaf.path: _define(leaf) for leaf in leaves(Settings)}
+    every = {leaf.path: define_flag(leaf) for leaf in leaves(Settings)}
     group("The run", *first, *(flag for path, flag in every.items() if len(path) == 1))
     for part, title in TITLES.items():
         group(title, *(flag for path, flag in every.items() if path[0] == part))
@@ -47,9 +46,8 @@ def settings_given(base: Settings) -> Settings:
     """
     given: dict[str, Any] = {}
     for leaf in leaves(Settings):
-        typed = flags.FLAGS[leaf.flag].value
-        if typed is not None:
-            given[leaf.name] = _value(leaf, typed)
+        if flags.FLAGS[leaf.flag].value is not None:
+            given[leaf.name] = value_given(leaf, OFF)
     lengths = [name for name in LENGTHS if name in given]
     if len(lengths) > 1:
         raise InputError(f"--{lengths[0]} and --{lengths[1]} both say how long; give one of them")
@@ -86,25 +84,3 @@ def absolute(path: str) -> str:
 def by_flag(settings: Settings) -> dict[str, Any]:
     """The values by the names of the flags that set them."""
     return {leaf.flag: leaf.of(settings) for leaf in leaves(Settings)}
-
-
-def _define(leaf: Leaf) -> flags.FlagHolder:
-    name, help = leaf.flag, leaf.meaning.help
-    if leaf.many:
-        return define_list(name, None, help, leaf.kind)
-    if leaf.meaning.choices:
-        return flags.DEFINE_enum(name, None, leaf.meaning.choices, help)
-    define: Mapping[type, Callable[..., flags.FlagHolder]] = {
-        bool: flags.DEFINE_boolean, int: flags.DEFINE_integer, float: flags.DEFINE_float,
-        str: flags.DEFINE_string,
-    }  # fmt: skip
-    return define[leaf.kind](name, None, help)
-
-
-def _value(leaf: Leaf, typed: Any) -> Any:
-    value = tuple(typed) if leaf.many else typed
-    if leaf.name in OFF and value in (0, (0,)):
-        return OFF[leaf.name]
-    if complaint := leaf.complaint(value):
-        raise InputError(f"{leaf.as_flag(value)} {complaint}")
-    return value

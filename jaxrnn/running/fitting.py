@@ -268,7 +268,7 @@ def _evaluate(run: _Run, state: Any) -> None:
     moment = f"\nstep {progress.step:,}" if progress.step else "before training"
     run.display.say(
         f"{moment}: {'no finite' if progress.figure is None else f'{figure:.4f}'} "
-        f"{learner.counted.judged.unit} on the validation split"
+        f"{learner.counted.judged.unit} {learner.counted.where}"
         + (" (the best so far)" if is_best and progress.step else "")
     )
     if run.after and progress.figure is not None and is_writer():

@@ -16,12 +16,14 @@ class Counted(NamedTuple):
       per_step: how many a training step takes.
       loss: what steps report; its function is not called here.
       judged: what evaluations find; likewise.
+      where: what they judge by, in words.
     """
 
     name: str
     per_step: int
     loss: Measure
     judged: Measure
+    where: str = "on the validation split"
 
 
 class Learner(NamedTuple):

@@ -1,0 +1,151 @@
+"""How an agent is judged: by what it wins in fresh episodes, each from its start to its end."""
+
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Integer, PRNGKeyArray
+
+from jaxrnn.acting.environments import Place
+from jaxrnn.acting.policy import POLICY, as_heard, draw, likeliest
+from jaxrnn.acting.rollout import Lanes, begin, heard, move
+from jaxrnn.core.engine.unroll import step
+from jaxrnn.core.network import Network
+from jaxrnn.core.parameters import Params
+
+
+class Episodes(NamedTuple):
+    """What came of some episodes.
+
+    Attributes:
+      won: the rewards of each, added up.
+      discounted: likewise, each reward worth less by the discount for every step before it.
+      length: in steps.
+      ended: false where an episode went on for longer than it was watched.
+    """
+
+    won: Float[Array, " episodes"]
+    discounted: Float[Array, " episodes"]
+    length: Integer[Array, " episodes"]
+    ended: Bool[Array, " episodes"]
+
+
+class Trace(NamedTuple):
+    """One step of all episodes; of some of them it may lie beyond the end (`alive` is false)."""
+
+    observation: Array
+    action: Array
+    reward: Float[Array, " episodes"]
+    policy: Float[Array, "episodes _size"]
+    alive: Bool[Array, " episodes"]
+    environment: object
+    memory: object
+
+
+class _Playing(NamedTuple):
+    lanes: Lanes
+    found: Episodes
+    time: Integer[Array, ""]
+
+
+@partial(jax.jit, static_argnames=("network", "place", "episodes", "steps", "likely"))
+def play(
+    network: Network,
+    params: Params,
+    place: Place,
+    key: PRNGKeyArray,
+    *,
+    episodes: int,
+    steps: int,
+    discount: float = 1.0,
+    reward_scale: float = 1.0,
+    likely: bool = False,
+) -> Episodes:
+    """Plays episodes side by side, until all have ended.
+
+    Args:
+      network: the agent's.
+      params: its parameters.
+      place: where it acts.
+      key: decides what is drawn and what the environment does.
+      episodes: how many.
+      steps: the most that are watched of any.
+      discount: for what is discounted.
+      reward_scale: what the network hears rewards multiplied by.
+      likely: take the likeliest action each time, instead of drawing one from the policy.
+    """
+
+    def goes_on(now: _Playing) -> Bool[Array, ""]:
+        return (now.time < steps) & ~now.found.ended.all()
+
+    def body(now: _Playing) -> _Playing:
+        one = jax.random.fold_in(key, now.time)
+        lanes, trace, over = _act(network, params, place, now.lanes, one, reward_scale, likely)
+        won, discounted, length, ended = now.found
+        reward = jnp.where(ended, 0, trace.reward)
+        weight = jnp.power(jnp.float32(discount), now.time)
+        found = Episodes(won + reward, discounted + weight * reward, length + ~ended, ended | over)
+        return _Playing(lanes, found, now.time + 1)
+
+    zeros = jnp.zeros(episodes)
+    nothing = Episodes(zeros, zeros, jnp.zeros(episodes, jnp.int32), jnp.zeros(episodes, bool))
+    lanes = begin(network, place, episodes, jax.random.fold_in(key, steps))
+    return jax.lax.while_loop(goes_on, body, _Playing(lanes, nothing, jnp.int32(0))).found
+
+
+@partial(jax.jit, static_argnames=("network", "place", "episodes", "steps", "likely"))
+def watch(
+    network: Network,
+    params: Params,
+    place: Place,
+    key: PRNGKeyArray,
+    *,
+    episodes: int,
+    steps: int,
+    reward_scale: float = 1.0,
+    likely: bool = False,
+) -> Trace:
+    """Plays episodes and keeps each of so many steps, along a first axis."""
+
+    def body(
+        now: tuple[Lanes, Bool[Array, " episodes"]], key: PRNGKeyArray
+    ) -> tuple[tuple[Lanes, Bool[Array, " episodes"]], Trace]:
+        lanes, alive = now
+        lanes, trace, over = _act(network, params, place, lanes, key, reward_scale, likely)
+        return (lanes, alive & ~over), trace._replace(alive=alive)
+
+    lanes = begin(network, place, episodes, jax.random.fold_in(key, steps))
+    keys = jax.vmap(partial(jax.random.fold_in, key))(jnp.arange(steps))
+    return jax.lax.scan(body, (lanes, jnp.ones(episodes, bool)), keys)[1]
+
+
+def _act(
+    network: Network,
+    params: Params,
+    place: Place,
+    lanes: Lanes,
+    key: PRNGKeyArray,
+    reward_scale: float,
+    likely: bool,
+) -> tuple[Lanes, Trace, Bool[Array, " lanes"]]:
+    """A step in every lane: where they stand then, what it was, and whose episode it ended."""
+    inputs = heard(network, lanes.observation, lanes.action, lanes.reward)
+    outputs, memory = step(network, params, lanes.memory, inputs, resets=lanes.first)
+    action_key, place_key = jax.random.split(key)
+    policy = outputs[POLICY]
+    action = (
+        likeliest(place.actions, policy) if likely else draw(place.actions, policy, action_key)[0]
+    )
+    came = move(place, lanes.environment, action, place_key)
+    over = came.terminated | came.truncated
+    trace = Trace(
+        lanes.observation, action, came.reward, policy, ~over, lanes.environment, memory
+    )
+    goes_on = ~over
+    after = Lanes(
+        memory, came.state, came.observation,
+        as_heard(place.actions, action) * goes_on[:, None], reward_scale * came.reward * goes_on,
+        over, lanes.won, lanes.length,
+    )  # fmt: skip
+    return after, trace, over
