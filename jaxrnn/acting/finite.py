@@ -75,4 +75,4 @@ def _sums(probabilities: np.ndarray) -> Array:
 def _draw(key: PRNGKeyArray, sums: Float[Array, " options"]) -> Integer[Array, ""]:
     """Never one of probability 0: sums that do not grow are passed over."""
     place = jax.random.uniform(key) * sums[-1]
-    return jnp.searchsorted(sums, place, side="right").astype(jnp.int32)
+    return jnp.minimum((sums <= place).sum(), (sums < sums[-1]).sum()).astype(jnp.int32)

@@ -49,7 +49,10 @@ class _Playing(NamedTuple):
     time: Integer[Array, ""]
 
 
-@partial(jax.jit, static_argnames=("network", "place", "episodes", "steps", "likely"))
+_STATIC = ("network", "place", "episodes", "steps", "discount", "reward_scale", "likely")
+
+
+@partial(jax.jit, static_argnames=_STATIC)
 def play(
     network: Network,
     params: Params,
@@ -94,7 +97,7 @@ def play(
     return jax.lax.while_loop(goes_on, body, _Playing(lanes, nothing, jnp.int32(0))).found
 
 
-@partial(jax.jit, static_argnames=("network", "place", "episodes", "steps", "likely"))
+@partial(jax.jit, static_argnames=[name for name in _STATIC if name != "discount"])
 def watch(
     network: Network,
     params: Params,

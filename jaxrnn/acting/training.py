@@ -22,7 +22,7 @@ from jaxrnn.core.parameters import Params
 from jaxrnn.learning.loss import Measure
 from jaxrnn.learning.optimizers import make_schedule
 from jaxrnn.learning.parallel import data_mesh, everywhere
-from jaxrnn.learning.training import Report
+from jaxrnn.learning.training import STEPS_PER_CALL, Report
 from jaxrnn.running.directory import InDirectory
 from jaxrnn.running.display import Display
 from jaxrnn.running.fitting import Fitted, fit
@@ -77,7 +77,8 @@ def train_agent(
       evaluations: how often, evenly over the training.
       workdir: a directory, which may hold the same training already; None: all stays in memory.
       display: where the training is shown.
-      after: called with the update's number and what was learned after each evaluation.
+      after: called with the update's number and what was learned after each evaluation, the first
+        of which comes before any update.
 
     Raises:
       InputError: network and environment do not fit each other, there is nothing to do, or memory
@@ -97,9 +98,9 @@ def train_agent(
     )  # fmt: skip
     with within_memory("training an agent", "take fewer lanes, a shorter rollout or fewer seeds"):
         run = partial(
-            fit, learner, make_schedule(ppo.schedule, ppo.learning_rate), Stopping(updates), mesh=mesh, seed=int(seeds[0]),
+            fit, learner, make_schedule(ppo.schedule, ppo.learning_rate), Stopping(updates), mesh=mesh,
             rates=f"{ppo.schedule}, at most {ppo.learning_rate:g}", evaluate_every=every,
-            checkpoint_every=every, display=display, after=after,
+            checkpoint_every=every, log_every=STEPS_PER_CALL, display=display, after=after,
         )  # fmt: skip
         if not isinstance(workdir, Path | str):
             return run(keeper=workdir)
@@ -134,7 +135,9 @@ def make_learner(
         return inner(state, data, by_seed(keys), rates)
 
     def begin() -> AgentState:
-        return jax.jit(jax.vmap(lambda seed: start(network, place, ppo, jax.random.key(seed))))(
+        # One after the other on a CPU: mapped side by side, some networks' QR decompositions never
+        # return there (jaxlib 0.10.2).
+        return jax.jit(over_seeds(lambda seed: start(network, place, ppo, jax.random.key(seed))))(
             numbers
         )
 
@@ -149,6 +152,7 @@ def make_learner(
             "environment step", ppo.lanes * ppo.rollout * len(seeds), RETURN, judged,
             "in fresh episodes",
         ),
+        knows=True,  # how an agent acts that has learned nothing is worth knowing
     )
 
 

@@ -71,6 +71,7 @@ def fit(
     rates: str = "",
     evaluate_every: int = 1000,
     checkpoint_every: int = 500,
+    log_every: int = LOG_EVERY,
     keeper: Keeper | None = None,
     display: Display | None = None,
     after: After | None = None,
@@ -95,7 +96,8 @@ def fit(
       seed: decides the steps' keys.
       rates: the schedule in words, by which a run that goes on sees whether it is another.
       evaluate_every: steps between two evaluations, rounded up to whole calls.
-      checkpoint_every: the same of checkpoints.
+      checkpoint_every: the same of checkpoints,
+      log_every: and of records of the loss.
       keeper: where the run is kept, and goes on from; None: nowhere, no signal is caught either.
       display: where it is shown; None: nowhere. One that fails is given up, and training goes on.
       after: called with the step and what was learned after each evaluation that was finite, by the
@@ -120,7 +122,7 @@ def fit(
             _count_skipped(run.progress, report)
             clock.tick(np.asarray(report.losses), np.asarray(report.finite))
             run.display.update(step, clock.fraction, clock.facts, clock.seconds_left)
-            if _passed(LOG_EVERY, before, step):
+            if _passed(log_every, before, step):
                 keeper.log(clock.record())
             if _passed(evaluate_every, before, step):
                 _evaluate(run, state)
