@@ -18,7 +18,8 @@ TOLD = (
     "jaxrnn.running.directory", "jaxrnn.running.devices", "jaxrnn.running.workdir",
     "jaxrnn.storage.checkpoints", "jaxrnn.storage.export", "jaxrnn.text", "jaxrnn.text.problem",
     "jaxrnn.text.language_model", "jaxrnn.text.judging", "jaxrnn.text.adapting",
-    "jaxrnn.text.sampling",
+    "jaxrnn.text.sampling", "jaxrnn.acting", "jaxrnn.acting.ppo", "jaxrnn.acting.rollout",
+    "jaxrnn.acting.finite", "jaxrnn.pomdp",
 )  # fmt: skip
 DOORS = {"jaxrnn": "jaxrnn.api"}  # where the names of a package stand, if not in its __init__
 REFERENCE = """# Reference
@@ -31,9 +32,9 @@ What a program of one's own may call, with signatures and docstrings: made from 
 # From the top down.
 ROOMS = (
     "experiments", "experiments/examples", "experiments/benchmark", "experiments/benchmark/peers",
-    "experiments/laboratory", "jaxrnn/command_line", "jaxrnn/text", "jaxrnn/text/reading",
-    "jaxrnn/running", "jaxrnn/learning", "jaxrnn/storage", "jaxrnn/core/weights",
-    "jaxrnn/core/engine", "jaxrnn/core",
+    "experiments/laboratory", "experiments/laboratory/tasks", "jaxrnn/command_line",
+    "jaxrnn/text", "jaxrnn/text/reading", "jaxrnn/acting", "jaxrnn/running", "jaxrnn/learning",
+    "jaxrnn/storage", "jaxrnn/pomdp", "jaxrnn/core/weights", "jaxrnn/core/engine", "jaxrnn/core",
 )  # fmt: skip
 MAP = """# Map of the code
 

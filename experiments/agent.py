@@ -106,9 +106,7 @@ class Judge:
 
     def __init__(self, network: Network, chosen: Task, settings: AgentSettings) -> None:
         self.network, self.chosen, self.settings = network, chosen, settings
-        self.unit = RETURN._replace(
-            unit="discounted return" if chosen.discounted else RETURN.unit
-        )
+        self.unit = RETURN._replace(unit="discounted return" if chosen.discounted else RETURN.unit)
         self.found: Interval | None = None
 
     def play(self, params: Params, seed: int, episodes: int, likely: bool = False) -> Episodes:
@@ -201,7 +199,8 @@ def conclude(
     if text is not None:
         workdir.write_text("episodes.txt", text)
     display.made(
-        "episodes.png", lambda: save(draw_episodes(traces[0], chosen), workdir.path / "episodes.png")
+        "episodes.png",
+        lambda: save(draw_episodes(traces[0], chosen), workdir.path / "episodes.png"),
     )
     workdir.write_json("result.json", result)
     display.say(f"\n{summary(result, chosen)}")
@@ -212,9 +211,7 @@ def conclude(
     return 0
 
 
-def judged(
-    judge: Judge, params: Params, settings: AgentSettings, chosen: Task
-) -> dict[str, Any]:
+def judged(judge: Judge, params: Params, settings: AgentSettings, chosen: Task) -> dict[str, Any]:
     """What the end of the run comes to, in episodes that nothing was chosen by."""
     played = judge.play(params, FINAL, settings.episodes)
     sure = judge.play(params, FINAL, settings.episodes, likely=True)

@@ -16,10 +16,12 @@ ROOMS = {
     "jaxrnn/core": {"jax", "jaxtyping", "numpy"},
     "jaxrnn/core/engine": {"jax", "jaxtyping", "numpy"},
     "jaxrnn/core/weights": {"jax", "numpy"},
+    "jaxrnn/pomdp": {"jax", "jaxtyping", "numpy", "optax"},
     "jaxrnn/storage": {"absl", "jax", "jaxtyping", "numpy", "orbax", "safetensors"},
     "jaxrnn/text/reading": {"mwparserfromhell", "pooch", "requests"},
     "jaxrnn/learning": {"jax", "jaxtyping", "numpy", "optax"},
     "jaxrnn/running": {"filelock", "jax", "jaxtyping", "numpy", "optax"},
+    "jaxrnn/acting": {"jax", "jaxtyping", "numpy", "optax"},
     "jaxrnn/text": {"jax", "jaxtyping", "numpy", "optax"},
     "jaxrnn/command_line": {"absl", "jax", "jaxtyping", "matplotlib", "numpy", "rich"},
     "experiments/laboratory": {

@@ -90,9 +90,7 @@ class Environment:
         """The first observation of an episode, and the state."""
         raise NotImplementedError
 
-    def move(
-        self, key: PRNGKeyArray, state: Any, action: Array
-    ) -> tuple[Array, Any, Array, Array]:
+    def move(self, key: PRNGKeyArray, state: Any, action: Array) -> tuple[Array, Any, Array, Array]:
         """Observation, state, reward, and whether the episode is over."""
         raise NotImplementedError
 

@@ -33,6 +33,7 @@ class FiniteEnvironment(Environment):
     def __init__(self, pomdp: POMDP, name: str = "POMDP", limit: int | None = None) -> None:
         self.pomdp, self.name, self.limit = pomdp, name, limit
         actions, _, seen = pomdp.observation.shape
+        self._nothing = seen  # an observation where none is made
         self.observations = Discrete(seen + (pomdp.first_observation is None))
         self.actions = Discrete(actions)
         # Running sums: a number drawn evenly from 0 to 1 finds its place among them.
@@ -49,7 +50,7 @@ class FiniteEnvironment(Environment):
         state = _draw(state_key, self._start)
         belief = jnp.float32(self.pomdp.start)
         if self._first is None:
-            return jnp.int32(self.observations.n - 1), Finite(state, belief)
+            return jnp.int32(self._nothing), Finite(state, belief)
         seen = _draw(seen_key, self._first[state])
         assert self.pomdp.first_observation is not None
         belief = belief * jnp.float32(self.pomdp.first_observation)[:, seen]

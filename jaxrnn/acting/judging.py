@@ -142,9 +142,7 @@ def _act(
     )
     came = move(place, lanes.environment, action, place_key)
     over = came.terminated | came.truncated
-    trace = Trace(
-        lanes.observation, action, came.reward, policy, ~over, lanes.environment, memory
-    )
+    trace = Trace(lanes.observation, action, came.reward, policy, ~over, lanes.environment, memory)
     goes_on = ~over
     after = Lanes(
         memory, came.state, came.observation,

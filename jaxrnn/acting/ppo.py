@@ -40,9 +40,7 @@ class PPO:
     minibatches: int = setting(
         4, "Parts of the lanes, each with an update of its own, in every epoch.", at_least=1
     )
-    discount: float = setting(
-        0.99, "Of rewards, a step.", at_least=0, at_most=1
-    )
+    discount: float = setting(0.99, "Of rewards, a step.", at_least=0, at_most=1)
     trace: float = setting(
         0.95, "Lambda of generalised advantages: 0 trusts the values, 1 the rewards.", at_least=0,
         at_most=1,
@@ -60,9 +58,7 @@ class PPO:
     optimizer: str = setting("adam", "How to walk downhill.", choices=tuple(OPTIMIZERS))
     learning_rate: float = setting(2.5e-3, "The highest of the schedule.", above=0)
     schedule: str = setting("cosine", "How the learning rate moves.", choices=SCHEDULES)
-    clip_norm: float | None = setting(
-        0.5, "Scale gradients down to this norm; 0: never.", above=0
-    )
+    clip_norm: float | None = setting(0.5, "Scale gradients down to this norm; 0: never.", above=0)
     recurrent_initializer: str | None = setting(
         None, "For matrices of delayed connections [as the cell recommends]."
     )
@@ -203,8 +199,8 @@ def make_agent_steps(network: Network, place: Place, ppo: PPO) -> Any:
     optimizer = optax.with_extra_args_support(ppo.make_optimizer())
 
     def update(
-        learned: tuple[Params, optax.OptState], batch: Learned, rate: Array
-    ) -> tuple[tuple[Params, optax.OptState], Float[Array, ""]]:
+        learned: tuple[Any, optax.OptState], batch: Learned, rate: Array
+    ) -> tuple[tuple[Any, optax.OptState], Float[Array, ""]]:
         params, optimizer_state = learned
         share = rate / ppo.learning_rate
         gradient = jax.grad(objective)(params, network, place, ppo, batch, share)
@@ -232,8 +228,8 @@ def make_agent_steps(network: Network, place: Place, ppo: PPO) -> Any:
         ).reshape(ppo.epochs * ppo.minibatches, -1)
 
         def learn(
-            learned: tuple[Params, optax.OptState], chosen: Array
-        ) -> tuple[tuple[Params, optax.OptState], Float[Array, ""]]:
+            learned: tuple[Any, optax.OptState], chosen: Array
+        ) -> tuple[tuple[Any, optax.OptState], Float[Array, ""]]:
             return update(learned, whole if ppo.minibatches == 1 else lanes_of(whole, chosen), rate)
 
         before = state.params, state.optimizer_state

@@ -23,13 +23,11 @@ from jaxrnn.learning.loss import Measure
 from jaxrnn.learning.optimizers import make_schedule
 from jaxrnn.learning.parallel import data_mesh, everywhere
 from jaxrnn.learning.training import STEPS_PER_CALL, Report
-from jaxrnn.running.directory import InDirectory
 from jaxrnn.running.display import Display
 from jaxrnn.running.fitting import Fitted, fit
 from jaxrnn.running.keeping import Keeper
 from jaxrnn.running.learner import Counted, Learner
 from jaxrnn.running.memory import within_memory
-from jaxrnn.running.opening import open_workdir
 from jaxrnn.running.stopping import Stopping
 
 
@@ -96,14 +94,19 @@ def train_agent(
         network, place, ppo, seeds,
         judge or partial(mean_return, network, place, ppo, episodes, watched), judged, mesh,
     )  # fmt: skip
+    schedule = make_schedule(ppo.schedule, ppo.learning_rate)
     with within_memory("training an agent", "take fewer lanes, a shorter rollout or fewer seeds"):
         run = partial(
-            fit, learner, make_schedule(ppo.schedule, ppo.learning_rate), Stopping(updates), mesh=mesh,
+            fit, learner, schedule, Stopping(updates), mesh=mesh,
             rates=f"{ppo.schedule}, at most {ppo.learning_rate:g}", evaluate_every=every,
             checkpoint_every=every, log_every=STEPS_PER_CALL, display=display, after=after,
         )  # fmt: skip
         if not isinstance(workdir, Path | str):
             return run(keeper=workdir)
+        # Here, so that without files none of the libraries that write them is needed.
+        from jaxrnn.running.directory import InDirectory
+        from jaxrnn.running.opening import open_workdir
+
         config = {
             "network": network.to_dict(), "place": place.name, "ppo": dataclasses.asdict(ppo),
             "seeds": list(seeds),
@@ -149,7 +152,10 @@ def make_learner(
         evaluate=judge,
         shardings=everywhere(mesh),
         counted=Counted(
-            "environment step", ppo.lanes * ppo.rollout * len(seeds), RETURN, judged,
+            "environment step",
+            ppo.lanes * ppo.rollout * len(seeds),
+            RETURN,
+            judged,
             "in fresh episodes",
         ),
         knows=True,  # how an agent acts that has learned nothing is worth knowing

@@ -125,7 +125,7 @@ class _Search:
             way.append(belief)
             if self.gap(belief) <= 0.5 * gap / self.pomdp.discount**depth:
                 break
-            _, action, beliefs, likely = self._best(belief)
+            _, beliefs, likely = self._best(belief)
             room = 0.5 * gap / self.pomdp.discount ** (depth + 1)
             excess = [p * (self.gap(b) - room) if p > 0 else -np.inf
                       for b, p in zip(beliefs, likely, strict=True)]  # fmt: skip
@@ -136,8 +136,8 @@ class _Search:
             self._raise(belief)
             self._lower(belief)
 
-    def _best(self, belief: Belief) -> tuple[float, int, np.ndarray, np.ndarray]:
-        """What may be hoped for, by which action, and what would then be believed, how likely."""
+    def _best(self, belief: Belief) -> tuple[float, np.ndarray, np.ndarray]:
+        """What may be hoped for, and what would be believed after the best action, how likely."""
         found = []
         for action, joint in enumerate(self.joint):
             after = belief @ joint  # [o, s2]
@@ -147,7 +147,7 @@ class _Search:
                 p * self.upper(b) for b, p in zip(beliefs, likely, strict=True) if p > 1e-12
             )
             value = self.pomdp.expected_reward[action] @ belief + self.pomdp.discount * follows
-            found.append((float(value), action, beliefs, likely))
+            found.append((float(value), beliefs, likely))
         return max(found, key=lambda x: x[0])
 
     def _raise(self, belief: Belief) -> None:

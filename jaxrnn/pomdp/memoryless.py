@@ -83,7 +83,7 @@ def _chain(pomdp: POMDP) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
     return start, steps, pomdp.expected_reward, pomdp.discount
 
 
-def _value(start, steps, reward, discount, policy, array):  # noqa: ANN001, ANN202
+def _value(start, steps, reward, discount, policy, array):
     """In NumPy or JAX: the value of each state at which it is known what is seen, then the mean.
 
     The value of state s before it is seen, v(s, o) = sum over a of p(a | o) (r(a, s) + discount *

@@ -141,7 +141,9 @@ class _Reader:
             and (not i or words[i - 1].text != ":" or word.text in ("T", "O", "R"))
         ]  # fmt: skip
         if not words or not begins or begins[0] != 0:
-            what = f"line {words[0].line} of {self.name}, '{words[0].text}'," if words else self.name
+            what = (
+                f"line {words[0].line} of {self.name}, '{words[0].text}'," if words else self.name
+            )
             raise InputError(
                 f"{what} is no POMDP file's; it begins with lines such as 'discount: 0.95'"
             )

@@ -20,7 +20,10 @@ def spaces(observations, actions):
     }
 
 
-def made(observations=Discrete(2), actions=Discrete(2), reset=None, step=None, **others):
+TWO = Discrete(2)
+
+
+def made(observations=TWO, actions=TWO, reset=None, step=None, **others):
     """An environment of another library's kind: no class of ours."""
     body = {
         "reset": reset or (lambda self, key, params: (jnp.int32(0), jnp.int32(0))),

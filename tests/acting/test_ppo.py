@@ -43,8 +43,14 @@ def test_the_objective_is_the_published_one():
     ppo = PPO(lanes=4, rollout=5, clip=0.1, entropy=0.3, value_weight=0.7)
     found = objective(params, NETWORK, PLACE, ppo, batch, jnp.float32(0.5))
     heard = batch.rollout.heard
-    inputs = np.concatenate([np.eye(5)[np.asarray(heard["observation"])],
-                             np.asarray(heard["action"]), np.asarray(heard["reward"])], axis=-1)
+    inputs = np.concatenate(
+        [
+            np.eye(5)[np.asarray(heard["observation"])],
+            np.asarray(heard["action"]),
+            np.asarray(heard["reward"]),
+        ],
+        axis=-1,
+    )
     policy, value = by_numpy(NETWORK, params, inputs, np.asarray(batch.rollout.first))
     logs = policy - np.log(np.exp(policy).sum(axis=-1, keepdims=True))
     own = np.take_along_axis(logs, np.asarray(batch.rollout.action)[..., None], axis=-1)[..., 0]
@@ -221,9 +227,7 @@ def test_over_seeds_is_one_after_the_other_on_a_cpu_and_side_by_side_elsewhere(m
     assert over_seeds(jnp.sum)(jnp.ones((2, 3))).shape == (2,)
     beside, other = make_agent_steps(NETWORK, PLACE, SMALL)(copy, {}, keys, rates)
     np.testing.assert_allclose(report.losses, other.losses, rtol=1e-5)
-    for a, b in zip(
-        jax.tree.leaves(mapped.params), jax.tree.leaves(beside.params), strict=True
-    ):
+    for a, b in zip(jax.tree.leaves(mapped.params), jax.tree.leaves(beside.params), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-4)
 
 

@@ -8,8 +8,7 @@ import pytest
 from jaxrnn import CELLS, Connection, Network, init
 from jaxrnn.acting.environments import adapt
 from jaxrnn.acting.policy import POLICY, VALUE, log_probability, policy_network
-from jaxrnn.acting.ppo import advantages, lanes_of, replay
-from jaxrnn.acting.ppo import Learned
+from jaxrnn.acting.ppo import Learned, advantages, lanes_of, replay
 from jaxrnn.acting.rollout import begin, collect, next_value
 from tests.acting.places import PLACE, Counting, by_numpy, foretold
 
@@ -117,7 +116,7 @@ def networks():
 
 @pytest.mark.parametrize("network", list(networks()))
 def test_a_fresh_ratio_is_one(network):
-    """Replay as a chunk finds the probabilities that were drawn with, across resets and rollouts."""
+    """Replay as a chunk finds the probabilities that were drawn with, across resets and borders."""
     params, found, _ = acted(network)
     again = jax.jit(lambda lanes, rollout: replay(network, params, lanes.memory, rollout))
     for lanes, rollout in found:
@@ -143,7 +142,7 @@ def test_minibatches_are_whole_lanes(late):
 
 
 def test_advantages_are_what_a_loop_over_each_lane_says(late):
-    _, found, lanes = late
+    _, found, _ = late
     _, rollout = found[0]
     random, discount, trace = np.random.default_rng(0), 0.9, 0.8
     shape = np.shape(rollout.value)
@@ -162,7 +161,9 @@ def test_advantages_are_what_a_loop_over_each_lane_says(late):
             weight = 1.0
             for t in range(start, shape[0]):
                 after = value[t + 1, lane] if t + 1 < shape[0] else follows[lane]
-                after = 0 if terminated[t, lane] else final[t, lane] if truncated[t, lane] else after
+                after = (
+                    0 if terminated[t, lane] else final[t, lane] if truncated[t, lane] else after
+                )
                 error = 2 * reward[t, lane] + discount * after - value[t, lane]
                 expected[start, lane] += weight * error
                 if ends[t, lane]:

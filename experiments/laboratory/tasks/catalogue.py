@@ -71,9 +71,9 @@ def _exactly(value: float) -> Callable[[], tuple[float, float]]:
 
 
 def _tmaze(length: int) -> Task:
-    turn = TMaze.RIGHT + TMaze.WRONG
+    # Without memory one turns right for one goal, and had better stay at the start at the other.
     return _of(
-        TMaze(length), ceiling=_exactly(TMaze.RIGHT), memoryless=lambda: turn / 2,
+        TMaze(length), ceiling=_exactly(TMaze.RIGHT), memoryless=lambda: TMaze.RIGHT / 2,
         pomdp=tmaze_pomdp(length), seen=("goal north", "goal south", "corridor", "junction"),
         done=MOVES,
     )  # fmt: skip

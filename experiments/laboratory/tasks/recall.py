@@ -148,11 +148,12 @@ class Bandit(Environment):
     observations = Discrete(1)
 
     def __init__(self, arms: int = 2, pulls: int = 20) -> None:
-        self.actions, self.pulls, self.limit = Discrete(arms), pulls, None
+        self.arms, self.pulls, self.limit = arms, pulls, None
+        self.actions = Discrete(arms)
         self.name = f"bandit {arms} {pulls}"
 
     def begin(self, key: PRNGKeyArray) -> tuple[Array, Arms]:
-        return jnp.int32(0), Arms(jax.random.uniform(key, (self.actions.n,)), jnp.int32(0))
+        return jnp.int32(0), Arms(jax.random.uniform(key, (self.arms,)), jnp.int32(0))
 
     def move(
         self, key: PRNGKeyArray, state: Arms, action: Array
@@ -208,7 +209,7 @@ class PositionCartPole(Environment):
     FAR, STEEP = 2.4, 12 * math.pi / 180
 
     def __init__(self, limit: int = 200) -> None:
-        self.limit = limit
+        self.limit, self.won = limit, 1 / limit
         self.name = f"position cartpole {limit}"
 
     def begin(self, key: PRNGKeyArray) -> tuple[Array, Pole]:
@@ -231,7 +232,7 @@ class PositionCartPole(Environment):
             state.angle + self.SECONDS * state.turning, state.turning + self.SECONDS * turned,
         )  # fmt: skip
         fallen = (jnp.abs(after.place) > self.FAR) | (jnp.abs(after.angle) > self.STEEP)
-        return self._seen(after), after, jnp.float32(1 / self.limit), fallen
+        return self._seen(after), after, jnp.float32(self.won), fallen
 
     def _seen(self, state: Pole) -> Array:
         return jnp.stack([state.place / self.FAR, state.angle / self.STEEP])
