@@ -56,15 +56,15 @@ def test_the_workdir_alone_goes_on_and_more_steps_make_more_of_it(run):
 
 
 def test_a_pomdp_of_ones_own_and_a_network_of_ones_own(tmp_path):
-    """A process without an end, judged by the discounted return."""
+    """Judged by the discounted return, as a file with a discount is."""
     network = Network(
-        {"observation": 3, "reward": 1},
+        {"observation": 4, "reward": 1},
         [("policy", 3, "linear"), ("value", 1, "linear")],
         [("observation", "policy"), ("observation", "policy", 2), ("reward", "value")],
         outputs=["policy", "value"],
     )
     (tmp_path / "own.json").write_text(network.to_json())
-    (tmp_path / "own.POMDP").write_text((FILES / "tiger.POMDP").read_text(encoding="utf-8"))
+    (tmp_path / "own.POMDP").write_text((FILES / "tiger-once.POMDP").read_text(encoding="utf-8"))
     outcome = launched(
         "agent", f"--task={tmp_path / 'own.POMDP'}", f"--network={tmp_path / 'own.json'}",
         f"--workdir={tmp_path / 'run'}", *QUICK, "--steps=640",
@@ -72,8 +72,8 @@ def test_a_pomdp_of_ones_own_and_a_network_of_ones_own(tmp_path):
     assert outcome.code == 0, outcome.err
     result = read((tmp_path / "run" / "result.json").read_text(encoding="utf-8"))
     assert result["judged_by"] == "discounted return"
-    assert result["memoryless"] == pytest.approx(-20, abs=1e-2)
-    assert result["ceiling_from_below"] <= 19.3714 <= result["ceiling"]
+    assert result["memoryless"] == pytest.approx(-7.175, abs=1e-2)
+    assert result["ceiling_from_below"] <= 3.7702 <= result["ceiling"]
     assert "hear-left" in (tmp_path / "run" / "episodes.txt").read_text(encoding="utf-8")
 
 

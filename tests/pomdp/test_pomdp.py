@@ -86,7 +86,7 @@ def test_a_line_that_says_something_else_is_refused_by_its_number(change, said):
 def test_no_text_brings_a_traceback():
     """Words left out, doubled and swapped, wherever they are."""
     words, random = TIGER.split(), np.random.default_rng(0)
-    for _ in range(300):
+    for _ in range(150):
         at, other = random.integers(len(words), size=2)
         changed = list(words)
         if random.random() < 0.4:
@@ -251,9 +251,9 @@ def test_the_policy_of_the_lower_bound_wins_what_it_says():
     pomdp = read_pomdp(FILES / "tiger.POMDP")
     bounds = bound_value(pomdp, gap=0.2)
     random, won = np.random.default_rng(0), []
-    for _ in range(300):
+    for _ in range(150):
         state, belief, total = random.choice(2), pomdp.start, 0.0
-        for t in range(120):
+        for t in range(90):
             a = bounds.action(belief)
             after = random.choice(2, p=pomdp.transition[a, state])
             total += pomdp.discount**t * pomdp.reward[a, state, after]

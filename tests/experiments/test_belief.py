@@ -1,0 +1,55 @@
+"""The study of beliefs: what is read out of a network, and what an agent does."""
+
+import numpy as np
+import pytest
+
+from jaxrnn.pomdp import Bounds
+from tests.experiments.launching import EXPERIMENTS
+
+belief = EXPERIMENTS["belief"].module
+
+
+def episodes(noise, lanes=200, steps=12):
+    """Memories that hold the log-odds of two states' belief in two of three numbers, with noise."""
+    random = np.random.default_rng(0)
+    odds = random.normal(size=(steps, lanes)) * 2
+    memory = np.stack([0.3 * odds + 1, -0.1 * odds, random.normal(size=odds.shape)], axis=-1)
+    memory += noise * random.normal(size=memory.shape)
+    high = 1 / (1 + np.exp(-odds))
+    alive = np.ones(odds.shape, bool)
+    return belief.Episode(memory, np.stack([high, 1 - high], axis=-1), odds > 0, alive)
+
+
+def test_a_belief_that_is_there_is_read_out_and_one_that_is_not_is_not():
+    share, shown = belief.read_out(episodes(0.0), of_two=True)
+    assert share > 0.999
+    np.testing.assert_allclose(shown["belief"], shown["read"], atol=0.2)
+    made = episodes(0.0)
+    lost = made._replace(memory=np.random.default_rng(1).normal(size=made.memory.shape))
+    assert belief.read_out(lost, of_two=True)[0] < 0.05
+    # Steps beyond an episode's end count for nothing, whatever is there.
+    alive = np.array(made.alive)
+    alive[6:] = False
+    broken = np.array(made.memory)
+    broken[6:] = 1e6
+    assert belief.read_out(made._replace(memory=broken, alive=alive), of_two=True)[0] > 0.999
+
+
+def test_an_action_agrees_where_the_policy_of_the_bound_takes_it():
+    made = episodes(0.0)._replace(action=np.zeros((12, 200), int))
+    # Action 0 is the best where the first state is likelier; action 1 elsewhere.
+    bounds = Bounds(0.0, 0.0, np.array([[1.0, 0.0], [0.0, 1.0]]), np.array([0, 1]))
+    assert belief.agreement(made, bounds) == pytest.approx(np.mean(made.belief[..., 0] >= 0.5))
+    never = made._replace(action=np.full((12, 200), 2))  # which the bound never takes
+    assert belief.agreement(never, bounds) == 0
+
+
+def test_the_study_of_beliefs_begins_with_the_untrained_network(study):
+    _, results = study
+    for row in results["summary"]["rows"]:
+        assert row["points"][0]["steps"] == 0
+        assert len(row["points"]) >= 2
+        assert all(0 <= point["agrees"] <= 1 for point in row["points"])
+        assert row["lower"] <= row["upper"]
+    assert "out of the untrained one's" in results["answer"]
+    assert len(belief.draw(results).axes) == 2
