@@ -52,6 +52,7 @@ OFF = {"clip_norm": None, "delays": (), "hidden": ()}  # what settings have for 
 TITLES = {"what": "The task", "policy": "The agent's network", "ppo": "How it learns"}
 FINAL = JUDGED + 1  # the seed of the episodes at the end
 SHOWN = 3  # episodes
+MEANWHILE = 250  # episodes by which a run is judged while it learns
 
 _every = {leaf.path: define_flag(leaf) for leaf in leaves(AgentSettings)}
 group("The run", WORKDIR, *(flag for path, flag in _every.items() if len(path) == 1))
@@ -116,7 +117,7 @@ class Judge:
         )  # fmt: skip
 
     def __call__(self, params: Params) -> float:
-        played = self.play(params, JUDGED, self.settings.episodes // 4)
+        played = self.play(params, JUDGED, min(self.settings.episodes, MEANWHILE))
         self.found = over_runs(played.discounted if self.chosen.discounted else played.won)
         return self.found.mean
 

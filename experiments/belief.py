@@ -4,7 +4,8 @@ In finite POMDPs the exact belief, the probability of each state given all that 
 that a best agent needs to know of the past (Kaelbling, Littman and Cassandra 1998). Agents with a
 GRU learn the tiger problem and two mazes; again and again, in episodes that were not learned from,
 the belief is read out of the network's state by a linear map, fitted to half of the episodes and
-judged on the other half. The untrained network is the control. (Lambrechts, Bolland and Ernst 2022,
+judged on the other half. The control is the untrained network, which hears the same episodes: what
+it happens to keep of them was not learned. (Lambrechts, Bolland and Ernst 2022,
 Recurrent networks, hidden states and beliefs in partially observable environments; Hennig and
 others 2023, Emergence of belief-like representations through reinforcement learning.)
 """
@@ -19,7 +20,7 @@ from experiments.laboratory.plots import COLORS, figures
 from experiments.laboratory.statistics import mean_of
 from experiments.laboratory.study import Bench, Results, Study, Table, conduct
 from experiments.laboratory.tasks.catalogue import Task, task
-from jaxrnn import Network
+from jaxrnn import Network, initial_state, unroll_layers
 from jaxrnn.acting import PPO, train_agent
 from jaxrnn.acting.judging import watch
 from jaxrnn.acting.training import JUDGED, play_seeds
@@ -43,6 +44,7 @@ class Episode(NamedTuple):
     """What is read out of, and what is to be read: `[steps, episodes, ...]`."""
 
     memory: np.ndarray
+    control: np.ndarray  # the same of the untrained network
     belief: np.ndarray
     action: np.ndarray
     alive: np.ndarray
@@ -69,17 +71,22 @@ def study(bench: Bench, name: str, seed: int) -> dict[str, Any]:
         )
         points: list[dict[str, Any]] = []
         last: dict[str, Any] = {}
+        untrained: list[Params] = []
 
         def look(update: int, params: Params) -> None:
             own = jax.tree.map(lambda x: x[0], params)
-            episodes = seen(network, own, chosen, settings.ppo, sizes)
+            untrained.append(own)
+            episodes = seen(network, own, untrained[0], chosen, settings.ppo, sizes)
             played = play_seeds(
                 network, params, chosen.place, settings.ppo, jax.random.key(JUDGED),
                 episodes=sizes["episodes"], watched=chosen.watched,
             )  # fmt: skip
-            share, shown = read_out(episodes, len(chosen.pomdp.states) == 2)
+            of_two = len(chosen.pomdp.states) == 2
+            share, shown = read_out(episodes, of_two)
+            control, _ = read_out(episodes._replace(memory=episodes.control), of_two)
             points.append({
                 "steps": update * settings.ppo.lanes * settings.ppo.rollout, "r2": share,
+                "control": control,
                 "agrees": agreement(episodes, bounds),
                 "return": float(np.mean(np.asarray(played.discounted, np.float64))),
             })  # fmt: skip
@@ -96,7 +103,12 @@ def study(bench: Bench, name: str, seed: int) -> dict[str, Any]:
 
 
 def seen(
-    network: Network, params: Params, chosen: Task, ppo: PPO, sizes: dict[str, Any]
+    network: Network,
+    params: Params,
+    untrained: Params,
+    chosen: Task,
+    ppo: PPO,
+    sizes: dict[str, Any],
 ) -> Episode:
     """Fresh episodes: what the network's hidden layer put out, and what Bayes' rule says."""
     trace = watch(
@@ -105,7 +117,13 @@ def seen(
     )  # fmt: skip
     memory: Any = trace.memory
     environment: Any = trace.environment
-    arrays = memory["hidden1"].past[0], environment[0].belief, trace.action, trace.alive
+    control = unroll_layers(
+        network, untrained, initial_state(network, sizes["episodes"]), trace.heard,
+        resets=trace.first,
+    ).outputs["hidden1"]  # fmt: skip
+    arrays = (
+        memory["hidden1"].past[0], control, environment[0].belief, trace.action, trace.alive
+    )  # fmt: skip
     return Episode(*(np.asarray(x) for x in arrays))
 
 
@@ -173,9 +191,9 @@ def table(results: Results) -> Table:
         rows,
         {
             "task": lambda rows: rows[0]["task"],
-            "R2, untrained": over_seeds("r2", 0), "R2, trained": over_seeds("r2", -1),
-            "optimal actions, untrained": over_seeds("agrees", 0),
-            "optimal actions, trained": over_seeds("agrees", -1),
+            "R2": over_seeds("r2", -1), "R2, untrained": over_seeds("control", -1),
+            "optimal actions": over_seeds("agrees", -1),
+            "untrained": over_seeds("agrees", 0),
             "return": over_seeds("return", -1),
             "the best": lambda rows: f"{rows[0]['lower']:.3f} to {rows[0]['upper']:.3f}",
         },
@@ -189,13 +207,15 @@ def answer(results: Results) -> str:
     sentences = []
     for name in results["settings"]["tasks"]:
         rows = [row for row in results["summary"]["rows"] if row["task"] == name]
-        end, begin = (mean_of([row["points"][at]["r2"] for row in rows]) for at in (-1, 0))
+        own, control = (
+            mean_of([row["points"][-1][name] for row in rows]) for name in ("r2", "control")
+        )
         regret = np.mean([row["upper"] - row["points"][-1]["return"] for row in rows])
         agrees = np.mean([row["points"][-1]["agrees"] for row in rows])
         sentences.append(
-            f"In {name} a linear map reads {end} of the belief's variance out of the trained "
-            f"network's state, {begin} out of the untrained one's; {agrees:.0%} of the actions are "
-            f"those that are best for the exact belief, and the return is at most {regret:.3g} "
+            f"In {name} a linear map reads {own} of the belief's variance out of the trained "
+            f"network's state, {control} out of the untrained one's; {agrees:.0%} of the actions "
+            f"are those that are best for the exact belief, and the return is at most {regret:.3g} "
             f"below the best of {rows[0]['upper']:.4g}."
         )
     return " ".join(sentences)

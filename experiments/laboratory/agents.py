@@ -69,8 +69,8 @@ class AgentSettings:
         20, "How often it is judged meanwhile, and saved.", at_least=1, changeable=True
     )
     episodes: int = setting(
-        1000, "Fresh episodes by which each run is judged at the end; a quarter of them meanwhile.",
-        at_least=4, changeable=True,
+        1000, "Fresh episodes by which each run is judged at the end.", at_least=2,
+        changeable=True,
     )  # fmt: skip
     what: TaskSettings = field(default_factory=TaskSettings)
     policy: PolicySettings = field(default_factory=PolicySettings)

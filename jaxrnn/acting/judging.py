@@ -32,8 +32,20 @@ class Episodes(NamedTuple):
 
 
 class Trace(NamedTuple):
-    """One step of all episodes; of some of them it may lie beyond the end (`alive` is false)."""
+    """One step of all episodes; of some of them it may lie beyond the end (`alive` is false).
 
+    Attributes:
+      heard: the network's inputs, of which
+      first: says whether they are an episode's first: what `unroll` takes, and its resets.
+      observation, action, reward: what was seen, done and won.
+      policy: the policy's outputs.
+      alive: likewise.
+      environment: its states when the observation was made.
+      memory: the network's state after it has heard all that.
+    """
+
+    heard: dict[str, Array]
+    first: Bool[Array, " episodes"]
     observation: Array
     action: Array
     reward: Float[Array, " episodes"]
@@ -142,7 +154,10 @@ def _act(
     )
     came = move(place, lanes.environment, action, place_key)
     over = came.terminated | came.truncated
-    trace = Trace(lanes.observation, action, came.reward, policy, ~over, lanes.environment, memory)
+    trace = Trace(
+        inputs, lanes.first, lanes.observation, action, came.reward, policy, ~over,
+        lanes.environment, memory,
+    )  # fmt: skip
     goes_on = ~over
     after = Lanes(
         memory, came.state, came.observation,

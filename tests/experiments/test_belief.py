@@ -17,7 +17,8 @@ def episodes(noise, lanes=200, steps=12):
     memory += noise * random.normal(size=memory.shape)
     high = 1 / (1 + np.exp(-odds))
     alive = np.ones(odds.shape, bool)
-    return belief.Episode(memory, np.stack([high, 1 - high], axis=-1), odds > 0, alive)
+    both = np.stack([high, 1 - high], axis=-1)
+    return belief.Episode(memory, np.zeros_like(memory), both, odds > 0, alive)
 
 
 def test_a_belief_that_is_there_is_read_out_and_one_that_is_not_is_not():
@@ -49,6 +50,7 @@ def test_the_study_of_beliefs_begins_with_the_untrained_network(study):
     for row in results["summary"]["rows"]:
         assert row["points"][0]["steps"] == 0
         assert len(row["points"]) >= 2
+        assert row["points"][0]["control"] == pytest.approx(row["points"][0]["r2"], abs=1e-3)
         assert all(0 <= point["agrees"] <= 1 for point in row["points"])
         assert row["lower"] <= row["upper"]
     assert "out of the untrained one's" in results["answer"]

@@ -14,7 +14,10 @@ from tests.experiments.launching import ROOT
 
 NOTEBOOKS = sorted((ROOT / "experiments" / "notebooks").glob("*.py"))
 # What stands in for the values in the cell tagged "parameters".
-SMALL = {"tour": "UNITS, STEPS = 16, 20", "own_cell": "UNITS, STEPS = 4, 20"}
+SMALL = {
+    "tour": "UNITS, STEPS = 16, 20", "own_cell": "UNITS, STEPS = 4, 20",
+    "agent": "STEPS, EPISODES = 4096, 16",
+}  # fmt: skip
 
 notebooks = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 

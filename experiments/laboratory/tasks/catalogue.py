@@ -132,9 +132,11 @@ def _finite(pomdp: POMDP, name: str, **settings: Any) -> Task:
         return best_memoryless(pomdp).value if known else None
 
     place = adapt(FiniteEnvironment(pomdp, name, NEVER_ENDS if ends else 2 * watched))
+    # One rare disaster outweighs many gains: means take many episodes.
+    usual = {"reward_scale": 1 / abs(pomdp.reward).max(), "entropy": 0.05, "episodes": 20_000}
     return Task(
         name, place, discounted=known, discount=pomdp.discount, watched=watched, ceiling=ceiling,
-        memoryless=memoryless, settings={"reward_scale": 1 / abs(pomdp.reward).max()} | settings,
+        memoryless=memoryless, settings=usual | settings,
         pomdp=pomdp, seen=(*pomdp.observations, "nothing yet"), done=tuple(pomdp.actions),
     )  # fmt: skip
 
