@@ -41,14 +41,14 @@ MEMORIES: dict[str, dict[str, Any]] = {
 DELAY = "delay 3"  # the graph that does what the cards ask for
 FULL = {
     "tasks": [
-        {"task": "tmaze", "length": 10, "steps": 500_000},
-        {"task": "repeat_previous_easy", "length": None, "steps": 500_000},
-        {"task": "tiger", "length": None, "steps": 1_000_000},
+        {"task": "tmaze", "length": 10, "steps": 300_000},
+        {"task": "repeat_previous_easy", "length": None, "steps": 300_000},
+        {"task": "tiger", "length": None, "steps": 300_000},
     ],
     "memories": [*MEMORIES, DELAY],
     "units": 64,  # of a layer
     "rollouts": [4, 8, 16, 32], "update": 2048,  # steps in all lanes
-    "evaluations": 25, "episodes": 250,
+    "evaluations": 20, "episodes": 500,
 }  # fmt: skip
 QUICK = {
     "tasks": [

@@ -28,8 +28,8 @@ from jaxrnn.core.parameters import Params
 from jaxrnn.pomdp import Bounds, bound_value
 
 FULL = {
-    "tasks": ["tiger", "cheese", "4x3"], "steps": 1_000_000, "units": 64, "evaluations": 12,
-    "episodes": 500, "watched": 60, "gap_seconds": 20.0,
+    "tasks": ["tiger", "cheese", "4x3"], "steps": 600_000, "units": 64, "evaluations": 10,
+    "episodes": 1000, "watched": 60, "gap_seconds": 20.0,
 }  # fmt: skip
 QUICK = {
     "tasks": ["tiger"], "steps": 4096, "units": 8, "evaluations": 2, "episodes": 40, "watched": 12,
