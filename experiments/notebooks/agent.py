@@ -25,6 +25,7 @@ import jax
 import matplotlib.pyplot as plt
 import numpy as np
 
+from jaxrnn import initial_state, unroll_layers
 from jaxrnn.acting import PPO, adapt, policy_network, train_agent
 from jaxrnn.acting.finite import FiniteEnvironment
 from jaxrnn.acting.judging import play, watch
@@ -152,21 +153,20 @@ for t in range(alive[:, 0].sum()):
 # ## The belief, inside
 #
 # Nobody told the network of beliefs. Is there one in it? We fit a linear map from its state to the
-# log-odds of the exact belief, on half of the episodes, and look at the other half. The same map
-# from the network before it had learned anything is the control.
+# log-odds of the exact belief, on half of the episodes, and look at the other half. The control is
+# the network before it had learned anything, which hears the same episodes: a random network keeps
+# something of what it hears, too.
 
 
 # %%
 def read_out(params):
-    """Exact log-odds, and those that a linear map finds in the state, of the other episodes."""
-    seen = watch(
-        network, params, place, jax.random.key(3), episodes=EPISODES, steps=12,
-        reward_scale=ppo.reward_scale,
-    )  # fmt: skip
-    alive, belief = np.asarray(seen.alive), np.asarray(seen.environment[0].belief)
-    odds = np.log(belief[..., 0].clip(1e-9)) - np.log(belief[..., 1].clip(1e-9))
-    state = np.asarray(seen.memory["hidden1"].past[0])
+    """Exact log-odds, and those that a linear map finds in the state, in the second half."""
+    heard = unroll_layers(
+        network, params, initial_state(network, EPISODES), seen.heard, resets=seen.first
+    )
+    state = np.asarray(heard.outputs["hidden1"])
     state = np.concatenate([state, np.ones((*state.shape[:2], 1))], axis=-1)
+    odds = np.log(belief[..., 0].clip(1e-9)) - np.log(belief[..., 1].clip(1e-9))
     half = EPISODES // 2
     known, other = alive[:, :half], alive[:, half:]
     weights, *_ = np.linalg.lstsq(state[:, :half][known], odds[:, :half][known], rcond=1e-3)
@@ -181,16 +181,16 @@ for panel, update, title in zip(
     share = 1 - np.square(read - exact).sum() / np.square(exact - exact.mean()).sum()
     panel.plot(exact, read, ".", color="#b4442a", alpha=0.3)
     panel.axline((0, 0), slope=1, color="black", lw=0.8)
-    panel.set(title=f"{title}: $R^2$ = {share:.2f}", xlabel="log-odds of the exact belief")
+    panel.set(title=f"{title}: $R^2$ = {share:.3f}", xlabel="log-odds of the exact belief")
 panels[0].set_ylabel("read out of the state")
 plt.show()
 
 # %% [markdown]
 # The state of the trained network holds what was heard, added up: a belief, learned from rewards
-# alone.
+# alone. In a problem as small as this an untrained network happens to hold much of it as well;
+# `python -m experiments.belief` asks the same in larger ones.
 #
 # - `python -m experiments.agent --task=tiger` does all this as a program, for this problem and a
 #   dozen others, with `--cell`, `--nomemory` and `--delays` to try other memories; any `.POMDP`
 #   file is a task too.
-# - `python -m experiments.agents` compares memories, `python -m experiments.belief` follows the
-#   read-out while agents learn.
+# - `python -m experiments.agents` compares memories.
