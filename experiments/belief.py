@@ -64,10 +64,12 @@ def study(bench: Bench, name: str, seed: int) -> dict[str, Any]:
     )
     network = make_network(settings, task_of(settings))
 
+    pomdp = chosen.pomdp
+    assert pomdp is not None
+
     def compute() -> dict[str, Any]:
-        assert chosen.pomdp is not None
         bounds = bound_value(
-            chosen.pomdp, gap=1e-3 * abs(chosen.pomdp.reward).max(), seconds=sizes["gap_seconds"]
+            pomdp, gap=1e-3 * abs(pomdp.reward).max(), seconds=sizes["gap_seconds"]
         )
         points: list[dict[str, Any]] = []
         last: dict[str, Any] = {}
@@ -81,7 +83,7 @@ def study(bench: Bench, name: str, seed: int) -> dict[str, Any]:
                 network, params, chosen.place, settings.ppo, jax.random.key(JUDGED),
                 episodes=sizes["episodes"], watched=chosen.watched,
             )  # fmt: skip
-            of_two = len(chosen.pomdp.states) == 2
+            of_two = len(pomdp.states) == 2
             share, shown = read_out(episodes, of_two)
             control, _ = read_out(episodes._replace(memory=episodes.control), of_two)
             points.append({

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from experiments.laboratory.agents import AgentSettings
+from experiments.laboratory.tasks.catalogue import NAMES
 from jaxrnn.core import cells
 from jaxrnn.storage.fields import leaves
 from jaxrnn.text.settings import Settings
@@ -65,11 +67,18 @@ def test_flags_on_a_page_exist(page):
     others |= {"cov", "numprocesses", "dist"}  # of pytest
     others |= {"nodes", "ntasks", "gpus", "zone", "worker", "command"}  # of Slurm and Google Cloud
     others |= {"xla_force_host_platform_device_count"}
-    others |= {f"{no}{leaf.flag}" for leaf in leaves(Settings) for no in ("", "no")}
+    every = (*leaves(Settings), *leaves(AgentSettings))
+    others |= {f"{no}{leaf.flag}" for leaf in every for no in ("", "no")}
     # Not the dashes of a sample's prose, which follow a word or its punctuation.
     found = re.findall(r"(?:^|[\s`\"(|,;=])--([a-z_\d]+)", PAGES[page])
     for flag in set(found) - others:
         assert f'"{flag}"' in scripts, f"--{flag} of {page} is no flag of any experiment"
+
+
+def test_every_task_is_told():
+    page = PAGES["docs/agents.md"]
+    told = {name.partition("_")[0] if name.startswith("repeat") else name for name in NAMES}
+    assert [name for name in told if f"`{name}" not in page] == []
 
 
 def test_every_setting_of_a_run_is_told():

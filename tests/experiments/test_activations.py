@@ -33,11 +33,11 @@ def test_the_rate_counts_at_which_the_fewest_runs_diverge_and_then_the_best(
     monkeypatch.setattr(bench, "train_replicas", train_replicas)
     monkeypatch.setattr(bench, "tune", lambda *args, **options: (1.0, []))
     monkeypatch.setitem(activations.QUICK, "activations", ["tanh"])
-    monkeypatch.setitem(activations.QUICK, "halvings", 2)
+    monkeypatch.setitem(activations.QUICK, "halvings", [2])
     workdir = tmp_path / "study"
     flags = "--quick", "--seeds=3", f"--workdir={workdir}", f"--corpus={play}"
     assert launched("activations", *flags).code == 0
-    assert asked == [1.0, 0.5]  # and no lower, since none diverged
+    assert asked == [1.0, 0.5]
     (row,) = read((workdir / "results.json").read_text(encoding="utf-8"))["summary"]["rows"]
     assert (row["tuned_rate"], row["rate"], row["lost"]) == (1.0, 0.5, 0)
     assert row["bits"] == [1.5, 2.0, 2.5]

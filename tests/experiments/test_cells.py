@@ -1,11 +1,9 @@
 from typing import Any
 
-import jax
 import numpy as np
 import pytest
 
 from experiments.laboratory.statistics import difference
-from jaxrnn import init, initial_state, unroll
 from tests.experiments.launching import EXPERIMENTS
 
 cells = EXPERIMENTS["cells"].module
@@ -21,15 +19,11 @@ def made_up(bits: dict[Any, Any]) -> dict[str, Any]:
         for (cell, wiring), found in bits.items()
     ]  # fmt: skip
     timed = [
-        {"cell": cell, "wiring": "plain", "milliseconds": 2.0 + i, "steps": 30,
-         "bits": bits[cell, "plain"]}
+        {"cell": cell, "milliseconds": 2.0 + i, "steps": 30, "bits": bits[cell, "plain"]}
         for i, cell in enumerate(names)
-    ]  # fmt: skip
-    wirings = {name: [] for _, name in bits if name != "plain"}
-    for cell, name in bits:
-        wirings.get(name, []).append(cell)
+    ]
     return {
-        "settings": {"depth": 2, "layers": [2], "cells": names, "wirings": wirings,
+        "settings": {"depth": 2, "layers": [2], "cells": names, "rewired": names,
                      "parameters": 3000},
         "summary": {"characters": 20_000, "rows": rows, "equal_time": timed},
     }  # fmt: skip
@@ -40,10 +34,8 @@ def test_every_setting_is_compared_and_those_in_time_take_the_time_of_the_slowes
     summary, sizes = results["summary"], cells.QUICK
     wirings = [(row["cell"], row["wiring"]) for row in summary["rows"]]
     assert wirings == [
-        *((cell, "plain") for cell in sizes["cells"]), ("tanh", "skip"), ("min_gru", "block")
+        *((cell, "plain") for cell in sizes["cells"]), ("tanh", "skip"), ("tanh", "feedback")
     ]  # fmt: skip
-    timed = [(row["cell"], row["wiring"]) for row in summary["equal_time"]]
-    assert timed == [*((cell, "plain") for cell in sizes["cells"]), ("min_gru", "block")]
     assert all(len(row["bits"]) == 2 for row in summary["rows"] + summary["equal_time"])
     slowest = max(row["milliseconds"] for row in summary["equal_time"])
     for row in summary["equal_time"]:
@@ -57,42 +49,13 @@ def test_every_setting_is_compared_and_those_in_time_take_the_time_of_the_slowes
 def test_all_networks_have_as_many_parameters_to_one_percent():
     sizes = cells.FULL
     settings = [(cell, n, "plain") for cell in sizes["cells"] for n in sizes["layers"]]
-    settings += [(cell, 2, w) for w, names in sizes["wirings"].items() for cell in names]
+    settings += [(cell, 2, w) for cell in sizes["rewired"] for w in ("skip", "feedback")]
     for setting in settings:
         network = cells.network_of(*setting, SYMBOLS, sizes["parameters"])
         assert network.parameter_count == pytest.approx(sizes["parameters"], rel=0.01), setting
-        hidden = [layer.size for layer in network.layers if layer.name.startswith("hidden")]
+        hidden = [layer.size for layer in network.layers[:-1]]
         assert len(hidden) == setting[1]
         assert max(hidden) - min(hidden) <= 1
-
-
-def test_a_block_is_what_its_formulas_say():
-    network = cells.in_blocks(SYMBOLS, 5, 1, "min_gru")
-    random = np.random.default_rng(1)
-    params = jax.tree.map(lambda x: random.normal(size=x.shape), init(network, jax.random.key(0)))
-    text = random.integers(SYMBOLS, size=9)
-    found, _ = unroll(network, params, initial_state(network, 1), text[:, None])
-
-    def normal(x):
-        return x / np.sqrt(np.mean(x**2, axis=-1, keepdims=True) + 1e-5)
-
-    stream = params["embedding"]["input@0"][text] + params["embedding"]["bias"]
-    heard = normal(stream) * params["norm1"]["bias"]
-    below = np.pad(heard @ params["below1"]["norm1@0"], ((3, 0), (0, 0)))
-    short = params["convolution1"]["bias"] + sum(
-        below[3 - k : 12 - k] * params["convolution1"][f"below1@{k}"] for k in range(4)
-    )
-    sums = short @ params["hidden1"]["convolution1@0"] + params["hidden1"]["bias"]
-    update, candidate = 1 / (1 + np.exp(-sums[:, :5])), sums[:, 5:]
-    outputs = [np.zeros(5)]
-    for z, value in zip(update, candidate, strict=True):
-        outputs.append((1 - z) * outputs[-1] + z * value)
-    both = np.tile(outputs[1:], 2) * params["gated1"]["hidden1@0"] + params["gated1"]["bias"]
-    gate, value = np.split(both + heard @ params["gated1"]["norm1@0"], 2, axis=-1)
-    gelu = gate / 2 * (1 + np.tanh(np.sqrt(2 / np.pi) * (gate + 0.044715 * gate**3)))
-    stream = stream + (gelu * value) @ params["sum1"]["gated1@0"]
-    expected = normal(stream) * params["norm"]["bias"] @ params["output"]["norm@0"]
-    np.testing.assert_allclose(found[:, 0], expected + params["output"]["bias"], atol=1e-4)
 
 
 def test_the_answer_tells_help_from_harm_and_from_neither():
