@@ -38,29 +38,27 @@ STEPS, EPISODES = 600_000, 400
 # ## The problem, as data
 #
 # Cassandra's format says in a few lines what leads where (T), what is heard (O) and what is won
-# (R). When a door was opened the episode is over.
+# (R). When a door was opened all begins anew, and whatever was heard before is worth nothing.
 
 # %%
 TIGER = """
 discount: 0.95
 values: reward
-states: tiger-left tiger-right over
+states: tiger-left tiger-right
 actions: listen open-left open-right
-observations: hear-left hear-right silence
-start: 0.5 0.5 0
+observations: hear-left hear-right
+start: uniform
 
 T: listen identity
-T: open-left : * : over 1
-T: open-right : * : over 1
+T: open-left uniform
+T: open-right uniform
 
-O: * : tiger-left
-0.85 0.15 0
-O: * : tiger-right
-0.15 0.85 0
-O: * : over : silence 1
+O: * uniform
+O: listen
+0.85 0.15
+0.15 0.85
 
-R: listen : tiger-left : * : * -1
-R: listen : tiger-right : * : * -1
+R: listen : * : * : * -1
 R: open-left : tiger-left : * : * -100
 R: open-left : tiger-right : * : * 10
 R: open-right : tiger-left : * : * 10
@@ -73,13 +71,14 @@ pomdp = parse_pomdp(TIGER)
 #
 # Who knows the probabilities can keep a *belief*, the probability of each state given all that was
 # heard, and plan with it. Two bounds close in on the value of the best plan. Without memory there
-# is no belief: every sound is the first one, and opening a door on one sound is a bad bet.
+# is no belief: every sound is the first one, opening a door on one sound is a bad bet, and all that
+# is left is to listen for ever.
 
 # %%
-bounds = bound_value(pomdp, gap=0.01)
+bounds = bound_value(pomdp, gap=0.1)
 memoryless = best_memoryless(pomdp, ascents=16)
-print(f"the best agent wins between {bounds.lower:.3f} and {bounds.upper:.3f} on average;")
-print(f"the best one without memory {memoryless.value:.3f}")
+print(f"the best agent wins between {bounds.lower:.2f} and {bounds.upper:.2f} on average;")
+print(f"the best one without memory {memoryless.value:.2f}")
 
 # %% [markdown]
 # ## An agent
@@ -89,7 +88,7 @@ print(f"the best one without memory {memoryless.value:.3f}")
 # a policy, and a value, which says how much it expects to win from here on.
 
 # %%
-place = adapt(FiniteEnvironment(pomdp, "tiger", limit=100))
+place = adapt(FiniteEnvironment(pomdp, "tiger", limit=400))
 network = policy_network(place, hidden=[32], cell="gru")
 print(network)
 
@@ -107,14 +106,14 @@ def look(update, now):
     """After each evaluation: what was learned so far."""
     params[update] = jax.tree.map(lambda x: x[0], now)
     won = play(
-        network, params[update], place, jax.random.key(1), episodes=EPISODES, steps=100,
+        network, params[update], place, jax.random.key(1), episodes=EPISODES, steps=150,
         discount=pomdp.discount, reward_scale=ppo.reward_scale,
     )  # fmt: skip
     learned.append((update * ppo.lanes * ppo.rollout, float(won.discounted.mean())))
 
 
 fitted = train_agent(
-    network, place, ppo, steps=STEPS, evaluations=12, episodes=8, watched=100, after=look
+    network, place, ppo, steps=STEPS, evaluations=12, episodes=8, watched=150, after=look
 )
 steps, won = zip(*learned, strict=True)
 
@@ -122,7 +121,7 @@ plt.figure(figsize=(7, 3.6))
 plt.plot(steps, won, "o-", color="#b4442a", label="GRU")
 plt.axhline(bounds.upper, color="black", ls="--", lw=0.8, label="the best agent")
 plt.axhline(memoryless.value, color="black", ls=":", lw=0.8, label="the best without memory")
-plt.ylim(-30, 8)
+plt.ylim(-60, 25)
 plt.xlabel("steps in the environment")
 plt.ylabel("discounted return")
 plt.legend(frameon=False)
@@ -131,18 +130,18 @@ plt.show()
 # %% [markdown]
 # ## What it does
 #
-# One episode, step by step. Who acts by Bayes' rule listens until the odds are high enough.
+# The beginning of an episode. Who acts by Bayes' rule listens until the odds are high enough, and
+# knows that what is heard right after a door was opened says nothing.
 
 # %%
 last = params[max(params)]
 seen = watch(
-    network, last, place, jax.random.key(2), episodes=EPISODES, steps=12,
+    network, last, place, jax.random.key(2), episodes=EPISODES, steps=60,
     reward_scale=ppo.reward_scale,
 )  # fmt: skip
 names = (*pomdp.observations, "nothing yet")
-alive = np.asarray(seen.alive)
 belief = np.asarray(seen.environment[0].belief)
-for t in range(alive[:, 0].sum()):
+for t in range(20):
     heard, action = int(seen.observation[t, 0]), int(seen.action[t, 0])
     print(
         f"hears {names[heard]:<12} belief in tiger-left {belief[t, 0, 0]:.3f}   "
@@ -168,9 +167,9 @@ def read_out(params):
     state = np.concatenate([state, np.ones((*state.shape[:2], 1))], axis=-1)
     odds = np.log(belief[..., 0].clip(1e-9)) - np.log(belief[..., 1].clip(1e-9))
     half = EPISODES // 2
-    known, other = alive[:, :half], alive[:, half:]
-    weights, *_ = np.linalg.lstsq(state[:, :half][known], odds[:, :half][known], rcond=1e-3)
-    return odds[:, half:][other], state[:, half:][other] @ weights
+    known = state[:, :half].reshape(-1, state.shape[-1])
+    weights, *_ = np.linalg.lstsq(known, odds[:, :half].ravel(), rcond=1e-3)
+    return odds[:, half:].ravel(), (state[:, half:] @ weights).ravel()
 
 
 picture, panels = plt.subplots(1, 2, figsize=(8, 3.8), sharey=True)
@@ -179,16 +178,16 @@ for panel, update, title in zip(
 ):
     exact, read = read_out(params[update])
     share = 1 - np.square(read - exact).sum() / np.square(exact - exact.mean()).sum()
-    panel.plot(exact, read, ".", color="#b4442a", alpha=0.3)
+    panel.plot(exact, read, ".", color="#b4442a", alpha=0.1, ms=3)
     panel.axline((0, 0), slope=1, color="black", lw=0.8)
     panel.set(title=f"{title}: $R^2$ = {share:.3f}", xlabel="log-odds of the exact belief")
 panels[0].set_ylabel("read out of the state")
 plt.show()
 
 # %% [markdown]
-# The state of the trained network holds what was heard, added up: a belief, learned from rewards
-# alone. In a problem as small as this an untrained network happens to hold much of it as well;
-# `python -m experiments.belief` asks the same in larger ones.
+# The state of the trained network holds what was heard since a door was last opened, added up: a
+# belief, learned from rewards alone. An untrained network happens to hold much of it as well, in a
+# problem as small as this; `python -m experiments.belief` asks the same in larger ones.
 #
 # - `python -m experiments.agent --task=tiger` does all this as a program, for this problem and a
 #   dozen others, with `--cell`, `--nomemory` and `--delays` to try other memories; any `.POMDP`
