@@ -90,6 +90,10 @@ def usual_settings(chosen: Task) -> AgentSettings:
     return AgentSettings().but(**own)
 
 
+def seeds_of(settings: AgentSettings) -> range:
+    return range(settings.seed, settings.seed + settings.seeds)
+
+
 def task_of(settings: AgentSettings) -> Task:
     return task(settings.what.task, settings.what.length)
 

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
+from jaxrnn.acting.advantages import advantages, normalised
 from jaxrnn.acting.environments import Place
 from jaxrnn.acting.policy import POLICY, VALUE, check_policy, entropy, log_probability
 from jaxrnn.acting.rollout import Lanes, Rollout, begin, collect, next_value
@@ -115,36 +116,6 @@ def start(
     return AgentState(params, optimizer_state, lanes, jnp.zeros(()), jnp.ones((), bool))
 
 
-def advantages(
-    rollout: Rollout, next_value: Float[Array, " lanes"], *, discount: float, trace: float,
-    reward_scale: float = 1.0,
-) -> Float[Array, "time lanes"]:  # fmt: skip
-    """How much better each action was than expected: generalised advantages.
-
-    Schulman and others 2016, High-dimensional continuous control using generalized advantage
-    estimation, equation 16. An episode's end cuts them at its own step. After one that terminated
-    nothing is worth anything; one that was cut off would have gone on, from its final observation.
-    """
-    following = jnp.concatenate([rollout.value[1:], next_value[None]])
-    following = jnp.where(rollout.done, rollout.final_value, following)
-    errors = reward_scale * rollout.reward + discount * following - rollout.value
-    kept = discount * trace * ~rollout.done
-
-    def body(
-        later: Float[Array, " lanes"], x: tuple[Array, Array]
-    ) -> tuple[Float[Array, " lanes"], Float[Array, " lanes"]]:
-        error, kept = x
-        advantage = error + kept * later
-        return advantage, advantage
-
-    return jax.lax.scan(body, jnp.zeros_like(next_value), (errors, kept), reverse=True)[1]
-
-
-def normalised(values: Float[Array, "time lanes"]) -> Float[Array, "time lanes"]:
-    """Brought to mean 0 and deviation 1 over the whole rollout."""
-    return (values - values.mean()) / (values.std() + 1e-8)
-
-
 class Learned(NamedTuple):
     """What an update learns from, of some lanes."""
 
@@ -237,7 +208,7 @@ def make_agent_steps(network: Network, place: Place, ppo: PPO) -> Any:
         rewarded = jnp.isfinite(rollout.reward).all() & state.reward_is_finite
         finite = rewarded & jnp.isfinite(norms).all() & _are_finite(learned[0])
         params, optimizer_state = jax.tree.map(partial(jnp.where, finite), learned, before)
-        lanes = jax.tree.map(partial(_where, rewarded), lanes, state.lanes)
+        lanes = jax.tree.map(partial(jnp.where, rewarded), lanes, state.lanes)
         ended = rollout.done.sum()
         won = jnp.where(rollout.done, rollout.won, 0).sum() / jnp.maximum(ended, 1)
         won = jnp.where((ended > 0) & rewarded, won, state.won)
@@ -282,10 +253,3 @@ def lanes_of(batch: Learned, chosen: Array) -> Learned:
 
 def _are_finite(tree: Any) -> Bool[Array, ""]:
     return jnp.stack([jnp.isfinite(x).all() for x in jax.tree.leaves(tree)]).all()
-
-
-def _where(condition: Bool[Array, ""], new: Array, old: Array) -> Array:
-    if jnp.issubdtype(new.dtype, jax.dtypes.prng_key):
-        data = jnp.where(condition, jax.random.key_data(new), jax.random.key_data(old))
-        return jax.random.wrap_key_data(data)
-    return jnp.where(condition, new, old)

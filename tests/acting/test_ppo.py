@@ -10,11 +10,11 @@ import pytest
 
 from jaxrnn import InputError, Network, init
 from jaxrnn.acting import PPO, Box, Discrete, Environment, adapt, play, policy_network, train_agent
+from jaxrnn.acting.advantages import normalised
 from jaxrnn.acting.policy import POLICY, VALUE, draw, entropy, likeliest, log_probability, within
 from jaxrnn.acting.ppo import (
     Learned,
     make_agent_steps,
-    normalised,
     objective,
     over_seeds,
     replay,

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from jaxrnn import CELLS, Connection, Network, init
+from jaxrnn.acting.advantages import advantages
 from jaxrnn.acting.environments import adapt
 from jaxrnn.acting.policy import POLICY, VALUE, log_probability, policy_network
-from jaxrnn.acting.ppo import Learned, advantages, lanes_of, replay
+from jaxrnn.acting.ppo import Learned, lanes_of, replay
 from jaxrnn.acting.rollout import begin, collect, next_value
 from tests.acting.places import PLACE, Counting, by_numpy, foretold
 
