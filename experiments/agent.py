@@ -3,7 +3,8 @@
 Recurrent PPO: `--lanes` places at once, `--rollout` steps in each between two updates. The same
 command again goes on from the last checkpoint, to the bit, and so does --workdir alone. At the end
 the agent is judged in fresh episodes, beside the best that any agent can reach, and the best that
-one without memory can, where they can be computed.
+one without memory can, where they can be computed. What --help says in brackets is for the T-maze;
+other tasks have steps, a discount and the like of their own.
 """
 
 import contextlib
@@ -96,4 +97,7 @@ def describe(settings: AgentSettings, chosen: Task, known: dict[str, Any]) -> st
 
 
 if __name__ == "__main__":
-    launch(main, __doc__ or "")
+    launch(
+        main, __doc__ or "",
+        defaults={leaf.flag: leaf.of(AgentSettings()) for leaf in leaves(AgentSettings)},
+    )  # fmt: skip

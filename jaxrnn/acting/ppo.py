@@ -23,7 +23,7 @@ from jaxrnn.core.engine.unroll import unroll
 from jaxrnn.core.errors import InputError
 from jaxrnn.core.keys import derive
 from jaxrnn.core.network import Network
-from jaxrnn.core.parameters import Params, State, init
+from jaxrnn.core.parameters import INITIALIZERS, Params, State, init
 from jaxrnn.learning.optimizers import OPTIMIZERS, SCHEDULES, make_optimizer
 from jaxrnn.learning.training import Report
 from jaxrnn.storage.fields import check, setting
@@ -61,7 +61,9 @@ class PPO:
     schedule: str = setting("cosine", "How the learning rate moves.", choices=SCHEDULES)
     clip_norm: float | None = setting(0.5, "Scale gradients down to this norm; 0: never.", above=0)
     recurrent_initializer: str | None = setting(
-        None, "For matrices of delayed connections [as the cell recommends]."
+        None,
+        "For matrices of delayed connections [as the cell recommends].",
+        choices=tuple(INITIALIZERS),
     )
 
     def __post_init__(self) -> None:

@@ -106,10 +106,10 @@ class _Reader:
             "O": (observation, ("actions", "states", "observations")),
             "R": (reward, ("actions", "states", "states", "observations")),
         }
+        start = self.start(preamble.get("start"), states)
         for statement in statements:
             if statement.keyword.text in kinds:
-                self.fill(statement, *kinds[statement.keyword.text])
-        start = self.start(preamble.get("start"), states)
+                self.fill(statement, *kinds[statement.keyword.text], start)
         mean = sign * np.einsum("asto,ato->ast", reward, observation)
         first = None
         if seen_at_start:
@@ -184,8 +184,10 @@ class _Reader:
             raise self.wrong(statement.keyword, f"{states} probabilities, or states")
         return chosen / chosen.sum()
 
-    def fill(self, statement: _Statement, array: np.ndarray, axes: Sequence[str]) -> None:
-        """Puts what a line of T, O or R says into its array."""
+    def fill(
+        self, statement: _Statement, array: np.ndarray, axes: Sequence[str], start: np.ndarray
+    ) -> None:
+        """Puts what a line of T, O or R says into its array; a reset leads to the start."""
         words, chosen = list(statement.words), []
         while words and len(chosen) < len(axes):
             chosen.append(self.index(axes[len(chosen)], words.pop(0)))
@@ -197,6 +199,8 @@ class _Reader:
         said = [word.text for word in words]
         if said == ["identity"] and len(rest) == 2 and rest[0] == rest[1]:
             array[place] = np.eye(rest[0])
+        elif said == ["reset"] and rest and statement.keyword.text == "T":
+            array[place] = start
         elif said == ["uniform"] and rest and statement.keyword.text != "R":
             array[place] = 1 / rest[-1]
         elif len(said) == int(np.prod(rest)):

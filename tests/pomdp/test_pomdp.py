@@ -23,13 +23,14 @@ SMALL = """
 discount: 0.9
 values: cost
 states: a b
-actions: 2
+actions: 3
 observations: x y z
 start include: b
-T: 0 identity
+T: * identity
 T: 1 : a
 0.25 0.75
 T : 1 : b uniform
+T: 2 reset
 O: *
   1 0 0
   0 0.5 0.5
@@ -45,11 +46,12 @@ R: 1 : b : a : x -2.5e0
 def test_each_form_of_a_line_is_read():
     pomdp = parse_pomdp(SMALL)
     assert (pomdp.states, pomdp.actions, pomdp.observations) == (
-        ("a", "b"), ("0", "1"), ("x", "y", "z"),
+        ("a", "b"), ("0", "1", "2"), ("x", "y", "z"),
     )  # fmt: skip
     np.testing.assert_array_equal(pomdp.start, [0, 1])
     np.testing.assert_array_equal(pomdp.transition[0], np.eye(2))
     np.testing.assert_array_equal(pomdp.transition[1], [[0.25, 0.75], [0.5, 0.5]])
+    np.testing.assert_array_equal(pomdp.transition[2], [[0, 1], [0, 1]])
     np.testing.assert_array_equal(pomdp.observation[0], [[1, 0, 0], [0, 0.5, 0.5]])
     np.testing.assert_array_equal(pomdp.observation[1, 1], [0.25, 0.25, 0.5])
     # Costs; where one depends on what is seen, their mean: 0.25 * 1 + 0.25 * 3 + 0.5 * 5.
