@@ -211,7 +211,8 @@ def adapt(environment: Any, params: Any = None) -> Place:
             _seen(final, seen),
         )  # fmt: skip
 
-    return Place(name, seen, acted, reset, step, len(returned) == 6)
+    endless = isinstance(environment, Environment) and environment.limit is None
+    return Place(name, seen, acted, reset, step, len(returned) == 6 and not endless)
 
 
 def sample_space(space: Space, key: PRNGKeyArray) -> Array:

@@ -54,6 +54,8 @@ def test_six_values_tell_an_end_from_a_cut_and_five_do_not():
     five = adapt(made(step=lambda self, key, state, action, params: (
         jnp.int32(1), state + 1, 1.0, state > 0, {})))  # fmt: skip
     assert (six.truncates, five.truncates) == (True, False)
+    endless = type("Endless", (Counting,), {"limit": None})
+    assert (adapt(Counting()).truncates, adapt(endless()).truncates) == (True, False)
     for place, cut in ((six, True), (five, False)):
         came = place.step(jax.random.key(0), jnp.int32(5), jnp.int32(0))
         assert bool(came.terminated)
