@@ -38,7 +38,7 @@ def test_a_belief_that_is_there_is_read_out_and_one_that_is_not_is_not():
 
 
 def test_an_action_agrees_where_no_other_is_better():
-    """One step of looking ahead in the tiger problem, worked out by hand for each of its beliefs."""
+    """One step of looking ahead in the tiger problem, belief by belief."""
     made, pomdp = episodes(0.0, lanes=40, steps=5), task("tiger").pomdp
     bounds = Bounds(0.0, 0.5, np.array([[3.0, -1.0], [-1.0, 3.0]]), np.array([0, 1]))
     expected = []
