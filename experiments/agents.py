@@ -41,10 +41,11 @@ MEMORIES: dict[str, dict[str, Any]] = {
 DELAY = "delay 3"  # the graph that does what the cards ask for
 FULL = {
     "tasks": [
-        {"task": "tmaze", "length": 10, "steps": 300_000},
-        {"task": "repeat_previous_easy", "length": None, "steps": 300_000},
-        {"task": "tiger", "length": None, "steps": 300_000},
+        {"task": "tmaze", "length": 10, "steps": 300_000, "entropy": 0.01},
+        {"task": "repeat_previous_easy", "length": None, "steps": 300_000, "entropy": 0.01},
+        {"task": "tiger", "length": None, "steps": 300_000, "entropy": 0.05},
     ],
+    "learning_rate": 2.5e-3,
     "memories": [*MEMORIES, DELAY],
     "units": 64,  # of a layer
     "rollouts": [4, 8, 16, 32], "update": 2048,  # steps in all lanes
@@ -52,9 +53,10 @@ FULL = {
 }  # fmt: skip
 QUICK = {
     "tasks": [
-        {"task": "tmaze", "length": 1, "steps": 2000},
-        {"task": "repeat_previous_easy", "length": None, "steps": 2000},
+        {"task": "tmaze", "length": 1, "steps": 2000, "entropy": 0.01},
+        {"task": "repeat_previous_easy", "length": None, "steps": 2000, "entropy": 0.01},
     ],
+    "learning_rate": 2.5e-3,
     "memories": ["none", DELAY], "units": 8, "rollouts": [4], "update": 256,
     "evaluations": 2, "episodes": 8,
 }  # fmt: skip
@@ -79,7 +81,10 @@ def trials(bench: Bench) -> dict[str, Any]:
 def train(bench: Bench, one: dict[str, Any], memory: str, **others: int) -> dict[str, Any]:
     """All seeds of an agent in a task."""
     chosen = task(one["task"], one["length"])
-    settings, network = contender(one, chosen, memory, bench.settings["units"], **others)
+    sizes = bench.settings
+    settings, network = contender(
+        one, chosen, memory, sizes["units"], learning_rate=sizes["learning_rate"], **others
+    )
     said = "".join(f", {name} {value}" for name, value in others.items())
 
     def compute() -> dict[str, Any]:
@@ -120,12 +125,10 @@ def train(bench: Bench, one: dict[str, Any], memory: str, **others: int) -> dict
 
 
 def contender(
-    one: dict[str, Any], chosen: Task, memory: str, units: int, **others: int
+    one: dict[str, Any], chosen: Task, memory: str, units: int, **others: float
 ) -> tuple[AgentSettings, Network]:
     """How an agent with such a memory learns, and its network."""
-    settings = usual_settings(chosen).but(
-        task=one["task"], length=one["length"], steps=one["steps"], **others
-    )
+    settings = usual_settings(chosen).but(**one, **others)
     if memory == DELAY:
         size = size_of(chosen.place.observations)
         return settings, Network(

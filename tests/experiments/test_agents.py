@@ -33,7 +33,7 @@ def test_a_run_has_solved_its_task_when_an_evaluation_first_finds_enough():
 @pytest.mark.parametrize("memory", agents.FULL["memories"])
 def test_contenders_remember_as_they_are_called(memory):
     chosen = task("repeat_previous_easy")
-    one = {"task": "repeat_previous_easy", "length": None, "steps": 1}
+    one = {"task": "repeat_previous_easy", "length": None, "steps": 1, "entropy": 0.01}
     _, network = agents.contender(one, chosen, memory, 6)
     delays = {c.delay for c in network.connections}
     loops = {c.source == c.target for c in network.connections if c.delay}
