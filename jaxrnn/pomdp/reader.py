@@ -109,7 +109,8 @@ class _Reader:
         start = self.start(preamble.get("start"), states)
         for statement in statements:
             if statement.keyword.text in kinds:
-                self.fill(statement, *kinds[statement.keyword.text], start)
+                array, axes = kinds[statement.keyword.text]
+                self.fill(statement, array, axes, start)
         mean = sign * np.einsum("asto,ato->ast", reward, observation)
         first = None
         if seen_at_start:
