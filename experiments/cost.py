@@ -20,12 +20,13 @@ from experiments.laboratory import statistics as stats
 from experiments.laboratory.divergence import Figures, finite
 from experiments.laboratory.forgetting import bits, passages, resets_every, scored_after
 from experiments.laboratory.plots import COLORS, draw_spread, figures
-from experiments.laboratory.replicas import RATES, SLACK, over_replicas
+from experiments.laboratory.replicas import RATES, SLACK
 from experiments.laboratory.sizing import feedforward
 from experiments.laboratory.study import Bench, Column, Results, Study, Table, conduct
 from experiments.laboratory.timing import compare_gradients, time_gradients
 from jaxrnn import stacked
 from jaxrnn.learning.recipe import Recipe
+from jaxrnn.learning.replicas import over_replicas
 from jaxrnn.text import EncodedText
 from jaxrnn.text.problem import text_problem
 

@@ -18,13 +18,14 @@ from experiments.laboratory import statistics as stats
 from experiments.laboratory.divergence import Figures, finite
 from experiments.laboratory.early_stopping import figures_of
 from experiments.laboratory.plots import draw_figures, figures, label_learning
-from experiments.laboratory.replicas import CUT, TUNING_SEED, over_replicas, train_replicas
+from experiments.laboratory.replicas import CUT, TUNING_SEED, train_replicas
 from experiments.laboratory.study import Bench, Results, Study, Table, conduct, find
 from jaxrnn import Connection, Dropout, Network, Params, stacked
 from jaxrnn.core.engine.dropout import dropped_on
 from jaxrnn.core.parameters import Ends
 from jaxrnn.learning.problem import Problem
 from jaxrnn.learning.recipe import Recipe
+from jaxrnn.learning.replicas import over_replicas
 from jaxrnn.storage.fields import setting
 from jaxrnn.text import EncodedText
 from jaxrnn.text.problem import text_problem

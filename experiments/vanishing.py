@@ -17,11 +17,12 @@ from experiments.laboratory import gradients
 from experiments.laboratory import statistics as stats
 from experiments.laboratory.divergence import finite
 from experiments.laboratory.plots import COLORS, figures
-from experiments.laboratory.replicas import RATES, over_replicas
+from experiments.laboratory.replicas import RATES
 from experiments.laboratory.study import Bench, Results, Study, Table, conduct
 from jaxrnn import Network, Params, stacked
 from jaxrnn.learning.problem import Problem
 from jaxrnn.learning.recipe import Recipe
+from jaxrnn.learning.replicas import over_replicas
 
 BATCH, CHUNK = 16, 64
 LAYERS = ("hidden1", "hidden2")

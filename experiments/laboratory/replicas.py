@@ -25,6 +25,7 @@ from jaxrnn.core.parameters import Params
 from jaxrnn.learning.batch import Batch, stack
 from jaxrnn.learning.problem import Problem
 from jaxrnn.learning.recipe import Recipe
+from jaxrnn.learning.replicas import over_replicas
 from jaxrnn.learning.stepping import in_calls
 from jaxrnn.learning.symbols import check_data
 from jaxrnn.learning.training import STEPS_PER_CALL, TrainingState
@@ -209,17 +210,6 @@ def tune(
     lowest = min(map(cost, curves))
     limit = lowest + slack * abs(lowest) if math.isfinite(lowest) else lowest
     return next(curve.rate for curve in curves if cost(curve) <= limit), curves
-
-
-def over_replicas(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function, jitted, of arguments that all have replicas along a first axis."""
-
-    def run(*arguments: Any) -> Any:
-        if jax.default_backend() == "cpu":
-            return jax.lax.map(lambda x: function(*x), arguments)
-        return jax.vmap(function)(*arguments)
-
-    return jax.jit(run)
 
 
 class _Programs(NamedTuple):

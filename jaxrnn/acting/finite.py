@@ -39,9 +39,8 @@ class FiniteEnvironment(Environment):
         # Running sums: a number drawn evenly from 0 to 1 finds its place among them.
         self._start = _sums(pomdp.start)
         self._transition, self._observation = _sums(pomdp.transition), _sums(pomdp.observation)
-        self._first = None
-        if pomdp.first_observation is not None:
-            self._first = _sums(pomdp.first_observation)
+        first = pomdp.first_observation
+        self._first = None if first is None else (_sums(first), jnp.float32(first))
         self._chance = jnp.float32(pomdp.transition), jnp.float32(pomdp.observation)
         self._reward, self._terminal = jnp.float32(pomdp.reward), jnp.asarray(pomdp.terminal)
 
@@ -51,9 +50,9 @@ class FiniteEnvironment(Environment):
         belief = jnp.float32(self.pomdp.start)
         if self._first is None:
             return jnp.int32(self._nothing), Finite(state, belief)
-        seen = _draw(seen_key, self._first[state])
-        assert self.pomdp.first_observation is not None
-        belief = belief * jnp.float32(self.pomdp.first_observation)[:, seen]
+        sums, chances = self._first
+        seen = _draw(seen_key, sums[state])
+        belief = belief * chances[:, seen]
         return seen, Finite(state, belief / belief.sum())
 
     def move(

@@ -8,9 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Integer, PRNGKeyArray
 
 from jaxrnn.acting.environments import Place
-from jaxrnn.acting.policy import POLICY, as_heard, draw, likeliest
-from jaxrnn.acting.rollout import Lanes, begin, heard, move
-from jaxrnn.core.engine.unroll import step
+from jaxrnn.acting.rollout import Lanes, act, begin
 from jaxrnn.core.network import Network
 from jaxrnn.core.parameters import Params
 
@@ -95,12 +93,16 @@ def play(
         return (now.time < steps) & ~now.found.ended.all()
 
     def body(now: _Playing) -> _Playing:
-        one = jax.random.fold_in(key, now.time)
-        lanes, trace, over = _act(network, params, place, now.lanes, one, reward_scale, likely)
+        lanes, acted = act(
+            network, params, place, now.lanes, jax.random.fold_in(key, now.time),
+            reward_scale=reward_scale, likely=likely,
+        )  # fmt: skip
         won, discounted, length, ended = now.found
-        reward = jnp.where(ended, 0, trace.reward)
+        reward = jnp.where(ended, 0, acted.came.reward)
         weight = jnp.power(jnp.float32(discount), now.time)
-        found = Episodes(won + reward, discounted + weight * reward, length + ~ended, ended | over)
+        found = Episodes(
+            won + reward, discounted + weight * reward, length + ~ended, ended | acted.done
+        )
         return _Playing(lanes, found, now.time + 1)
 
     zeros = jnp.zeros(episodes)
@@ -127,41 +129,15 @@ def watch(
         now: tuple[Lanes, Bool[Array, " episodes"]], key: PRNGKeyArray
     ) -> tuple[tuple[Lanes, Bool[Array, " episodes"]], Trace]:
         lanes, alive = now
-        lanes, trace, over = _act(network, params, place, lanes, key, reward_scale, likely)
-        return (lanes, alive & ~over), trace._replace(alive=alive)
+        after, acted = act(
+            network, params, place, lanes, key, reward_scale=reward_scale, likely=likely
+        )
+        trace = Trace(
+            acted.heard, lanes.first, lanes.observation, acted.action, acted.came.reward,
+            acted.policy, alive, lanes.environment, acted.memory,
+        )  # fmt: skip
+        return (after, alive & ~acted.done), trace
 
     lanes = begin(network, place, episodes, jax.random.fold_in(key, steps))
     keys = jax.vmap(partial(jax.random.fold_in, key))(jnp.arange(steps))
     return jax.lax.scan(body, (lanes, jnp.ones(episodes, bool)), keys)[1]
-
-
-def _act(
-    network: Network,
-    params: Params,
-    place: Place,
-    lanes: Lanes,
-    key: PRNGKeyArray,
-    reward_scale: float,
-    likely: bool,
-) -> tuple[Lanes, Trace, Bool[Array, " lanes"]]:
-    """A step in every lane: where they stand then, what it was, and whose episode it ended."""
-    inputs = heard(network, lanes.observation, lanes.action, lanes.reward)
-    outputs, memory = step(network, params, lanes.memory, inputs, resets=lanes.first)
-    action_key, place_key = jax.random.split(key)
-    policy = outputs[POLICY]
-    action = (
-        likeliest(place.actions, policy) if likely else draw(place.actions, policy, action_key)[0]
-    )
-    came = move(place, lanes.environment, action, place_key)
-    over = came.terminated | came.truncated
-    trace = Trace(
-        inputs, lanes.first, lanes.observation, action, came.reward, policy, ~over,
-        lanes.environment, memory,
-    )  # fmt: skip
-    goes_on = ~over
-    after = Lanes(
-        memory, came.state, came.observation,
-        as_heard(place.actions, action) * goes_on[:, None], reward_scale * came.reward * goes_on,
-        over, lanes.won, lanes.length,
-    )  # fmt: skip
-    return after, trace, over

@@ -25,6 +25,7 @@ from jaxrnn.core.keys import derive
 from jaxrnn.core.network import Network
 from jaxrnn.core.parameters import INITIALIZERS, Params, State, init
 from jaxrnn.learning.optimizers import OPTIMIZERS, SCHEDULES, make_optimizer
+from jaxrnn.learning.replicas import over_replicas
 from jaxrnn.learning.training import Report
 from jaxrnn.storage.fields import check, setting
 
@@ -98,21 +99,17 @@ class AgentState(NamedTuple):
     reward_is_finite: Bool[Array, ""]
 
 
-def start(
-    network: Network, place: Place, ppo: PPO, key: PRNGKeyArray, params: Params | None = None
-) -> AgentState:
-    """The state before the first step; parameters are drawn, unless they are given.
+def start(network: Network, place: Place, ppo: PPO, key: PRNGKeyArray) -> AgentState:
+    """The state before the first step, with parameters that are drawn.
 
-    The last layers' matrices are drawn a hundredth as large for the policy, so that it begins
-    nearly uniform (Andrychowicz and others 2021, What matters for on-policy deep actor-critic
-    methods).
+    The policy's own are a hundredth as large, so that it begins nearly uniform (Andrychowicz and
+    others 2021, What matters for on-policy deep actor-critic methods).
     """
     check_policy(network, place)
-    if params is None:
-        params = init(
-            network, derive(key, "parameters"), recurrent_initializer=ppo.recurrent_initializer
-        )
-        params = {**params, POLICY: jax.tree.map(lambda x: 0.01 * x, params[POLICY])}
+    params = init(
+        network, derive(key, "parameters"), recurrent_initializer=ppo.recurrent_initializer
+    )
+    params = {**params, POLICY: jax.tree.map(lambda x: 0.01 * x, params[POLICY])}
     optimizer_state = jax.tree.map(jnp.array, ppo.make_optimizer().init(params))
     lanes = begin(network, place, ppo.lanes, derive(key, "episodes"))
     return AgentState(params, optimizer_state, lanes, jnp.zeros(()), jnp.ones((), bool))
@@ -169,18 +166,7 @@ def make_agent_steps(network: Network, place: Place, ppo: PPO) -> Any:
     environment gives a reward that is not finite is the last: nothing changes after it.
     """
     check_policy(network, place)
-    optimizer = optax.with_extra_args_support(ppo.make_optimizer())
-
-    def update(
-        learned: tuple[Any, optax.OptState], batch: Learned, rate: Array
-    ) -> tuple[tuple[Any, optax.OptState], Float[Array, ""]]:
-        params, optimizer_state = learned
-        share = rate / ppo.learning_rate
-        gradient = jax.grad(objective)(params, network, place, ppo, batch, share)
-        updates, optimizer_state = optimizer.update(
-            gradient, optimizer_state, params, learning_rate=rate
-        )
-        return (optax.apply_updates(params, updates), optimizer_state), optax.tree.norm(gradient)
+    optimizer = ppo.make_optimizer()
 
     def train(state: AgentState, x: tuple[PRNGKeyArray, Array]) -> tuple[AgentState, Report]:
         key, rate = x
@@ -203,7 +189,16 @@ def make_agent_steps(network: Network, place: Place, ppo: PPO) -> Any:
         def learn(
             learned: tuple[Any, optax.OptState], chosen: Array
         ) -> tuple[tuple[Any, optax.OptState], Float[Array, ""]]:
-            return update(learned, whole if ppo.minibatches == 1 else lanes_of(whole, chosen), rate)
+            params, optimizer_state = learned
+            batch = whole if ppo.minibatches == 1 else lanes_of(whole, chosen)
+            gradient = jax.grad(objective)(
+                params, network, place, ppo, batch, rate / ppo.learning_rate
+            )
+            updates, optimizer_state = optimizer.update(
+                gradient, optimizer_state, params, learning_rate=rate
+            )
+            learned = optax.apply_updates(params, updates), optimizer_state
+            return learned, optax.tree.norm(gradient)
 
         before = state.params, state.optimizer_state
         learned, norms = jax.lax.scan(learn, before, order)
@@ -226,24 +221,13 @@ def make_agent_steps(network: Network, place: Place, ppo: PPO) -> Any:
         def one(state: AgentState, keys: Array) -> tuple[AgentState, Report]:
             return jax.lax.scan(train, state, (keys, rates))
 
-        state, report = over_seeds(one)(state, keys)
+        state, report = over_replicas(one)(state, keys)
         return state, Report(
             report.losses.mean(axis=0), report.finite.all(axis=0), report.norms.max(axis=0),
             report.restarted.sum(axis=0),
         )  # fmt: skip
 
     return agent_steps
-
-
-def over_seeds(function: Any) -> Any:
-    """The function, over a first axis of all its arguments.
-
-    On accelerators as more lanes of one program; on a CPU, which has nothing idle that more lanes
-    could fill, one after the other.
-    """
-    if jax.default_backend() == "cpu":
-        return lambda *arguments: jax.lax.map(lambda x: function(*x), arguments)
-    return jax.vmap(function)
 
 
 def lanes_of(batch: Learned, chosen: Array) -> Learned:

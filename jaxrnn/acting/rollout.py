@@ -10,10 +10,18 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Integer, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from jaxrnn.acting.environments import Place, Transition
-from jaxrnn.acting.policy import POLICY, VALUE, as_heard, draw, within
+from jaxrnn.acting.policy import (
+    POLICY,
+    VALUE,
+    as_heard,
+    draw,
+    likeliest,
+    log_probability,
+    within,
+)
 from jaxrnn.core.engine.unroll import step
 from jaxrnn.core.network import Network
 from jaxrnn.core.parameters import Params, State, initial_state
@@ -32,7 +40,6 @@ class Lanes(NamedTuple):
       reward: likewise, scaled.
       first: whether the observation is the first of an episode.
       won: the rewards of this episode so far, added up.
-      length: how many steps it has taken.
     """
 
     memory: State
@@ -42,7 +49,6 @@ class Lanes(NamedTuple):
     reward: Float[Array, " lanes"]
     first: Bool[Array, " lanes"]
     won: Float[Array, " lanes"]
-    length: Integer[Array, " lanes"]
 
 
 class Rollout(NamedTuple):
@@ -84,7 +90,7 @@ def begin(network: Network, place: Place, lanes: int, key: PRNGKeyArray) -> Lane
     zeros = jnp.zeros(lanes)
     return Lanes(
         initial_state(network, lanes), environment, observation, jnp.zeros(action.shape), zeros,
-        jnp.ones(lanes, bool), zeros, jnp.zeros(lanes, jnp.int32),
+        jnp.ones(lanes, bool), zeros,
     )  # fmt: skip
 
 
@@ -94,6 +100,81 @@ def heard(
     """What the network hears of it."""
     offered = {"observation": observation, "action": action, "reward": reward[:, None]}
     return {name: offered[name] for name, _ in network.inputs}
+
+
+class Act(NamedTuple):
+    """One step in every lane, and what came of it.
+
+    Attributes:
+      heard: the network's inputs.
+      memory: its state, after it has heard them.
+      policy, value: what it put out.
+      action, log_probability: what was done.
+      came: what the environment made of that.
+      last: the action, as the network hears it.
+      reward: that of the environment, scaled.
+      won: the rewards of the episode, this one among them.
+    """
+
+    heard: Heard
+    memory: State
+    policy: Float[Array, "lanes _size"]
+    value: Float[Array, " lanes"]
+    action: Array
+    log_probability: Float[Array, " lanes"]
+    came: Transition
+    last: Float[Array, "lanes _size"]
+    reward: Float[Array, " lanes"]
+    won: Float[Array, " lanes"]
+
+    @property
+    def done(self) -> Bool[Array, " lanes"]:
+        return self.came.terminated | self.came.truncated
+
+
+def act(
+    network: Network,
+    params: Params,
+    place: Place,
+    lanes: Lanes,
+    key: PRNGKeyArray,
+    *,
+    reward_scale: float = 1.0,
+    likely: bool = False,
+) -> tuple[Lanes, Act]:
+    """Takes a step in every lane.
+
+    Args:
+      network: the agent's, with a policy and a value as outputs.
+      params: its parameters.
+      place: where it acts.
+      lanes: where acting stands.
+      key: decides what is drawn and what the environment does.
+      reward_scale: the network hears rewards multiplied by it.
+      likely: take the likeliest action, instead of drawing one from the policy.
+
+    Returns:
+      Where acting stands then, and what it was.
+    """
+    inputs = heard(network, lanes.observation, lanes.action, lanes.reward)
+    outputs, memory = step(network, params, lanes.memory, inputs, resets=lanes.first)
+    action_key, place_key = jax.random.split(key)
+    policy = outputs[POLICY]
+    if likely:
+        action = likeliest(place.actions, policy)
+        log = log_probability(place.actions, policy, action)
+    else:
+        action, log = draw(place.actions, policy, action_key)
+    came = move(place, lanes.environment, action, place_key)
+    acted = Act(
+        inputs, memory, policy, outputs[VALUE][:, 0], action, log, came,
+        as_heard(place.actions, action), reward_scale * came.reward, lanes.won + came.reward,
+    )  # fmt: skip
+    goes_on = ~acted.done
+    return Lanes(
+        memory, came.state, came.observation, acted.last * goes_on[:, None],
+        acted.reward * goes_on, acted.done, acted.won * goes_on,
+    ), acted  # fmt: skip
 
 
 def collect(
@@ -109,43 +190,33 @@ def collect(
     """Acts for so many steps in every lane, and goes on from there the next time.
 
     Args:
-      network: the agent's, with a policy and a value as outputs.
-      params: its parameters.
-      place: where it acts.
-      lanes: where acting stands.
-      key: decides what is drawn and what the environment does.
+      network: as for `act`; likewise
+      params: and
+      place: and
+      lanes: and
+      key: and
+      reward_scale: what the network hears rewards multiplied by.
       length: of the rollout.
-      reward_scale: the network hears rewards multiplied by it.
     """
 
     def body(lanes: Lanes, key: PRNGKeyArray) -> tuple[Lanes, Rollout]:
-        inputs = heard(network, lanes.observation, lanes.action, lanes.reward)
-        outputs, memory = step(network, params, lanes.memory, inputs, resets=lanes.first)
-        action_key, place_key = jax.random.split(key)
-        action, log_probability = draw(place.actions, outputs[POLICY], action_key)
-        came = move(place, lanes.environment, action, place_key)
-        done, last = came.terminated | came.truncated, as_heard(place.actions, action)
-        scaled = reward_scale * came.reward
-        final_value = jnp.zeros_like(scaled)
+        after, acted = act(network, params, place, lanes, key, reward_scale=reward_scale)
+        came = acted.came
+        final_value = jnp.zeros_like(acted.reward)
         if place.truncates:
-            after = heard(network, came.final, last, scaled)
+            final = heard(network, came.final, acted.last, acted.reward)
             final_value = jax.lax.cond(
                 came.truncated.any(),
                 # Of the state that has seen all of the episode but its last observation. The state
                 # that comes of it is nobody's.
-                lambda: step(network, params, memory, after)[0][VALUE][:, 0],
+                lambda: step(network, params, acted.memory, final)[0][VALUE][:, 0],
                 lambda: final_value,
             )
-        won = lanes.won + came.reward
-        happened = Rollout(
-            inputs, lanes.first, action, log_probability, outputs[VALUE][:, 0], came.reward,
-            came.terminated, came.truncated, jnp.where(came.truncated, final_value, 0), won,
+        return after, Rollout(
+            acted.heard, lanes.first, acted.action, acted.log_probability, acted.value,
+            came.reward, came.terminated, came.truncated,
+            jnp.where(came.truncated, final_value, 0), acted.won,
         )  # fmt: skip
-        goes_on = ~done
-        return Lanes(
-            memory, came.state, came.observation, last * goes_on[:, None], scaled * goes_on, done,
-            won * goes_on, (lanes.length + 1) * goes_on,
-        ), happened  # fmt: skip
 
     return jax.lax.scan(body, lanes, jax.random.split(key, length))
 

@@ -14,7 +14,7 @@ from jaxtyping import Array
 
 from jaxrnn.acting.environments import Place
 from jaxrnn.acting.judging import Episodes, play
-from jaxrnn.acting.ppo import PPO, AgentState, make_agent_steps, over_seeds, start
+from jaxrnn.acting.ppo import PPO, AgentState, make_agent_steps, start
 from jaxrnn.core.checks import whole_number
 from jaxrnn.core.errors import InputError
 from jaxrnn.core.network import Network
@@ -22,6 +22,7 @@ from jaxrnn.core.parameters import Params
 from jaxrnn.learning.loss import Measure
 from jaxrnn.learning.optimizers import make_schedule
 from jaxrnn.learning.parallel import data_mesh, everywhere
+from jaxrnn.learning.replicas import over_replicas
 from jaxrnn.learning.training import STEPS_PER_CALL, Report
 from jaxrnn.running.display import Display
 from jaxrnn.running.fitting import Fitted, fit
@@ -31,12 +32,13 @@ from jaxrnn.running.memory import within_memory
 from jaxrnn.running.stopping import Stopping
 
 
-def _nothing(*_: Array) -> Array:
-    raise NotImplementedError
+def _of_no_output(*_: Array) -> Array:
+    """What a return is of: episodes. The loop asks a measure for its name and its sign alone."""
+    raise NotImplementedError("returns are of episodes, not of outputs")
 
 
 JUDGED = 3_000_000  # the seed of the episodes that evaluations play; of no run
-RETURN = Measure(_nothing, "return", larger_is_better=True)  # of episodes, not of outputs
+RETURN = Measure(_of_no_output, "return", larger_is_better=True)
 
 
 def train_agent(
@@ -140,9 +142,7 @@ def make_learner(
     def begin() -> AgentState:
         # One after the other on a CPU: mapped side by side, some networks' QR decompositions never
         # return there (jaxlib 0.10.2).
-        return jax.jit(over_seeds(lambda seed: start(network, place, ppo, jax.random.key(seed))))(
-            numbers
-        )
+        return over_replicas(lambda seed: start(network, place, ppo, jax.random.key(seed)))(numbers)
 
     return Learner(
         start=begin,
@@ -184,7 +184,7 @@ def play_seeds(
     likely: bool = False,
 ) -> Episodes:
     """`play`, for parameters of several seeds along a first axis."""
-    return over_seeds(
+    return over_replicas(
         lambda own: play(
             network, own, place, key, episodes=episodes, steps=watched, discount=ppo.discount,
             reward_scale=ppo.reward_scale, likely=likely,

@@ -16,11 +16,11 @@ from jaxrnn.acting.ppo import (
     Learned,
     make_agent_steps,
     objective,
-    over_seeds,
     replay,
     start,
 )
 from jaxrnn.acting.rollout import begin, collect
+from jaxrnn.learning.replicas import over_replicas
 from tests.acting.places import PLACE, by_numpy
 
 SMALL = PPO(lanes=4, rollout=5, epochs=2, minibatches=2, learning_rate=1e-2, schedule="constant")
@@ -214,7 +214,7 @@ def test_a_run_that_was_stopped_goes_on_to_the_bit(tmp_path):
     assert again.progress.step == whole.progress.step
 
 
-def test_over_seeds_is_one_after_the_other_on_a_cpu_and_side_by_side_elsewhere(monkeypatch):
+def test_seeds_learn_one_after_the_other_on_a_cpu_and_side_by_side_elsewhere(monkeypatch):
     """The same numbers, but for rounding."""
     states = jax.jit(jax.vmap(partial(start, NETWORK, PLACE, SMALL)))(
         jax.random.split(jax.random.key(0), 2)
@@ -224,7 +224,7 @@ def test_over_seeds_is_one_after_the_other_on_a_cpu_and_side_by_side_elsewhere(m
     copy = jax.tree.map(jnp.array, states)
     mapped, report = make_agent_steps(NETWORK, PLACE, SMALL)(states, {}, keys, rates)
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
-    assert over_seeds(jnp.sum)(jnp.ones((2, 3))).shape == (2,)
+    assert over_replicas(jnp.sum)(jnp.ones((2, 3))).shape == (2,)
     beside, other = make_agent_steps(NETWORK, PLACE, SMALL)(copy, {}, keys, rates)
     np.testing.assert_allclose(report.losses, other.losses, rtol=1e-5)
     for a, b in zip(jax.tree.leaves(mapped.params), jax.tree.leaves(beside.params), strict=True):
