@@ -23,9 +23,9 @@ from experiments.laboratory.agents import (
 )
 from experiments.laboratory.tasks.catalogue import Task, task
 from jaxrnn.acting import train_agent
-from jaxrnn.command_line.launch import group, launch
+from jaxrnn.command_line.launch import launch
 from jaxrnn.command_line.progress import progress_display
-from jaxrnn.command_line.setting_flags import define_flag, value_given
+from jaxrnn.command_line.setting_flags import define_flags, values_given
 from jaxrnn.running.directory import InDirectory
 from jaxrnn.running.opening import open_workdir
 from jaxrnn.running.workdir import is_trained, read_config
@@ -38,10 +38,7 @@ WORKDIR = flags.DEFINE_string(
 OFF = {"clip_norm": None, "delays": (), "hidden": ()}  # what settings have for the flag's 0
 TITLES = {"what": "The task", "policy": "The agent's network", "ppo": "How it learns"}
 
-_every = {leaf.path: define_flag(leaf) for leaf in leaves(AgentSettings)}
-group("The run", WORKDIR, *(flag for path, flag in _every.items() if len(path) == 1))
-for _part, _title in TITLES.items():
-    group(_title, *(flag for path, flag in _every.items() if path[0] == _part))
+define_flags(AgentSettings, TITLES, WORKDIR)
 
 
 def main() -> int:
@@ -67,10 +64,7 @@ def main() -> int:
 
 def plan() -> tuple[Path, AgentSettings, Task]:
     """Where the run is kept, what it is, and its task: as flags, the run there, or the task say."""
-    given = {
-        leaf.name: value_given(leaf, OFF)
-        for leaf in leaves(AgentSettings) if flags.FLAGS[leaf.flag].value is not None
-    }  # fmt: skip
+    given = values_given(AgentSettings, OFF)
     name = given.get("task", "tmaze")
     path = user_path(WORKDIR.value or f"runs/agent-{Path(name).stem}")
     known = read_config(path) if path.exists() else None
@@ -84,8 +78,7 @@ def plan() -> tuple[Path, AgentSettings, Task]:
 
 def describe(settings: AgentSettings, chosen: Task, known: dict[str, Any]) -> str:
     """The task, and what is known of it."""
-    what = "discounted return" if chosen.discounted else "return"
-    said = [f"{chosen.name}: agents are judged by the {what}"]
+    said = [f"{chosen.name}: agents are judged by the {chosen.unit}"]
     if known["ceiling"] is not None:
         low, high = known["ceiling"]
         most = f"{high:.4g}" if high - low < 1e-3 * abs(high) else f"{low:.4g} to {high:.4g}"

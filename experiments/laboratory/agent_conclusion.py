@@ -1,6 +1,5 @@
 """The end of an agent's run, and what it is judged by on the way there."""
 
-import signal
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from experiments.laboratory.tasks.catalogue import Task
 from jaxrnn import Network
 from jaxrnn.acting.judging import Episodes
 from jaxrnn.acting.training import JUDGED, RETURN, play_seeds
+from jaxrnn.command_line.conclusion import stopped
 from jaxrnn.core.parameters import Params
 from jaxrnn.running.display import Unfailing
 from jaxrnn.running.exits import DIVERGED
@@ -33,7 +33,7 @@ class Judge:
 
     def __init__(self, network: Network, chosen: Task, settings: AgentSettings) -> None:
         self.network, self.chosen, self.settings = network, chosen, settings
-        self.unit = RETURN._replace(unit="discounted return" if chosen.discounted else RETURN.unit)
+        self.unit = RETURN._replace(unit=chosen.unit)
         self.found: Interval | None = None
 
     def play(self, params: Params, seed: int, episodes: int, likely: bool = False) -> Episodes:
@@ -44,7 +44,7 @@ class Judge:
 
     def __call__(self, params: Params) -> float:
         played = self.play(params, JUDGED, min(self.settings.episodes, MEANWHILE))
-        self.found = over_runs(played.discounted if self.chosen.discounted else played.won)
+        self.found = over_runs(self.chosen.returns(played))
         return self.found.mean
 
     def sentence(self, step: int) -> str:
@@ -57,10 +57,9 @@ class Judge:
         )  # fmt: skip
 
 
-def over_runs(returns: Any) -> Interval:
+def over_runs(returns: np.ndarray) -> Interval:
     """The mean of `[seeds, episodes]`; its interval over seeds, or of one seed over episodes."""
-    found = np.asarray(returns, np.float64)
-    return mean_of((found.mean(axis=1) if len(found) > 1 else found[0]).tolist())
+    return mean_of((returns.mean(axis=1) if len(returns) > 1 else returns[0]).tolist())
 
 
 def conclude(
@@ -77,8 +76,7 @@ def conclude(
     display.made(picture.name, lambda: draw_curve(settings, chosen, known, workdir, picture))
     progress = fitted.progress
     if fitted.reason in STOPPING:
-        display.say(f"\nStopped at update {progress.step:,}; the same command goes on.")
-        return 128 + signal.Signals[fitted.reason]
+        return stopped(fitted, display)
     if fitted.reason == "not finite":
         rewarded = bool(np.all(np.asarray(fitted.state.reward_is_finite)))
         cause = "an update would not have been finite" if rewarded else (
@@ -124,7 +122,7 @@ def judged(judge: Judge, params: Params, settings: AgentSettings, chosen: Task) 
     """What the end of the run comes to, in episodes that nothing was chosen by."""
     played = judge.play(params, FINAL, settings.episodes)
     sure = judge.play(params, FINAL, settings.episodes, likely=True)
-    own, own_sure = (x.discounted if chosen.discounted else x.won for x in (played, sure))
+    own, own_sure = map(chosen.returns, (played, sure))
     interval = over_runs(own)
     return {
         "judged_by": judge.unit.unit,
@@ -132,10 +130,10 @@ def judged(judge: Judge, params: Params, settings: AgentSettings, chosen: Task) 
         "discounted_return": float(np.mean(played.discounted)),
         "return_interval": [interval.low, interval.high],
         "interval_over": "seeds" if settings.seeds > 1 else "episodes",
-        "return_of_each_seed": np.asarray(own, np.float64).mean(axis=1).tolist(),
+        "return_of_each_seed": own.mean(axis=1).tolist(),
         "likeliest_actions_return": float(np.mean(own_sure)),
         "likeliest_actions_return_of_each_seed":
-            np.asarray(own_sure, np.float64).mean(axis=1).tolist(),
+            own_sure.mean(axis=1).tolist(),
         "episode_length": float(np.mean(played.length)),
         "episodes": int(np.size(own)),
         "seeds": list(seeds_of(settings)),
@@ -166,7 +164,6 @@ def draw_curve(
     path: Path,
 ) -> None:
     """Return against steps: of the episodes while learning, and of fresh ones."""
-    unit = "discounted_return" if chosen.discounted else "return"
     picture, axes = figure(7, 4.2)
     metrics, per_step = workdir.metrics(), settings.ppo.lanes * settings.ppo.rollout
 
@@ -176,11 +173,12 @@ def draw_curve(
 
     if not chosen.discounted:
         axes.plot(*line("train_return"), color=COLORS[1], label="while learning")
-    axes.plot(*line(f"valid_{unit}"), "o-", ms=4, color=COLORS[0], label="fresh episodes")
+    fresh = f"valid_{chosen.unit}".replace(" ", "_")
+    axes.plot(*line(fresh), "o-", ms=4, color=COLORS[0], label="fresh episodes")
     if known["ceiling"] is not None:
         axes.axhline(known["ceiling"][1], color="black", lw=0.8, ls="--", label="the best agent")
     if known["memoryless"] is not None:
         axes.axhline(known["memoryless"], color="black", lw=0.8, ls=":", label="without memory")
-    axes.set(xlabel="steps in the environment", ylabel=unit.replace("_", " "), title=chosen.name)
+    axes.set(xlabel="steps in the environment", ylabel=chosen.unit, title=chosen.name)
     axes.legend(frameon=False)
     save(picture, path)

@@ -11,6 +11,7 @@ from jaxrnn.core.cells import CELLS
 from jaxrnn.core.errors import InputError
 from jaxrnn.storage.fields import check, replaced, setting
 from jaxrnn.storage.files import user_path
+from jaxrnn.text.from_settings import read_network
 
 
 @dataclass(frozen=True)
@@ -106,12 +107,7 @@ def make_network(settings: AgentSettings, chosen: Task) -> Network:
     """
     said = settings.policy
     if said.graph is not None:
-        try:
-            text = user_path(said.graph).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            reason = getattr(error, "strerror", None) or "it is no UTF-8"
-            raise InputError(f"--network={said.graph} cannot be read ({reason})") from None
-        network = Network.from_json(text)
+        network = read_network(str(user_path(said.graph)))
         check_policy(network, chosen.place)
         return network
     if said.cell not in CELLS:

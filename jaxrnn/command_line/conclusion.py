@@ -37,7 +37,7 @@ def conclude(
     What is only to be looked at comes last.
     """
     if fitted.reason in STOPPING:
-        code = _stopped(fitted, display)
+        code = stopped(fitted, display)
     elif fitted.reason == "not finite":
         code = _diverged(fitted, workdir, display)
     elif fitted.progress.best is None:
@@ -59,7 +59,8 @@ def sample(model: LanguageModel, length: int, seed: int) -> Text:
     return text if isinstance(text, bytes) else text.strip("\n")
 
 
-def _stopped(fitted: Fitted, display: Unfailing) -> int:
+def stopped(fitted: Fitted, display: Unfailing) -> int:
+    """Says where a signal ended a run that is kept; returns the exit code."""
     step, saved = fitted.progress.step, fitted.saved
     kept = "and saved" if saved == step else f"where steps were skipped; step {saved:,} is saved"
     display.say(f"\nStopped at step {step:,} {kept}; the same command goes on.")

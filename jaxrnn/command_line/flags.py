@@ -8,8 +8,7 @@ from typing import Any
 
 from absl import flags
 
-from jaxrnn.command_line.launch import group
-from jaxrnn.command_line.setting_flags import define_flag, value_given
+from jaxrnn.command_line.setting_flags import values_given
 from jaxrnn.core.errors import InputError
 from jaxrnn.storage.fields import leaves
 from jaxrnn.storage.files import user_path
@@ -26,28 +25,13 @@ OFF = {"clip_norm": None, "clip_value": None, "ngrams": ()}
 flags.disclaim_key_flags()  # absl: flags that are defined here belong to the module that asks
 
 
-def define_flags(*first: flags.FlagHolder) -> None:
-    """Defines a flag for each leaf of `Settings`, under the titles of its parts.
-
-    Args:
-      first: flags that come before them in `--help`.
-    """
-    every = {leaf.path: define_flag(leaf) for leaf in leaves(Settings)}
-    group("The run", *first, *(flag for path, flag in every.items() if len(path) == 1))
-    for part, title in TITLES.items():
-        group(title, *(flag for path, flag in every.items() if path[0] == part))
-
-
 def settings_given(base: Settings) -> Settings:
     """A preset's settings, or those of a run, overridden by the flags that were given.
 
     Raises:
       InputError: a flag's value is not what it may be, or flags exclude each other.
     """
-    given: dict[str, Any] = {}
-    for leaf in leaves(Settings):
-        if flags.FLAGS[leaf.flag].value is not None:
-            given[leaf.name] = value_given(leaf, OFF)
+    given: dict[str, Any] = values_given(Settings, OFF)
     lengths = [name for name in LENGTHS if name in given]
     if len(lengths) > 1:
         raise InputError(f"--{lengths[0]} and --{lengths[1]} both say how long; give one of them")

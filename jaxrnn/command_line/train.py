@@ -14,10 +14,11 @@ from jax.sharding import Mesh
 
 from jaxrnn import Network
 from jaxrnn.command_line.conclusion import conclude, sample
-from jaxrnn.command_line.flags import by_flag, define_flags
+from jaxrnn.command_line.flags import TITLES, by_flag
 from jaxrnn.command_line.launch import group, launch
 from jaxrnn.command_line.plan import PRESET, WORKDIR, Plan, make_plan
 from jaxrnn.command_line.progress import progress_display
+from jaxrnn.command_line.setting_flags import define_flags
 from jaxrnn.command_line.terminal import readable
 from jaxrnn.core.parameters import Params
 from jaxrnn.learning.loss import cross_entropy
@@ -50,7 +51,7 @@ OVERRIDE = flags.DEFINE_boolean(
     "override", False, "Go on with a run though flags differ from its own: --learning_rate and"
     " others that leave its parameters what they are. Files record from which step on."
 )  # fmt: skip
-define_flags(PRESET, WORKDIR, OVERRIDE)
+define_flags(Settings, TITLES, PRESET, WORKDIR, OVERRIDE)
 
 DATA_PARALLEL = flags.DEFINE_integer(
     "data_parallel", None, "Spread the lanes over so many devices of this process, of a CPU over so"

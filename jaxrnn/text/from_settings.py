@@ -92,12 +92,21 @@ def network_in(file: str, symbols: int) -> Network:
     Raises:
       InputError: it cannot be read, or does not read and predict so many symbols.
     """
+    network = read_network(file, symbols)
+    check_predicts(network, symbols, f"the network of {file}", "leave both sizes out")
+    return network
+
+
+def read_network(file: str, symbols: int | None = None) -> Network:
+    """Likewise, whatever it reads; sizes that it leaves out are the number of symbols.
+
+    Raises:
+      InputError: it cannot be read.
+    """
     try:
         with naming_the_flag():
-            network = Network.from_json(Path(file).read_text(encoding="utf-8"), symbols)
+            return Network.from_json(Path(file).read_text(encoding="utf-8"), symbols)
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"--network={file} cannot be read ({error})") from None
     except InputError as mistake:
         raise InputError(f"--network={file}: {mistake}") from None
-    check_predicts(network, symbols, f"the network of {file}", "leave both sizes out")
-    return network
