@@ -16,7 +16,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from experiments.laboratory.agents import AgentSettings, make_network, task_of, usual_settings
+from experiments.laboratory.agents import AgentSettings, make_network, usual_settings
 from experiments.laboratory.plots import COLORS, figures
 from experiments.laboratory.statistics import Interval, mean_of
 from experiments.laboratory.study import Bench, Results, Study, Table, conduct
@@ -95,8 +95,7 @@ def train(bench: Bench, one: dict[str, Any], memory: str, **others: int) -> dict
                 network, params, chosen.place, settings.ppo, jax.random.key(JUDGED),
                 episodes=bench.settings["episodes"], watched=chosen.watched,
             )  # fmt: skip
-            own = np.asarray(played.discounted if chosen.discounted else played.won)
-            returns.append(own.mean(axis=1, dtype=np.float64).tolist())
+            returns.append(chosen.returns(played).mean(axis=1).tolist())
             return float(np.mean(returns[-1]))
 
         fitted = train_agent(
@@ -138,7 +137,7 @@ def contender(
         )  # fmt: skip
     said = dict(MEMORIES[memory])
     settings = settings.but(hidden=(units,) * said.pop("layers", 1), **said)
-    return settings, make_network(settings, task_of(settings))
+    return settings, make_network(settings, chosen)
 
 
 def first_at(steps: list[int], returns: list[float], limit: float) -> int | None:

@@ -10,12 +10,13 @@ Recurrent networks, hidden states and beliefs in partially observable environmen
 others 2023, Emergence of belief-like representations through reinforcement learning.)
 """
 
+from functools import cache
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
-from experiments.laboratory.agents import make_network, task_of, usual_settings
+from experiments.laboratory.agents import make_network, usual_settings
 from experiments.laboratory.plots import COLORS, figures
 from experiments.laboratory.statistics import mean_of
 from experiments.laboratory.study import Bench, Results, Study, Table, conduct
@@ -63,15 +64,12 @@ def study(bench: Bench, name: str, seed: int) -> dict[str, Any]:
     settings = usual_settings(chosen).but(
         task=name, steps=sizes["steps"], hidden=(sizes["units"],), cell="gru"
     )
-    network = make_network(settings, task_of(settings))
-
+    network = make_network(settings, chosen)
     pomdp = chosen.pomdp
     assert pomdp is not None
 
     def compute() -> dict[str, Any]:
-        bounds = bound_value(
-            pomdp, gap=1e-3 * abs(pomdp.reward).max(), seconds=sizes["gap_seconds"]
-        )
+        bounds = bounds_of(pomdp, sizes["gap_seconds"])
         points: list[dict[str, Any]] = []
         last: dict[str, Any] = {}
         untrained: list[Params] = []
@@ -91,7 +89,7 @@ def study(bench: Bench, name: str, seed: int) -> dict[str, Any]:
                 "steps": update * settings.ppo.lanes * settings.ppo.rollout, "r2": share,
                 "control": control,
                 "agrees": agreement(episodes, pomdp, bounds),
-                "return": float(np.mean(np.asarray(played.discounted, np.float64))),
+                "return": float(chosen.returns(played).mean()),
             })  # fmt: skip
             last.update(shown)
 
@@ -103,6 +101,12 @@ def study(bench: Bench, name: str, seed: int) -> dict[str, Any]:
 
     record = bench.trial(f"{name}, seed {seed}", compute)
     return {"task": name, "seed": seed, **record}
+
+
+@cache
+def bounds_of(pomdp: POMDP, seconds: float) -> Bounds:
+    """Those that all agents in it are compared with."""
+    return bound_value(pomdp, gap=1e-3 * abs(pomdp.reward).max(), seconds=seconds)
 
 
 def seen(

@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+import scipy.special
 
 from experiments.laboratory.plots import figures
 from experiments.laboratory.tasks.catalogue import Task
@@ -94,8 +95,7 @@ def _done(record: Record, i: int, chosen: Task) -> str:
 
 def chances(policy: np.ndarray) -> np.ndarray:
     """The probabilities of discrete actions, `[steps, actions]`."""
-    raised = np.exp(policy - policy.max(axis=-1, keepdims=True))
-    return raised / raised.sum(axis=-1, keepdims=True)
+    return scipy.special.softmax(policy, axis=-1)
 
 
 def draw_episodes(records: list[Record], chosen: Task) -> Any:

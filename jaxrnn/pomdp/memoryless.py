@@ -49,9 +49,8 @@ def best_memoryless(pomdp: POMDP, *, ascents: int = ASCENTS, seed: int = 0) -> M
         )
     seen = pomdp.observation.shape[2] + (pomdp.first_observation is None)
     actions = pomdp.transition.shape[0]
-    keys = jax.random.split(jax.random.key(seed), 2)
     scale = jnp.logspace(-1, np.log10(SHARPEST), ascents)[:, None, None]
-    begun = scale * jax.random.normal(keys[0], (ascents, seen, actions))
+    begun = scale * jax.random.normal(jax.random.key(seed), (ascents, seen, actions))
     chain = _chain(pomdp)
     ascended = jax.jit(jax.vmap(partial(_ascend, jax.tree.map(jnp.float32, chain))))(begun)
     policies = np.asarray(jax.nn.softmax(ascended, axis=-1), np.float64)
@@ -59,15 +58,14 @@ def best_memoryless(pomdp: POMDP, *, ascents: int = ASCENTS, seed: int = 0) -> M
     sure = np.eye(actions)[policies.argmax(axis=-1)]
     candidates = [*policies, *sure, *(np.where(p.max(-1, keepdims=True) > 0.99, s, p)
                                       for p, s in zip(policies, sure, strict=True))]  # fmt: skip
-    values = [value_of(pomdp, policy) for policy in candidates]
+    values = [float(_value(*chain, policy, np)) for policy in candidates]
     best = int(np.argmax(values))
     return Memoryless(values[best], candidates[best])
 
 
 def value_of(pomdp: POMDP, policy: Float[np.ndarray, "observations actions"]) -> float:
     """At the start, of acting by what is seen alone; in float64."""
-    start, steps, reward, discount = _chain(pomdp)
-    return float(_value(start, steps, reward, discount, np.asarray(policy, np.float64), np))
+    return float(_value(*_chain(pomdp), np.asarray(policy, np.float64), np))
 
 
 def _chain(pomdp: POMDP) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:

@@ -85,7 +85,7 @@ class _Reader:
                 raise InputError(f"{self.name} has no line '{what}:'; a POMDP file needs one")
         for what in _NAMES:
             self.of[what] = self.names(preamble[what])
-        states, actions, seen = (len(self.of[what]) for what in _NAMES[:1] + _NAMES[1:])
+        states, actions, seen = (len(self.of[what]) for what in _NAMES)
         if actions * states * states * seen > MOST:
             raise InputError(
                 f"{self.name} has {states} states, {actions} actions and {seen} observations; "

@@ -7,6 +7,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from experiments.laboratory.tasks.mazes import TMaze, tmaze_pomdp
 from experiments.laboratory.tasks.recall import (
     Bandit,
@@ -16,7 +18,7 @@ from experiments.laboratory.tasks.recall import (
     Repeat,
     bandit_optimum,
 )
-from jaxrnn.acting import Environment, Place, adapt
+from jaxrnn.acting import Environment, Episodes, Place, adapt
 from jaxrnn.acting.finite import FiniteEnvironment
 from jaxrnn.core.errors import InputError
 from jaxrnn.pomdp import POMDP, best_memoryless, bound_value, read_pomdp
@@ -57,8 +59,20 @@ class Task:
     seen: tuple[str, ...] = ()
     done: tuple[str, ...] = ()
 
+    @property
+    def unit(self) -> str:
+        """What agents are judged by, in words."""
+        return "discounted return" if self.discounted else "return"
 
-MOVES = ("north", "south", "east", "west")
+    def returns(self, played: Episodes) -> np.ndarray:
+        """Likewise, of each episode."""
+        return np.asarray(played.discounted if self.discounted else played.won, np.float64)
+
+
+IN_A_MAZE: dict[str, Any] = {
+    "seen": ("goal north", "goal south", "corridor", "junction"),
+    "done": ("north", "south", "east", "west"),
+}
 
 
 def _of(environment: Environment, **known: Any) -> Task:
@@ -76,16 +90,14 @@ def _tmaze(length: int) -> Task:
         TMaze(length), ceiling=_exactly(TMaze.RIGHT), memoryless=lambda: TMaze.RIGHT / 2,
         # At the usual rate one of 20 seeds loses again what it had learned.
         settings={"learning_rate": 1e-3, "entropy": 0.03},
-        pomdp=tmaze_pomdp(length), seen=("goal north", "goal south", "corridor", "junction"),
-        done=MOVES,
+        pomdp=tmaze_pomdp(length), **IN_A_MAZE,
     )  # fmt: skip
 
 
 def _passive_tmaze(length: int) -> Task:
     return _of(
         PassiveTMaze(length), discount=1.0, watched=length + 1, ceiling=_exactly(1.0),
-        memoryless=lambda: 0.5, steps=16_000 * (length + 1),
-        seen=("goal north", "goal south", "corridor", "junction"), done=MOVES,
+        memoryless=lambda: 0.5, steps=16_000 * (length + 1), **IN_A_MAZE,
     )  # fmt: skip
 
 
@@ -161,8 +173,9 @@ FINITE = ("tiger", "tiger-once", *SEEN_AT_START, "paint")
 NAMES = (*LONG, *REPEATED, *FINITE)
 
 
+@cache
 def task(name: str, length: int | None = None) -> Task:
-    """The task of that name, or that which a .POMDP file describes.
+    """The task of that name, or that which a .POMDP file describes; the same one each time.
 
     Raises:
       InputError: there is no such task, it has no length, or the length is not one.

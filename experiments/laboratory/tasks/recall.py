@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray
 
+from experiments.laboratory.tasks.mazes import EAST, WEST
 from jaxrnn.acting import Box, Discrete, Environment
 
 
@@ -41,7 +42,7 @@ class PassiveTMaze(Environment):
         self, key: PRNGKeyArray, state: Corridor, action: Array
     ) -> tuple[Array, Corridor, Array, Array]:
         time, at_end = state.time + 1, state.cell == self.length
-        step = jnp.where(action == 2, 1, jnp.where(action == 3, -1, 0))
+        step = jnp.where(action == EAST, 1, jnp.where(action == WEST, -1, 0))
         cell = jnp.clip(state.cell + step, 0, self.length)
         over = time > self.length
         won = jnp.float32(over & at_end & (action == state.goal))
@@ -52,7 +53,6 @@ class PassiveTMaze(Environment):
 
 class Query(NamedTuple):
     context: Array
-    asked: Array
     time: Array
 
 
@@ -72,7 +72,7 @@ class MemoryLength(Environment):
         self.name = f"memory length {length}"
 
     def begin(self, key: PRNGKeyArray) -> tuple[Array, Query]:
-        state = Query(jax.random.randint(key, (), 0, 2), jnp.int32(0), jnp.int32(0))
+        state = Query(jax.random.randint(key, (), 0, 2), jnp.int32(0))
         return self._seen(state), state
 
     def move(
